@@ -1,0 +1,74 @@
+"""What passes between the evaluation and a backend: a batch of rows in, a report on each block out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .plan import Plan
+
+__all__ = ["Backend", "Batch", "Column", "Floats"]
+
+Floats = NDArray[np.float64]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive rows that begin at the start of a block.
+
+    `prediction` and a dense `target` are C-contiguous, both float32 or both float64, of shape (rows,) or
+    (rows, width); a class index is int64 of shape (rows,), and at rows that are not kept it is any class.
+    """
+
+    prediction: Array
+    target: Array
+    weights: Floats | None = None
+    """Factor of each row's loss in the sum, shape (rows,); None is 1."""
+    keep: NDArray[np.bool_] | None = None
+    """False for rows that are left out: their loss is NaN and they count nowhere; None keeps all."""
+
+    @property
+    def rows(self) -> int:
+        return int(self.prediction.shape[0])
+
+
+class Column(IntEnum):
+    """The columns of a report, one row a block."""
+
+    SUM = 0
+    """Weighted sum of the losses."""
+    NONFINITE = 1
+    """Losses that are infinite or NaN."""
+    POSITIVE = 2
+    """Losses above 0."""
+    LOWEST = 3
+    HIGHEST = 4
+    BAD_PREDICTIONS = 5
+    """Values outside the domain of the prediction, NaN among them."""
+    BAD_TARGETS = 6
+    BAD_PREDICTION_ROWS = 7
+    """Rows that should sum to 1 and do not."""
+    BAD_TARGET_ROWS = 8
+
+
+class Backend(Protocol):
+    """Runs the programs of a plan over batches. Answers agree between backends to rounding."""
+
+    name: str
+
+    def losses(self, plan: Plan, batch: Batch) -> tuple[Floats, Floats]:
+        """(report of shape (blocks, len(Column)), losses of shape (rows,))."""
+
+    def folds(self, plan: Plan, batch: Batch, scales: dict[str, float]) -> tuple[Floats, Floats]:
+        """(report, states of shape (blocks, folds)): sums of the terms, the largest magnitude for scales."""
+
+    def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
+        """Gradient of each row's loss times its scale, in the shape and dtype of the prediction.
+
+        `totals` are the folds over the data set and their weight, where the loss has that scope.
+        """

@@ -1,0 +1,80 @@
+"""Plain functions, made known to Numba's CUDA compiler. In its simulator they run as they are and nothing is made known.
+
+The elementary functions of `scalar.py` run on the device as they are written, so that results equal those of the other
+backends to rounding; only the primitives under them have an implementation of their own here.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="no-any-return"
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from . import scalar
+from .gpu import simulated
+from .reachable import reachable
+
+__all__ = ["device", "rounded_product"]
+
+_known: set[Callable[..., Any]] = set()
+
+
+def device(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let kernels call the plain `function` and everything that it calls; returns it unchanged. Safe to repeat."""
+    if simulated():
+        return function
+    from numba.cuda.extending import overload, register_jitable
+
+    if not _known:
+        for primitive, make in _primitives().items():
+            overload(primitive)(make)
+            _known.add(primitive)
+    for called in reachable(function):
+        if called not in _known:
+            register_jitable(called)
+            _known.add(called)
+    return function
+
+
+def rounded_product(a: float, b: float) -> float:
+    """a * b, rounded before anything is added to it: device code would fuse the two otherwise."""
+    return a * b
+
+
+def _primitives() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """For each primitive the function that Numba asks, given types, for an implementation."""
+    from numba.cuda import libdevice
+
+    def where(condition, if_true, if_false):
+        return lambda condition, if_true, if_false: if_true if condition else if_false
+
+    def maximum(a, b):
+        # The comparison fails for NaN and leaves b: only a NaN in a is left to restore.
+        return lambda a, b: a if (a > b) | (a != a) else b
+
+    def minimum(a, b):
+        return lambda a, b: a if (a < b) | (a != a) else b
+
+    def sqrt(x):
+        return lambda x: math.sqrt(x)
+
+    def bits_of(x):
+        return lambda x: libdevice.double_as_longlong(x)
+
+    def float_of(bits):
+        return lambda bits: libdevice.longlong_as_double(bits)
+
+    def product(a, b):
+        return lambda a, b: libdevice.dmul_rn(a, b)
+
+    return {
+        scalar.where: where,
+        scalar.maximum: maximum,
+        scalar.minimum: minimum,
+        scalar.sqrt: sqrt,
+        scalar.bits_of: bits_of,
+        scalar.float_of: float_of,
+        rounded_product: product,
+    }

@@ -1,0 +1,178 @@
+"""The `python` backend: the definitions as they are, run by NumPy on whole blocks. No compiler is imported.
+
+For small inputs, where loading one costs more than the work, and as the oracle for the other backends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batch import Array, Batch, Column, Floats
+from .domains import Domain
+from .plan import Plan
+from .program import Program
+from .reduce import tree_sum
+from .scales import safe_scale
+from .spec import Monoid, Scope
+
+__all__ = ["Interpreter", "evaluate"]
+
+
+class Interpreter:
+    """See `batch.Backend`."""
+
+    name = "python"
+
+    def losses(self, plan: Plan, batch: Batch) -> tuple[Floats, Floats]:
+        losses = np.empty(batch.rows)
+        reports = []
+        for block in blocks(batch, plan.block_rows):
+            values = block_losses(plan, block)
+            reports.append(report(plan, block, values))
+            losses[len(reports) * plan.block_rows - plan.block_rows :][: block.rows] = values
+        return np.array(reports), losses
+
+    def folds(self, plan: Plan, batch: Batch, scales: dict[str, float]) -> tuple[Floats, Floats]:
+        program, vector = plan.folds, plan.vector(plan.folds, scales)
+        reports, states = [], []
+        for block in blocks(batch, plan.block_rows):
+            prediction, target = flat(block.prediction), flat(block.target)
+            weights = None if block.weights is None else np.repeat(block.weights, plan.width)
+            with np.errstate(all="ignore"):
+                environment = (prediction, target, 0.0, 1.0, *vector)
+                terms = [full(step.term(environment), prediction.shape) for step in program.steps]
+                states.append(
+                    [
+                        np.abs(term).max() if step.monoid is Monoid.SCALE else tree_sum(weighted(term, weights))
+                        for step, term in zip(program.steps, terms, strict=True)
+                    ]
+                )
+            reports.append(report(plan, block, np.zeros(block.rows)))
+        return np.array(reports), np.array(states)
+
+    def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
+        result = np.empty_like(batch.prediction)
+        vector = plan.vector(plan.gradient, totals)
+        for start in range(0, batch.rows, plan.block_rows):
+            part = slice(start, start + plan.block_rows)
+            with np.errstate(all="ignore"):
+                gradient = evaluate(plan, plan.gradient, batch.prediction[part], batch.target[part], vector)
+                scales = row_scales[part].reshape(-1, *[1] * (result.ndim - 1))
+                result[part] = gradient.reshape(result[part].shape) * scales
+        return result
+
+
+def blocks(batch: Batch, rows: int) -> list[Batch]:
+    """The batch, cut into blocks."""
+    return [
+        Batch(
+            batch.prediction[start : start + rows],
+            batch.target[start : start + rows],
+            None if batch.weights is None else batch.weights[start : start + rows],
+            None if batch.keep is None else batch.keep[start : start + rows],
+        )
+        for start in range(0, batch.rows, rows)
+    ]
+
+
+def flat(array: Array) -> Floats:
+    return array.astype(np.float64).reshape(-1)
+
+
+def full(values: Any, shape: tuple[int, ...]) -> Floats:
+    """A definition that does not use its arguments gives one number: one for each place."""
+    return np.broadcast_to(np.asarray(values, np.float64), shape)
+
+
+def weighted(values: Floats, weights: Floats | None) -> Floats:
+    return values if weights is None else values * weights
+
+
+def block_losses(plan: Plan, block: Batch) -> Floats:
+    """One loss a row; NaN for rows that are not kept."""
+    with np.errstate(all="ignore"):
+        values = evaluate(plan, plan.value, block.prediction, block.target, plan.vector(plan.value))
+        losses = values if values.ndim == 1 else row_values(plan, values)
+        losses = losses / plan.settings.value_divisor
+    return losses if block.keep is None else np.where(block.keep, losses, np.nan)
+
+
+def row_values(plan: Plan, values: Floats) -> Floats:
+    """(rows, width) elementwise losses to one a row."""
+    sums = tree_sum(values)
+    return sums if plan.settings["row"] == "sum" else sums / plan.width
+
+
+def evaluate(plan: Plan, program: Program, prediction: Array, target: Array, vector: Floats) -> Floats:
+    """The result of a program: (rows,) for a loss over rows, the shape of the prediction for an elementwise function."""
+    if plan.scope is not Scope.ROW:
+        environment = (prediction.astype(np.float64), target.astype(np.float64), 0.0, 1.0, *vector)
+        return np.array(full(program.finish(environment), prediction.shape))
+    rows, width = prediction.shape
+    index = np.arange(width, dtype=np.float64)
+    dense = (target[:, None] == np.arange(width)).astype(np.float64) if plan.sparse else target.astype(np.float64)
+    leading = (prediction.astype(np.float64), dense, index, plan.class_weights)
+    folds: tuple[Floats, ...] = ()
+    for step in program.steps:
+        if step.monoid is Monoid.TARGET_SUM and plan.at_target_only:
+            picked = (
+                np.take_along_axis(leading[0], target[:, None], axis=1),
+                np.ones((rows, 1)),
+                target[:, None].astype(np.float64),
+                plan.class_weights[target][:, None],
+            )
+            picked_folds = (*picked, *vector, *folds)
+            folds += (full(step.term(picked_folds), (rows, 1)),)
+        else:
+            terms = full(step.term((*leading, *vector, *folds)), (rows, width))
+            folds += (combine(step.monoid, terms)[:, None],)
+    result = program.finish((*leading, *vector, *folds))
+    if program.kind == "value":
+        return np.array(full(result, (rows, 1))[:, 0])
+    return np.array(full(result, (rows, width)))
+
+
+def combine(monoid: Monoid, terms: Floats) -> Floats:
+    """Over the last axis."""
+    if monoid is Monoid.MAX:
+        return np.asarray(terms.max(axis=-1))
+    if monoid is Monoid.SCALE:
+        return np.asarray(safe_scale(np.abs(terms).max(axis=-1)))  # type: ignore[arg-type]
+    return tree_sum(terms)
+
+
+def report(plan: Plan, block: Batch, losses: Floats) -> Floats:
+    """The report on one block; see `batch.Column`."""
+    keep = np.ones(block.rows, bool) if block.keep is None else block.keep
+    kept = losses[keep]
+    row = np.zeros(len(Column))
+    weights = None if block.weights is None else block.weights[keep]
+    with np.errstate(all="ignore"):
+        summands = np.where(keep, weighted(losses, block.weights), 0.0)
+        row[Column.SUM] = tree_sum(summands)
+        row[Column.NONFINITE] = np.count_nonzero(~np.isfinite(kept))
+        row[Column.POSITIVE] = np.count_nonzero(kept > 0.0)
+        row[Column.LOWEST] = kept.min(initial=np.inf)
+        row[Column.HIGHEST] = kept.max(initial=-np.inf)
+        row[Column.BAD_PREDICTIONS] = outside(block.prediction[keep], plan.prediction_domain)
+        if not plan.sparse:
+            row[Column.BAD_TARGETS] = outside(block.target[keep], plan.settings.loss.target)
+        if plan.rows_sum_to_one:
+            row[Column.BAD_PREDICTION_ROWS] = off_one(block.prediction[keep], plan.tolerance)
+        if plan.targets_sum_to_one:
+            row[Column.BAD_TARGET_ROWS] = off_one(block.target[keep], plan.tolerance)
+    return row
+
+
+def outside(values: NDArray[Any], domain: Domain) -> int:
+    """How many values lie outside the domain; NaN does."""
+    low, high = domain.bounds()
+    return int(np.count_nonzero(~((values >= low) & (values <= high))))
+
+
+def off_one(rows: NDArray[Any], tolerance: float) -> int:
+    """How many rows do not sum to 1."""
+    return int(np.count_nonzero(~(np.abs(tree_sum(rows.astype(np.float64)) - 1.0) <= tolerance)))

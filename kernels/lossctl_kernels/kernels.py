@@ -1,0 +1,73 @@
+"""Block functions: a program compiled to machine code that fills a buffer for the rows of one strip.
+
+Every block function has the same C-like signature over addresses, `void(rows, width, prediction, target,
+class_weights, numbers, result)`, so that one driver runs them all, whatever the loss and the dtypes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit, types
+from numba.extending import intrinsic
+
+from .cache import compile_cached
+from .loops import ACROSS_WIDTH, Arguments, Layout, write_block_function
+from .plan import Plan
+from .program import Program
+from .spec import Scope
+
+__all__ = ["BLOCK_FUNCTION", "block_function", "layout_of"]
+
+BLOCK_FUNCTION = types.void(types.int64, types.int64, types.intp, types.intp, types.intp, types.intp, types.intp)
+
+_compiled: dict[str, Any] = {}
+_compiling = threading.Lock()
+
+
+def layout_of(plan: Plan, program: Program, dtype: str) -> Layout:
+    """Where the program of a plan finds its data."""
+    if program.kind == "folds":
+        name = "terms"
+    elif plan.scope is not Scope.ROW:
+        name = "flat"
+    else:
+        name = "across" if plan.width <= ACROSS_WIDTH else "along"
+    return Layout(name, dtype, plan.sparse, plan.at_target_only)
+
+
+def block_function(plan: Plan, program: Program, dtype: str) -> Callable[..., Any]:
+    """The compiled block function of a program for predictions (and dense targets) of this dtype."""
+    layout = layout_of(plan, program, dtype)
+    key = f"{program.kind}|{program.key}|{layout.key}"
+    with _compiling:
+        if key not in _compiled:
+            dispatcher = njit(error_model="numpy", nogil=True)(_as_function(layout, program))
+            _compiled[key] = compile_cached(dispatcher, BLOCK_FUNCTION.args, key)
+        return _compiled[key]
+
+
+def _as_function(layout: Layout, program: Program) -> Callable[..., Any]:
+    @intrinsic  # type: ignore[untyped-decorator]
+    def body(
+        typingctx: Any,
+        rows: Any,
+        width: Any,
+        prediction: Any,
+        target: Any,
+        class_weights: Any,
+        numbers: Any,
+        result: Any,
+    ) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            write_block_function(builder, layout, program, Arguments(*arguments))
+            return context.get_dummy_value()
+
+        return BLOCK_FUNCTION, codegen
+
+    def fill(rows, width, prediction, target, class_weights, numbers, result):  # type: ignore[no-untyped-def]
+        body(rows, width, prediction, target, class_weights, numbers, result)
+
+    return fill

@@ -1,0 +1,169 @@
+"""Losses of a row of C class scores against a distribution over the classes or a class index.
+
+The folds take a target of one number for each class. With a class index it is 1 at that class and 0 elsewhere, so `cce`
+and `scce` are one set of definitions: where a fold is a `TARGET_SUM`, the index alone says which term is left.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..domains import LOG_PROBABILITY, LOGIT, PROBABILITY, TargetKind
+from ..scalar import exp, log, log1p, maximum, where
+from ..spec import LOSSES, Monoid, Scope, fold, form_of, gradient_of, loss, share
+
+CROSS_ENTROPY_OPTIONS = (
+    "input",
+    "eps",
+    "eps_mode",
+    "normalize",
+    "label_smoothing",
+    "smoothing_mode",
+    "class_weight",
+    "log_base",
+    "denom",
+    "empty",
+    "grad_wrt",
+    "grad_scale",
+    "preset",
+)
+KERAS = {"prob": {"eps": 1e-7, "eps_mode": "clip", "normalize": True}, "denom": "count", "empty": "zero"}
+SKLEARN = {"prob": {"eps": "machine", "eps_mode": "clip"}}
+
+
+# ---- probabilities
+
+
+@fold(Monoid.TARGET_SUM)
+def surprise(prediction: float, target: float, log_floor: float = -math.inf) -> float:
+    """-y ln p, and 0 where y = 0 whatever p is."""
+    return where(target == 0.0, 0.0, 0.0 - target * maximum(log(prediction), log_floor))
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=(surprise,),
+    prediction=PROBABILITY,
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    formula="-Σ w y ln p over the classes, 0 ln 0 = 0",
+    gradient_formula="-w y/p; by the logits (Σ w y) softmax(z) - w y, which is p - y for one-hot rows without weights",
+    unit="nat",
+    options=CROSS_ENTROPY_OPTIONS,
+    aliases={
+        "keras": ("CategoricalCrossentropy", "categorical_crossentropy"),
+        "torch": ("CrossEntropyLoss:input=logit", "cross_entropy:input=logit"),
+        "optax": ("softmax_cross_entropy:input=logit", "safe_softmax_cross_entropy:input=logit"),
+        "sklearn": ("log_loss",),
+    },
+    presets={
+        "keras": KERAS,
+        "torch": {"input": "logit", "denom": "count"},
+        "optax": {"input": "logit"},
+        "sklearn": SKLEARN,
+    },
+    source="Good (1952), Rational decisions",
+)
+def cce(surprise: float) -> float:
+    """Categorical cross-entropy of a row of probabilities with a distribution, one-hot or soft.
+
+    Never negative. Rows are not renormalised (`normalize=true` does, value and gradient) and not clipped (`eps`).
+    """
+    return surprise
+
+
+@gradient_of(cce)
+def cce_gradient(prediction: float, target: float, log_floor: float = -math.inf) -> float:
+    return where((target == 0.0) | (prediction < exp(log_floor)), 0.0, -target / prediction)
+
+
+# ---- logits: the class with the largest logit contributes exactly 1 to the sum of exponentials and is kept apart, so
+# that a loss far below 1e-16 keeps its digits.
+
+
+@fold(Monoid.MAX)
+def largest(prediction: float) -> float:
+    return prediction
+
+
+@fold(Monoid.SUM)
+def ties(prediction: float, largest: float) -> float:
+    """How many classes share the largest logit."""
+    return where(prediction == largest, 1.0, 0.0)
+
+
+@fold(Monoid.SUM)
+def tail(prediction: float, largest: float) -> float:
+    """The exponentials of all classes below the largest, relative to it."""
+    return where(prediction == largest, 0.0, exp(prediction - largest))
+
+
+@fold(Monoid.TARGET_SUM)
+def gap(prediction: float, target: float, largest: float) -> float:
+    """How far the targets lie below the largest logit, weighted; a target of 0 may have a logit of minus infinity."""
+    return where(target == 0.0, 0.0, target * (largest - prediction))
+
+
+@fold(Monoid.TARGET_SUM)
+def mass(target: float) -> float:
+    return target
+
+
+@form_of("cce", "logit", LOGIT, folds=(largest, ties, tail, gap, mass))
+def cce_from_logits(gap: float, mass: float, ties: float, tail: float) -> float:
+    """Σ y (lse(z) - z), with lse(z) = max + log1p(sum of the others)."""
+    return gap + mass * log1p(tail + (ties - 1.0))
+
+
+@gradient_of(cce_from_logits)
+def cce_from_logits_gradient(
+    prediction: float, target: float, largest: float, ties: float, tail: float, mass: float
+) -> float:
+    """mass softmax(z) - y over one denominator: 1 - p of the right class is the sum of the others, not a difference."""
+    others = tail + (ties - 1.0)
+    relative = where(prediction == largest, 1.0, exp(prediction - largest))
+    return ((mass * relative - target) - target * others) / (1.0 + others)
+
+
+# ---- log-probabilities
+
+
+@fold(Monoid.TARGET_SUM)
+def log_surprise(prediction: float, target: float) -> float:
+    return where(target == 0.0, 0.0, 0.0 - target * prediction)
+
+
+@form_of("cce", "log_prob", LOG_PROBABILITY, folds=(log_surprise,))
+def cce_from_log_probs(log_surprise: float) -> float:
+    return log_surprise
+
+
+@gradient_of(cce_from_log_probs)
+def cce_from_log_probs_gradient(target: float) -> float:
+    return 0.0 - target
+
+
+share(
+    LOSSES["cce"],
+    name="scce",
+    target_kind=TargetKind.INDEX,
+    options=(*CROSS_ENTROPY_OPTIONS, "ignore_index"),
+    formula="-w_y ln p_y; smoothed -Σ w y' ln p with y' = (1 - ε) one_hot(y) + ε/C",
+    gradient_formula="-w_y/p_y at the class y; by the logits w_y (softmax(z) - one_hot(y))",
+    aliases={
+        "keras": ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy"),
+        "torch": ("CrossEntropyLoss:input=logit", "cross_entropy:input=logit"),
+        "optax": ("softmax_cross_entropy_with_integer_labels:input=logit",),
+        "sklearn": ("log_loss",),
+    },
+    presets={
+        "keras": KERAS,
+        "torch": {"input": "logit", "ignore_index": -100, "denom": "weight"},
+        "optax": {"input": "logit"},
+        "sklearn": SKLEARN,
+    },
+    description="""Categorical cross-entropy with a class index as target.
+
+    An index outside [0, C) is an error unless `ignore_index` names it: those rows leave the sum and the denominator.""",
+)

@@ -1,0 +1,269 @@
+"""The options that losses share: what each means, what it may be, and how what the user gave is resolved.
+
+`resolve` takes a loss and the options given (text from a command line, or Python values) to `Settings`: every option
+that the loss has, decided, before any data is read. What contradicts itself, or what the loss does not have, is a
+`SpecificationError` that lists what there is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .domains import TargetKind
+from .spec import PEERS, Definition, Loss, Scope
+
+__all__ = ["OPTIONS", "Option", "Settings", "SpecificationError", "resolve", "suggestion"]
+
+
+class SpecificationError(ValueError):
+    """A loss, option or value that does not exist or does not fit; `hint` lists what does."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Option:
+    """One shared option. `kind` is choice, number, integer, flag or vector; the default is what is meant if absent."""
+
+    description: str
+    kind: str
+    default: Any
+    choices: tuple[str, ...] = ()
+
+
+OPTIONS: Mapping[str, Option] = {
+    "input": Option("what the predictions are", "choice", None, ("prob", "logit", "log_prob")),
+    "eps": Option("numeric guard of the prediction; machine is the spacing of its dtype at 1", "number", 0.0),
+    "eps_mode": Option(
+        "clip to [eps, 1 - eps], floor at eps, add eps, or floor the logarithm at eps",
+        "choice",
+        None,
+        ("clip", "floor", "add", "log_floor"),
+    ),
+    "normalize": Option("divide each row of probabilities by its sum", "flag", False),
+    "label_smoothing": Option("share of the label that is spread evenly", "number", 0.0),
+    "smoothing_mode": Option(
+        "spread over all classes, or only over the others", "choice", "uniform", ("uniform", "others")
+    ),
+    "class_weight": Option("one weight for each class, such as 0.5|1|2", "vector", None),
+    "ignore_index": Option("rows with this class index are left out", "integer", None),
+    "log_base": Option("base of the logarithm: nats, bits or dits", "choice", "e", ("e", "2", "10")),
+    "row": Option("what a row of several values counts: their mean or their sum", "choice", "mean", ("mean", "sum")),
+    "denom": Option(
+        "what the mean divides by: the weights, all rows, the rows not ignored, those with a loss above 0, or all values",
+        "choice",
+        "weight",
+        ("weight", "count", "valid", "nonzero", "elements"),
+    ),
+    "empty": Option("the mean of nothing", "choice", "nan", ("nan", "zero", "error")),
+    "multioutput": Option("two-dimensional input: one long column, or the mean over columns", "choice", "flat", ("flat", "columns")),
+    "grad_wrt": Option("take the gradient with respect to this", "choice", None, ("prob", "logit", "log_prob")),
+    "grad_scale": Option(
+        "gradient of the reported number, of each sample's loss, of the sum or of the mean",
+        "choice",
+        "reported",
+        ("reported", "sample", "sum", "mean"),
+    ),
+    "preset": Option("conventions of a framework", "choice", None, PEERS),
+}
+
+LOG_BASES = {"e": 1.0, "2": math.log(2.0), "10": math.log(10.0)}
+UNITS = {"e": "nat", "2": "bit", "10": "dit"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A loss with every option decided. `options` holds them by name; `hidden` what a preset sets in a definition."""
+
+    loss: Loss
+    options: Mapping[str, Any]
+    hidden: Mapping[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a shared option, or what its absence means for a loss that does not have it."""
+        return self.options[name] if name in self.options else OPTIONS[name].default
+
+    @property
+    def input(self) -> str:
+        return str(self.options["input"]) if "input" in self.options else next(iter(self.loss.forms))
+
+    @property
+    def definition(self) -> Definition:
+        return self.loss.forms[self.input]
+
+    @property
+    def unit(self) -> str:
+        return UNITS[self["log_base"]] if self.loss.unit == "nat" else self.loss.unit
+
+    @property
+    def value_divisor(self) -> float:
+        return LOG_BASES[self["log_base"]]
+
+
+def suggestion(word: str, known: list[str]) -> str:
+    """"; did you mean X?" where something known is close, else nothing."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def resolve(loss: Loss, given: Mapping[str, Any]) -> Settings:
+    """Decides every option of `loss`. Raises SpecificationError."""
+    names = [*loss.options, *(name for name in loss.parameters if name not in loss.options)]
+    for name in given:
+        if name not in names:
+            has = ", ".join(sorted(names)) or "no options"
+            raise SpecificationError(f"{loss.name} has no option {name!r}{suggestion(name, names)}", f"it has: {has}")
+    parsed = {name: _parse(loss, name, value) for name, value in given.items()}
+    input = parsed.get("input") or _preset_value(loss, parsed.get("preset"), "input") or next(iter(loss.forms))
+    preset, hidden = _preset(loss, parsed.get("preset"), str(input))
+    chosen = {**preset, **parsed}
+    if "eps" in parsed and parsed["eps"] != preset.get("eps"):
+        hidden.clear()
+    options: dict[str, Any] = {}
+    for name in names:
+        if name == "input":
+            options[name] = input
+        elif name in chosen:
+            options[name] = chosen[name]
+        elif name in loss.parameters:
+            options[name] = loss.parameters[name][0]
+        elif name == "eps_mode":
+            options[name] = eps_modes(loss)[0]
+        else:
+            options[name] = OPTIONS[name].default
+    settings = Settings(loss, options, hidden)
+    _check(settings, parsed)
+    return settings
+
+
+def eps_modes(loss: Loss) -> tuple[str, ...]:
+    """The guards that make sense for a loss: vectors have norms to hold up, probabilities all the others."""
+    return ("floor",) if "eps" in loss.parameters else ("clip", "floor", "add", "log_floor")
+
+
+def _preset_value(loss: Loss, preset: str | None, name: str) -> Any:
+    return loss.presets[preset].get(name) if preset else None
+
+
+def _preset(loss: Loss, preset: str | None, input: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """(options, hidden numbers) of the preset for this form of the prediction."""
+    if not preset:
+        return {}, {}
+    facts = dict(loss.presets[preset])
+    own = dict(facts.pop(input, {}))
+    flat = {name: value for name, value in {**facts, **own}.items() if not isinstance(value, Mapping)}
+    public = {name: value for name, value in flat.items() if name in loss.options or name in loss.parameters}
+    return public, {name: value for name, value in flat.items() if name not in public}
+
+
+def _parse(loss: Loss, name: str, value: Any) -> Any:
+    if name in loss.parameters:
+        facts = loss.parameters[name][1]
+        number = _number(loss, name, value)
+        if not facts.allows(number):
+            raise SpecificationError(f"{loss.name}: {name} must be {facts.range()}, found {value}")
+        return number
+    return _PARSERS[OPTIONS[name].kind](loss, name, value)
+
+
+def _choices(loss: Loss, name: str) -> tuple[str, ...]:
+    if name in ("input", "grad_wrt"):
+        return tuple(loss.forms)
+    if name == "preset":
+        return tuple(peer for peer in PEERS if peer in loss.presets)
+    if name == "eps_mode":
+        return eps_modes(loss)
+    return OPTIONS[name].choices
+
+
+def _choice(loss: Loss, name: str, value: Any) -> str:
+    text, allowed = str(value), _choices(loss, name)
+    if text not in allowed:
+        raise SpecificationError(
+            f"{loss.name}: {name} cannot be {text!r}{suggestion(text, list(allowed))}", f"it is one of: {', '.join(allowed)}"
+        )
+    return text
+
+
+def _number(loss: Loss, name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise SpecificationError(f"{loss.name}: {name} must be a number, found {value!r}") from None
+    if not math.isfinite(number):
+        raise SpecificationError(f"{loss.name}: {name} must be finite, found {value!r}")
+    return number
+
+
+def _eps_or_number(loss: Loss, name: str, value: Any) -> float | str:
+    if name == "eps" and value == "machine":
+        return "machine"
+    return _number(loss, name, value)
+
+
+def _integer(loss: Loss, name: str, value: Any) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise SpecificationError(f"{loss.name}: {name} must be a whole number, found {value!r}") from None
+
+
+def _flag(loss: Loss, name: str, value: Any) -> bool:
+    text = str(value).lower()
+    if text not in ("true", "false", "1", "0", "yes", "no"):
+        raise SpecificationError(f"{loss.name}: {name} must be true or false, found {value!r}")
+    return text in ("true", "1", "yes")
+
+
+def _vector(loss: Loss, name: str, value: Any) -> tuple[float, ...]:
+    parts = value.split("|") if isinstance(value, str) else list(value)
+    numbers = tuple(_number(loss, name, part) for part in parts)
+    if any(number < 0.0 for number in numbers) or not any(numbers):
+        raise SpecificationError(f"{loss.name}: {name} must be weights that are not negative and not all 0, found {value}")
+    return numbers
+
+
+_PARSERS = {"choice": _choice, "number": _eps_or_number, "integer": _integer, "flag": _flag, "vector": _vector}
+
+
+def _check(settings: Settings, given: Mapping[str, Any]) -> None:
+    """Refuses what contradicts itself. `given` is what the user said: presets never contradict."""
+    name, input = settings.loss.name, settings.input
+    guarded = [option for option in ("eps", "eps_mode", "normalize") if given.get(option) and option in settings.loss.options]
+    if "input" in settings.options and input != "prob" and any(option in given for option in guarded):
+        raise SpecificationError(
+            f"{name}: {guarded[0]} guards probabilities, but the predictions are input={input}", "leave out one of them"
+        )
+    if "eps_mode" in given and not settings.options.get("eps"):
+        raise SpecificationError(f"{name}: eps_mode={given['eps_mode']} without eps", "give eps as well")
+    _check_eps(settings)
+    smoothing = settings["label_smoothing"]
+    if not 0.0 <= smoothing <= 1.0:
+        raise SpecificationError(f"{name}: label_smoothing must be >= 0 and <= 1, found {smoothing:g}")
+    if settings.loss.target_kind is TargetKind.SAME and settings["smoothing_mode"] != "uniform":
+        raise SpecificationError(f"{name}: smoothing_mode needs classes")
+    wrt = settings["grad_wrt"]
+    if wrt and wrt != input and (settings["eps"] or settings["normalize"]):
+        raise SpecificationError(f"{name}: grad_wrt={wrt} cannot be combined with eps or normalize")
+
+
+def _check_eps(settings: Settings) -> None:
+    eps = settings.options.get("eps", 0.0)
+    if eps == "machine" or "eps" not in settings.loss.options:
+        return
+    mode = settings["eps_mode"]
+    fits = {"clip": 0.0 <= eps < 0.5, "floor": eps >= 0.0, "add": eps >= 0.0, "log_floor": True}[mode]
+    if not fits:
+        allowed = ">= 0 and < 0.5" if mode == "clip" else ">= 0"
+        raise SpecificationError(f"{settings.loss.name}: eps must be {allowed} with eps_mode={mode}, found {eps:g}")
+
+
+def describe_scope(loss: Loss) -> str:
+    """One loss a value, a row or a data set, in words."""
+    return {Scope.ELEMENT: "each value", Scope.ROW: "each row", Scope.DATASET: "the whole data set"}[loss.scope]

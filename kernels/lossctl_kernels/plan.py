@@ -1,0 +1,194 @@
+"""What to compute for one loss on data of one shape: programs and numbers, with nothing of a backend in it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .domains import NONNEGATIVE, Domain, TargetKind
+from .options import Settings, SpecificationError
+from .program import Program, fold_program, gradient_program, value_program
+from .reduce import block_rows
+from .spec import Definition, Loss, Monoid, Scope
+from .transforms import CLASS_WEIGHT, CONVERSIONS, GUARDS, NORMALIZE, SMOOTH, TargetTransform, Transform
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`settings` on rows of `width` values of `prediction_dtype`. The programs are made when they are asked for."""
+
+    settings: Settings
+    width: int
+    prediction_dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        weights = self.settings["class_weight"]
+        if weights is not None and len(weights) != self.width:
+            raise SpecificationError(
+                f"{self.settings.loss.name}: class_weight has {len(weights)} weights for {self.width} classes",
+                "give one weight for each class",
+            )
+
+    @property
+    def definition(self) -> Definition:
+        return self.settings.definition
+
+    @property
+    def scope(self) -> Scope:
+        return self.definition.scope
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the target is a class index."""
+        return self.settings.loss.target_kind is TargetKind.INDEX
+
+    @property
+    def at_target_only(self) -> bool:
+        """Whether target sums have the one term of the class index."""
+        return self.sparse and not self.settings["label_smoothing"]
+
+    @property
+    def block_rows(self) -> int:
+        return block_rows(self.width)
+
+    @property
+    def prediction_domain(self) -> Domain:
+        """What predictions may be: any non-negative numbers where each row is divided by its sum."""
+        return NONNEGATIVE if self.settings["normalize"] else self.definition.prediction
+
+    @property
+    def rows_sum_to_one(self) -> bool:
+        """Whether each row of predictions must be a distribution."""
+        return self.scope is Scope.ROW and self.settings.input == "prob" and not self.settings["normalize"]
+
+    @property
+    def targets_sum_to_one(self) -> bool:
+        return self.settings.loss.target_kind is TargetKind.DISTRIBUTION
+
+    @property
+    def tolerance(self) -> float:
+        """How far a row of probabilities may sum from 1: what rounding and printing leave in each dtype."""
+        return 1e-6 if self.prediction_dtype == "float64" else 1e-3
+
+    @property
+    def eps(self) -> float:
+        eps = self.settings.options.get("eps", 0.0)
+        return float(np.finfo(self.prediction_dtype).eps) if eps == "machine" else float(eps)
+
+    @cached_property
+    def class_weights(self) -> NDArray[np.float64]:
+        """One weight for each class; ones where none were given."""
+        weights = self.settings["class_weight"]
+        return np.ones(self.width) if weights is None else np.array(weights, np.float64)
+
+    # ---- numbers
+
+    @cached_property
+    def numbers(self) -> Mapping[str, float]:
+        """The parameters, what the transformations need, and what a preset sets in the definition."""
+        options, values = self.settings.options, {}
+        for name in self.settings.loss.parameters:
+            values[name] = float(options[name])
+        for name, default in _hidden_numbers(self.settings.loss).items():
+            values[name] = float(self.settings.hidden.get(name, default))
+        if self._guard == "log_floor":
+            values["log_floor"] = self.eps
+        elif self._guard:
+            values["eps"] = self.eps
+        smoothing = self.settings["label_smoothing"]
+        if smoothing:
+            values["smoothing_keep"], values["smoothing_offset"] = self._smoothing(smoothing)
+        return values
+
+    def _smoothing(self, share: float) -> tuple[float, float]:
+        classes = self.width if self.scope is Scope.ROW else 2
+        if self.settings["smoothing_mode"] == "others":
+            if classes < 2:
+                raise SpecificationError(f"{self.settings.loss.name}: smoothing_mode=others needs two classes or more")
+            return 1.0 - share - share / (classes - 1), share / (classes - 1)
+        return 1.0 - share, share / classes
+
+    def vector(self, program: Program, more: Mapping[str, float] | None = None) -> NDArray[np.float64]:
+        """The numbers of a program in its order; `more` are those known only after a pass over the data."""
+        known = {**self.numbers, **(more or {})}
+        return np.array([known[name] for name in program.numbers], np.float64)
+
+    # ---- transformations
+
+    @property
+    def _guard(self) -> str | None:
+        """The guard of probabilities, where one is asked for; norms are held by a parameter of the definition."""
+        if "eps" not in self.settings.loss.options or not self.eps or self.settings.input != "prob":
+            return None
+        return str(self.settings["eps_mode"])
+
+    @property
+    def _transforms(self) -> tuple[Transform, ...]:
+        normalize = (NORMALIZE,) if self.settings["normalize"] else ()
+        guard = (GUARDS[self._guard],) if self._guard in GUARDS else ()
+        return normalize + guard
+
+    @property
+    def _targets(self) -> tuple[TargetTransform, ...]:
+        smooth = (SMOOTH,) if self.settings["label_smoothing"] else ()
+        weigh = (CLASS_WEIGHT,) if self.settings["class_weight"] is not None else ()
+        return smooth + weigh
+
+    # ---- programs
+
+    @cached_property
+    def value(self) -> Program:
+        """The loss of a value or a row."""
+        return value_program(self.definition, self._transforms, self._targets, tuple(self.numbers))
+
+    @cached_property
+    def folds(self) -> Program:
+        """The terms of the folds over the data set."""
+        return fold_program(self.definition, tuple(self.numbers))
+
+    @cached_property
+    def gradient(self) -> Program:
+        """The derivative with respect to the prediction, or to the form that `grad_wrt` names."""
+        wrt = self.settings["grad_wrt"]
+        if not wrt or wrt == self.settings.input:
+            return gradient_program(self.definition, self._transforms, self._targets, tuple(self.numbers))
+        kind = "row" if self.scope is Scope.ROW else "element"
+        if (kind, self.settings.input, wrt) in CONVERSIONS:
+            conversion = (CONVERSIONS[kind, self.settings.input, wrt],)
+        else:  # log-probabilities are logits
+            conversion = ()
+        return gradient_program(self.settings.loss.forms[wrt], conversion, self._targets, tuple(self.numbers))
+
+    @cached_property
+    def degenerate(self) -> Program | None:
+        """Whether a row has no defined loss."""
+        if self.definition.degenerate is None or self.scope is not Scope.ROW:
+            return None
+        return value_program(self.definition, (), (), tuple(self.numbers), self.definition.degenerate)
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """The folds over the data set that are scales: 1 unless magnitudes are extreme."""
+        return tuple(fold.name for fold in self.definition.folds if fold.monoid is Monoid.SCALE)
+
+
+def _hidden_numbers(loss: Loss) -> dict[str, float]:
+    """Arguments of the definitions that have a plain default: numbers that only a preset or a guard sets."""
+    found = {}
+    for definition in loss.forms.values():
+        functions: list[Callable[..., Any]] = [definition.function, *(fold.term for fold in definition.folds)]
+        if definition.gradient:
+            functions.append(definition.gradient)
+        for function in functions:
+            for name, argument in inspect.signature(function).parameters.items():
+                if argument.default is not argument.empty and name not in loss.parameters:
+                    found[name] = float(argument.default)
+    return found

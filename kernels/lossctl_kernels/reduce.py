@@ -1,0 +1,101 @@
+"""Sums that do not depend on threads, chunks or files: blocks in a fixed order, merged exactly.
+
+A *block* is a fixed number of rows counted from row 0 of the data set. Inside a block the sum is a balanced tree, the
+same on every backend; the sums of blocks are added without rounding, and rounded once at the end.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BLOCK_ROWS", "ExactSum", "block_rows", "block_sums", "tree_sum"]
+
+BLOCK_ROWS = 4096
+BLOCK_VALUES = 1 << 20
+_MANTISSA_BITS = 53
+_UNIT = 1074 + _MANTISSA_BITS  # every finite float64 is a whole number of 2**-_UNIT
+
+Floats = NDArray[np.float64]
+
+
+def block_rows(width: int) -> int:
+    """Rows of a block for rows of `width` values: 4096, fewer where a block would exceed a million values.
+
+    It depends on the shape of the data alone, so that the sums do not depend on how the data is read.
+    """
+    rows = BLOCK_ROWS
+    while rows > 1 and rows * width > BLOCK_VALUES:
+        rows //= 2
+    return rows
+
+
+def tree_sum(values: Floats) -> Floats:
+    """Sum over the last axis by halves: the length is padded with zeros to a power of two, then x[i] + x[i + n/2] …
+
+    Works on (…, n), returns (…). The rounding error is at most log2(n) units in the last place of the sum of |x|.
+    """
+    length = values.shape[-1]
+    size = 1 << max(length - 1, 0).bit_length()
+    if size != length:
+        padding = [(0, 0)] * (values.ndim - 1) + [(0, size - length)]
+        values = np.pad(values, padding)
+    while size > 1:
+        size //= 2
+        values = values[..., :size] + values[..., size:]
+    return values[..., 0]
+
+
+def block_sums(values: Floats, rows: int) -> Floats:
+    """Tree sum of each block of `rows` values, the last one as long as it is."""
+    whole = values.size // rows
+    sums = [tree_sum(values[: whole * rows].reshape(whole, rows))] if whole else []
+    if values.size > whole * rows:
+        sums.append(tree_sum(values[None, whole * rows :]))
+    return np.concatenate(sums) if sums else np.empty(0)
+
+
+class ExactSum:
+    """A sum of float64 numbers without any rounding until `value` is asked for. Mergeable, picklable, order-free.
+
+    Held as one integer in units of the smallest subnormal, so it never overflows; infinities and NaN are kept apart.
+    """
+
+    __slots__ = ("_exact", "_special")
+
+    def __init__(self) -> None:
+        self._exact = 0
+        self._special = 0.0
+
+    def add(self, values: Floats | float) -> None:
+        """Adds an array of numbers (any shape)."""
+        array = np.atleast_1d(np.asarray(values, np.float64)).ravel()
+        finite = np.isfinite(array)
+        if not finite.all():
+            with np.errstate(invalid="ignore"):
+                self._special = float(self._special + array[~finite].sum())
+            array = array[finite]
+        mantissas, exponents = np.frexp(array)
+        # Two halves of the mantissa as integers: 2**36 of them can be added in an int64 before it overflows.
+        high = np.ldexp(mantissas, 27).astype(np.int64)
+        low = np.ldexp(np.ldexp(mantissas, 27) - high, _MANTISSA_BITS - 27).astype(np.int64)
+        for exponent in np.unique(exponents):
+            here = exponents == exponent
+            whole = (int(high[here].sum()) << (_MANTISSA_BITS - 27)) + int(low[here].sum())
+            self._exact += whole << (int(exponent) - _MANTISSA_BITS + _UNIT)
+
+    def merge(self, other: ExactSum) -> None:
+        self._exact += other._exact
+        self._special += other._special
+
+    @property
+    def value(self) -> float:
+        """The sum, correctly rounded; infinite where it exceeds float64."""
+        if self._special != 0.0:
+            return self._special
+        try:
+            return self._exact / (1 << _UNIT)
+        except OverflowError:
+            return math.copysign(math.inf, self._exact)

@@ -1,0 +1,211 @@
+"""Definitions into machine code without compiling each function: they are run once, on symbols.
+
+Definitions and elementary functions are branch-free arithmetic by construction. Called with `Symbol`s instead of
+numbers, each operation appends its LLVM instruction to the function that is being compiled, as if everything had been
+written in one place. A loss of forty small functions then compiles as quickly as one, and nothing is left to inline.
+
+NumPy's own protocols lead `numpy.where`, `maximum`, `minimum`, `sqrt` and `positive` here, so the functions in
+`scalar.py` are the same objects that run on arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+__all__ = ["DOUBLE", "FLAGS", "INTEGER", "Symbol", "as_double", "constant"]
+
+DOUBLE, INTEGER, TRUTH = ir.DoubleType(), ir.IntType(64), ir.IntType(1)
+
+# Fused multiply-add is the only licence that the elementary functions allow: `reassoc` would cancel their error terms.
+FLAGS = ("contract",)
+
+
+class Symbol:
+    """A float64, a 64-bit integer or a truth value that will be known when the compiled code runs."""
+
+    __slots__ = ("builder", "value")
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder = builder
+        self.value = value
+
+    # ---- helpers
+
+    def _new(self, value: ir.Value) -> Symbol:
+        return Symbol(self.builder, value)
+
+    def _same_kind(self, other: Any) -> ir.Value:
+        """The LLVM value of a symbol or number, of the kind of this symbol."""
+        if isinstance(other, Symbol):
+            if other.value.type != self.value.type:
+                raise TypeError(f"cannot combine {other.value.type} with {self.value.type} in a definition")
+            return other.value
+        return constant(self.value.type, other)
+
+    def _float(self, operation: str, left: ir.Value, right: ir.Value) -> Symbol:
+        return self._new(getattr(self.builder, operation)(left, right, flags=FLAGS))
+
+    def _arithmetic(self, other: Any, floating: str, whole: str | None, swap: bool = False) -> Symbol:
+        left, right = self.value, self._same_kind(other)
+        if swap:
+            left, right = right, left
+        if self.value.type == DOUBLE:
+            return self._float(floating, left, right)
+        if whole is None or self.value.type != INTEGER:
+            raise TypeError(f"{floating} of {self.value.type} in a definition")
+        return self._new(getattr(self.builder, whole)(left, right))
+
+    def _compare(self, sign: str, other: Any) -> Symbol:
+        right = self._same_kind(other)
+        if self.value.type == DOUBLE:
+            compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
+            return self._new(compare(sign, self.value, right))
+        return self._new(self.builder.icmp_signed(sign, self.value, right))
+
+    # ---- arithmetic
+
+    def __add__(self, other: Any) -> Symbol:
+        return self._arithmetic(other, "fadd", "add")
+
+    def __sub__(self, other: Any) -> Symbol:
+        return self._arithmetic(other, "fsub", "sub")
+
+    def __mul__(self, other: Any) -> Symbol:
+        return self._arithmetic(other, "fmul", "mul")
+
+    def __truediv__(self, other: Any) -> Symbol:
+        return self._arithmetic(other, "fdiv", None)
+
+    def __radd__(self, other: Any) -> Symbol:
+        return self._arithmetic(other, "fadd", "add", swap=True)
+
+    def __rsub__(self, other: Any) -> Symbol:
+        return self._arithmetic(other, "fsub", "sub", swap=True)
+
+    def __rmul__(self, other: Any) -> Symbol:
+        return self._arithmetic(other, "fmul", "mul", swap=True)
+
+    def __rtruediv__(self, other: Any) -> Symbol:
+        return self._arithmetic(other, "fdiv", None, swap=True)
+
+    def __neg__(self) -> Symbol:
+        return self._new(self.builder.fneg(self.value)) if self.value.type == DOUBLE else 0 - self
+
+    def __abs__(self) -> Symbol:
+        return self._intrinsic("llvm.fabs")
+
+    def _intrinsic(self, name: str) -> Symbol:
+        function = self.builder.module.declare_intrinsic(name, [DOUBLE])
+        return self._new(self.builder.call(function, [self.value]))
+
+    # ---- bits
+
+    def __and__(self, other: Any) -> Symbol:
+        return self._new(self.builder.and_(self.value, self._same_kind(other)))
+
+    def __or__(self, other: Any) -> Symbol:
+        return self._new(self.builder.or_(self.value, self._same_kind(other)))
+
+    __rand__, __ror__ = __and__, __or__
+
+    def __lshift__(self, other: Any) -> Symbol:
+        return self._new(self.builder.shl(self.value, self._same_kind(other)))
+
+    def __rshift__(self, other: Any) -> Symbol:
+        return self._new(self.builder.ashr(self.value, self._same_kind(other)))
+
+    def view(self, dtype: Any) -> Symbol:
+        """The same bits as a number of the other kind."""
+        return self._new(self.builder.bitcast(self.value, DOUBLE if dtype is np.float64 else INTEGER))
+
+    # ---- comparisons
+
+    def __lt__(self, other: Any) -> Symbol:
+        return self._compare("<", other)
+
+    def __le__(self, other: Any) -> Symbol:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Any) -> Symbol:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Any) -> Symbol:
+        return self._compare(">=", other)
+
+    def __eq__(self, other: object) -> Symbol:  # type: ignore[override]
+        return self._compare("==", other)
+
+    def __ne__(self, other: object) -> Symbol:  # type: ignore[override]
+        return self._compare("!=", other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self) -> bool:
+        raise TypeError("a definition may not branch on its arguments: select with where(condition, a, b)")
+
+    def __getitem__(self, index: tuple[()]) -> Symbol:
+        """`numpy.where(…)[()]` takes a number out of an array of no dimensions: this is one already."""
+        return self
+
+    # ---- NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **_: Any) -> Any:
+        if method == "__call__":
+            if ufunc in _OPERATORS:
+                return _OPERATORS[ufunc](*inputs)
+            if ufunc is np.positive:
+                return inputs[0]
+            if ufunc is np.sqrt:
+                return inputs[0]._intrinsic("llvm.sqrt")
+            if ufunc is np.maximum:
+                return _extremum(">", *inputs)
+            if ufunc is np.minimum:
+                return _extremum("<", *inputs)
+        return NotImplemented
+
+    def __array_function__(self, function: Any, _types: Any, arguments: tuple[Any, ...], _: Any) -> Any:
+        return _select(*arguments) if function is np.where else NotImplemented
+
+
+# A NumPy scalar on the left hand asks here.
+_OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: lambda a, b: b.__radd__(a),
+    np.subtract: lambda a, b: b.__rsub__(a),
+    np.multiply: lambda a, b: b.__rmul__(a),
+    np.true_divide: lambda a, b: b.__rtruediv__(a),
+}
+
+
+def constant(kind: ir.Type, number: Any) -> ir.Constant:
+    if kind == DOUBLE:
+        return ir.Constant(DOUBLE, float(number))
+    return ir.Constant(kind, int(number))
+
+
+def _builder_of(*values: Any) -> ir.IRBuilder:
+    return next(value.builder for value in values if isinstance(value, Symbol))
+
+
+def as_double(builder: ir.IRBuilder, value: Any) -> ir.Value:
+    """The LLVM value of what a definition returned: a symbol, or a plain number."""
+    return value.value if isinstance(value, Symbol) else constant(DOUBLE, value)
+
+
+def _select(condition: Any, if_true: Any, if_false: Any) -> Any:
+    if not isinstance(condition, Symbol):
+        return if_true if condition else if_false
+    kind = next((side.value.type for side in (if_true, if_false) if isinstance(side, Symbol)), DOUBLE)
+    sides = [side.value if isinstance(side, Symbol) else constant(kind, side) for side in (if_true, if_false)]
+    return Symbol(condition.builder, condition.builder.select(condition.value, *sides))
+
+
+def _extremum(sign: str, a: Any, b: Any) -> Symbol:
+    """NaN if either is NaN: the comparison fails for NaN and leaves b, so only a NaN in a is left to restore."""
+    builder = _builder_of(a, b)
+    left, right = as_double(builder, a), as_double(builder, b)
+    extremum = builder.select(builder.fcmp_ordered(sign, left, right), left, right)
+    return Symbol(builder, builder.select(builder.fcmp_unordered("uno", left, left), left, extremum))

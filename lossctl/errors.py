@@ -1,0 +1,52 @@
+"""What can go wrong, and with which exit code it ends.
+
+Every error that a user can cause is a `LossctlError`: one line that says what is wrong, where, what was found and what
+was allowed, and a hint that says what to do next. The command line prints `lossctl: <message>` and the hint on stderr and
+exits with `exit_code`; the Python API raises the same objects.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LossctlError(Exception):
+    """Base of every error that lossctl raises on purpose.
+
+    `message` is one line without a final full stop; `hint` is what to do next, or None.
+    """
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message if hint is None else f"{message}; {hint}")
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(LossctlError, ValueError):
+    """The request contradicts itself or names something that does not exist: a loss, an option, a flag, a column."""
+
+    exit_code = 2
+
+
+class DataError(LossctlError, ValueError):
+    """The input is missing, unreadable, malformed, misaligned or out of its domain, or has no computable result."""
+
+    exit_code = 3
+
+
+class EnvironmentFault(LossctlError, OSError):
+    """The machine refuses: no permission, a full disk, a failed write, a missing backend or extra."""
+
+    exit_code = 4
+
+
+def visible(text: object, limit: int = 120) -> str:
+    """`text` on one line, control characters and escapes made visible, at most `limit` characters.
+
+    File names, cells and arguments go through here before they are quoted in a message: what a file holds must not
+    speak to the terminal or to a CI host.
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

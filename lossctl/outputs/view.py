@@ -1,0 +1,104 @@
+"""What people are shown, before it is laid out: rounded numbers, in columns, nothing that says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral
+
+from lossctl.errors import visible
+from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics, spelled
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: a title and a cell a row. Numbers are set flush right, text flush left."""
+
+    title: str
+    cells: tuple[str, ...]
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table: its columns, and under it the signature of each row."""
+
+    columns: tuple[Column, ...]
+    signatures: tuple[str, ...]
+
+
+def sections(run: RunResult) -> list[Section]:
+    """The losses of a run, then its gradients, each where there are any."""
+    found = []
+    if run.results:
+        found.append(Section(_loss_columns(run.results), tuple(r.signature for r in run.results)))
+    if run.gradients:
+        found.append(Section(_gradient_columns(run.gradients), tuple(g.signature for g in run.gradients)))
+    return found
+
+
+def significant(value: float) -> str:
+    """`value` with six significant digits: 0.0734213, 1e-12, inf. Small numbers never become 0."""
+    return f"{float(value):.6g}"
+
+
+def count(value: int) -> str:
+    """A count with its thousands apart."""
+    return f"{int(value):,}"
+
+
+def _loss_columns(results: tuple[LossResult, ...]) -> tuple[Column, ...]:
+    columns = [
+        Column("loss", tuple(visible(r.loss) for r in results)),
+        Column("value", tuple(significant(r.value) for r in results), numeric=True),
+        Column("unit", tuple(r.unit for r in results)),
+        Column("samples", tuple(count(r.samples) for r in results), numeric=True),
+    ]
+    if any(r.weight != r.samples for r in results):
+        columns.append(Column("weight", tuple(significant(r.weight) for r in results), numeric=True))
+    for title, name in (("non-finite", "nonfinite"), ("clipped", "clipped"), ("degenerate", "degenerate")):
+        # A count of zero is nothing to tell.
+        counts = tuple(getattr(r, name) for r in results)
+        columns.append(Column(title, tuple(count(n) if n else "" for n in counts), numeric=True))
+    for statistic in fields(Statistics):
+        cells = tuple("" if r.stats is None else _rounded(getattr(r.stats, statistic.name)) for r in results)
+        columns.append(Column(statistic.name.replace("_", " "), cells, numeric=True))
+    columns.append(Column("options", tuple(_loss_options(r) for r in results)))
+    return _told(columns)
+
+
+def _gradient_columns(gradients: tuple[GradientResult, ...]) -> tuple[Column, ...]:
+    columns = [
+        Column("loss", tuple(visible(g.loss) for g in gradients)),
+        Column("wrt", tuple(visible(g.wrt) for g in gradients)),
+        Column("scale", tuple("" if g.scale == "reported" else visible(g.scale) for g in gradients)),
+        Column("shape", tuple(" x ".join(str(int(size)) for size in g.shape) for g in gradients)),
+        Column("dtype", tuple(g.dtype for g in gradients)),
+    ]
+    for statistic in fields(GradientStatistics):
+        title = "non-finite" if statistic.name == "nonfinite" else statistic.name
+        cells = tuple(_rounded(getattr(g.stats, statistic.name)) for g in gradients)
+        columns.append(Column(title, cells, numeric=True))
+    columns.append(Column("file", tuple(visible(g.path, limit=4096) for g in gradients)))
+    columns.append(Column("options", tuple(_options(g.options, g.changed) for g in gradients)))
+    return _told(columns)
+
+
+def _told(columns: list[Column]) -> tuple[Column, ...]:
+    """The columns that have something to say."""
+    return tuple(column for column in columns if any(column.cells))
+
+
+def _rounded(value: float) -> str:
+    """A statistic: a row number or a count as it is, a measure with six digits."""
+    return str(int(value)) if isinstance(value, Integral) else significant(value)
+
+
+def _loss_options(result: LossResult) -> str:
+    """What makes this number another than the loss's plain mean."""
+    given = _options(result.options, result.changed)
+    return given if result.reduction == "mean" else f"{given} reduction={result.reduction}".lstrip()
+
+
+def _options(options: Mapping[str, object], changed: tuple[str, ...]) -> str:
+    return " ".join(f"{name}={spelled(options[name])}" for name in changed)

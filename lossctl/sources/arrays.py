@@ -1,0 +1,92 @@
+"""Which arrays are accepted, how they are delivered, and how parts of any length become chunks of one length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lossctl.errors import DataError, visible
+from lossctl.sources.base import Array
+
+_REMEDIES = {
+    "O": "object arrays and pickles are never loaded: save a numeric array with np.save",
+    "f": "convert it with array.astype(np.float64)",
+    "c": "save its real part, its imaginary part or its absolute value",
+    "V": "save one numeric array a file, or a table as Parquet",
+}
+
+
+def check_dtype(dtype: np.dtype[Any], name: str) -> None:
+    """Raises DataError, naming the array `name`, unless `dtype` is bool, an integer or a float of at most 64 bits."""
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
+        raise DataError(
+            f"{name} holds {visible(dtype)}; allowed are bool, integers, float16, float32 and float64",
+            hint=_REMEDIES.get(dtype.kind, "save a numeric array with np.save"),
+        )
+
+
+def delivered_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What an array of `dtype` is delivered as: native byte order, and float16, exactly, as float32."""
+    return np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype.newbyteorder("=")
+
+
+def deliver(array: Array) -> Array:
+    """`array` in the dtype, order and alignment of delivery; itself where it has them."""
+    return np.require(array, delivered_dtype(array.dtype), ["C", "A"])
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """ "float32", and ">f4" in the byte order that is not this machine's."""
+    return dtype.name if dtype.isnative else dtype.str
+
+
+def stack_columns(columns: list[Array], dtype: np.dtype[Any]) -> Array:
+    """One column (N,) as itself, several as (N, M), in `dtype`."""
+    if len(columns) == 1:
+        return np.ascontiguousarray(columns[0], dtype=dtype)
+    stacked = np.empty((len(columns[0]), len(columns)), dtype)
+    for position, column in enumerate(columns):
+        stacked[:, position] = column
+    return stacked
+
+
+def rechunk(parts: Iterable[dict[str, Array]], rows: int) -> Iterator[dict[str, Array]]:
+    """The rows of `parts` in chunks of exactly `rows` rows but for the last; views where a chunk lies in one part."""
+    held: list[dict[str, Array]] = []
+    held_rows = 0
+    for part in parts:
+        size = len(next(iter(part.values())))
+        start = 0
+        while held_rows + size - start >= rows:
+            end = start + rows - held_rows
+            held.append(_rows_of(part, start, end))
+            yield _joined(held)
+            held, held_rows, start = [], 0, end
+        if start < size:
+            held.append(_rows_of(part, start, size))
+            held_rows += size - start
+    if held:
+        yield _joined(held)
+
+
+def _rows_of(part: dict[str, Array], start: int, end: int) -> dict[str, Array]:
+    return {role: array[start:end] for role, array in part.items()}
+
+
+def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
+    if len(parts) == 1:
+        return parts[0]
+    return {role: np.concatenate([part[role] for part in parts]) for role in parts[0]}
+
+
+def array_place(name: str, row: int, column: int | None, shape: tuple[int | None, ...]) -> str:
+    """Where a value of an array stands: "preds.npy, row 11, column 3"; `column` counts over the flattened rest."""
+    place = f"{name}, row {row}"
+    if column is None or len(shape) < 2:
+        return place
+    if len(shape) == 2:
+        return f"{place}, column {column}"
+    rest = np.unravel_index(column, [size or 1 for size in shape[1:]])
+    return f"{place}, index ({', '.join(str(each) for each in (row, *rest))})"

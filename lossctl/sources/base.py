@@ -1,0 +1,88 @@
+"""What every reader delivers: named arrays in step, chunk by chunk, and where each value stands in its file.
+
+Nothing here imports NumPy: a reader loads what its format needs when it opens a file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+# Quoted: NumPy is there for the type checker only.
+Array: TypeAlias = "npt.NDArray[Any]"
+
+_OPTION_STEMS = {"prediction": "--pred", "target": "--target", "weight": "--weight"}
+
+
+def option(role: str, what: str) -> str:
+    """The command line's option for `what` ("col" or "format") of a role, as messages name it."""
+    return f"{_OPTION_STEMS.get(role, f'--{role}')}-{what}"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which columns of a table make one array: names or globs, or None for the only column or the whole array."""
+
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """What a role will deliver.
+
+    `path` is as the user wrote it; `columns` are the names of the columns, globs expanded in file order, () for an
+    array; `shape` has None for the rows where only the end of the stream tells; `dtype` is NumPy's name of what the
+    file holds ("float32", ">f8", "int64", "bool"), and for a text table "float64", "int64" or "bool" as delivered.
+    """
+
+    path: str
+    format: str
+    columns: tuple[str, ...]
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+class Reader(ABC):
+    """One open file that delivers one or several named arrays ("roles") in step.
+
+    What it delivers is in native byte order, C-contiguous, and of dtype float32, float64, bool or any integer: float16
+    comes as float32. The arrays may be read-only views of the file: they are not to be written to.
+    """
+
+    arrays: dict[str, ArrayInfo]
+
+    def chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+        """The arrays from row 0 on, exactly `rows` rows at a time but for the last chunk; nothing if there are no rows.
+
+        Each call starts again from row 0. Raises DataError where the file turns out to be malformed.
+        """
+        if rows < 1:
+            raise ValueError(f"a chunk has at least one row, not {rows}")
+        return self._chunks(rows)
+
+    @abstractmethod
+    def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+        """`chunks`, with `rows` checked."""
+
+    @abstractmethod
+    def place(self, role: str, row: int, column: int | None = None) -> str:
+        """Where a value stands, in the user's words: "preds.csv, line 13, column 'p'".
+
+        `row` counts from 0 over the whole array, `column` over the flattened rest of the shape. For the one message of
+        a failing run: it may read the file again.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the file. Arrays delivered before stay valid."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

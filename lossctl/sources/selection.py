@@ -1,0 +1,81 @@
+"""Which columns of a table a role takes: names and globs against the names that exist."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from lossctl.errors import DataError, UsageError, visible
+from lossctl.sources.base import Selection, option
+
+_SHOWN_NAMES = 20
+
+
+def check_names(table: str, names: Sequence[str]) -> None:
+    """Raises DataError if a column of the table `table` has no name, or shares it with another."""
+    if not names:
+        raise DataError(f"{table} has no columns")
+    if "" in names:
+        raise DataError(
+            f"{table}: column {names.index('') + 1} has no name",
+            hint="name every column; in pandas write with to_csv(index=False)",
+        )
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{table}: {count} columns are named '{visible(name)}'", hint="give each column its own name")
+
+
+def select_columns(table: str, names: Sequence[str], roles: dict[str, Selection]) -> dict[str, tuple[str, ...]]:
+    """The names of each role's columns: those of a glob in file order, those of a list in the list's order.
+
+    Raises UsageError for a name that does not exist, a glob that matches nothing, a column selected twice by a role,
+    and a role without a selection where the table does not have exactly one column to give.
+    """
+    unnamed = [role for role, selection in roles.items() if selection.columns is None]
+    if unnamed and (len(names) > 1 or len(unnamed) > 1):
+        wanted = " and ".join(option(role, "col") for role in unnamed)
+        columns = "one column" if len(names) == 1 else f"{len(names)} columns"
+        raise UsageError(
+            f"{table} has {columns}: {_listed(names)}; which is the {' and which the '.join(unnamed)}?",
+            hint=f"name the columns with {wanted}",
+        )
+    return {
+        role: tuple(names) if selection.columns is None else _expand(table, names, role, selection.columns)
+        for role, selection in roles.items()
+    }
+
+
+def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    chosen: list[str] = []
+    for each in wanted:
+        # A name that exists is that column, whatever characters it has.
+        matches = [each] if each in names else [name for name in names if fnmatchcase(name, each)]
+        if not matches:
+            raise _missing(table, names, role, each)
+        chosen += matches
+    if not chosen:
+        raise UsageError(f"{option(role, 'col')} names no column", hint=f"columns: {_listed(names)}")
+    name, count = Counter(chosen).most_common(1)[0]
+    if count > 1:
+        raise UsageError(
+            f"{option(role, 'col')} selects the column '{visible(name)}' {count} times", hint="name it once"
+        )
+    return tuple(chosen)
+
+
+def _missing(table: str, names: Sequence[str], role: str, wanted: str) -> UsageError:
+    if any(c in wanted for c in "*?["):
+        found = f"no column of {table} matches '{visible(wanted)}' ({option(role, 'col')})"
+    else:
+        found = f"{table} has no column '{visible(wanted)}' ({option(role, 'col')})"
+    close = difflib.get_close_matches(wanted, names[:1000], n=1)
+    guess = f"did you mean '{visible(close[0])}'? " if close else ""
+    return UsageError(found, hint=f"{guess}columns: {_listed(names)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(visible(name, 40) for name in names[:_SHOWN_NAMES])
+    more = len(names) - _SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

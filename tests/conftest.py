@@ -1,0 +1,28 @@
+"""What holds for every test: a compilation cache of its own, a clean environment, the same examples each time."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Each of these changes what a command prints, here and in the processes that tests start.
+PRINTING = ("CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "LINES", "NO_COLOR", "PY_COLORS")
+
+# The first call of a kernel compiles it, so a deadline would fail at random.
+hypothesis.settings.register_profile("lossctl", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("lossctl")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the environment that this process and its children see."""
+    for name in list(os.environ):
+        if name in PRINTING or name.startswith("LOSSCTL_"):
+            del os.environ[name]
+    # Kept between runs beside pytest's own cache, never mixed with the user's.
+    cache = getattr(config, "cache", None)
+    folder = cache.mkdir("compiled") if cache is not None else Path(tempfile.mkdtemp(prefix="lossctl-tests-"))
+    os.environ["XDG_CACHE_HOME"] = str(folder)

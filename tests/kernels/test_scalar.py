@@ -1,0 +1,225 @@
+"""The elementary functions: accuracy against mpmath, special values, and vector code in the emitted assembly."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import platform
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import mpmath
+import numba
+import numpy as np
+import pytest
+
+from lossctl_kernels import jit, scalar
+from tests.kernels.scalar_reference import BINARY, REFERENCES, Array, arguments, every_binade, ulp_error
+
+NAN, INF = math.nan, math.inf
+HELPERS = {"where", "bits_of", "float_of", "power_of_two_scale"}
+# What the drivers set; none of it may reach into the functions that they inline.
+DRIVER_FLAGS = {"reassoc", "contract", "nsz", "arcp"}
+UNARY = sorted(set(scalar.ULP_BOUNDS) - set(BINARY))
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with np.errstate(all="ignore"), mpmath.workdps(80):
+        yield
+
+
+@functools.cache
+def compiled(function: Callable[..., float]) -> Any:
+    """A loop over float64 arrays, compiled as the drivers are."""
+    array = numba.float64[::1]
+    options = {"fastmath": DRIVER_FLAGS, "error_model": "numpy"}
+    if len(inspect.signature(function).parameters) == 1:
+
+        @numba.njit(numba.void(array, array), **options)
+        def loop(x, out):  # type: ignore[no-untyped-def]
+            for i in range(out.size):
+                out[i] = function(x[i])
+    else:
+
+        @numba.njit(numba.void(array, array, array), **options)
+        def loop(x, y, out):  # type: ignore[no-untyped-def]
+            for i in range(out.size):
+                out[i] = function(x[i], y[i])
+
+    return loop
+
+
+def run_compiled(name: str, *columns: Array) -> Array:
+    out = np.empty_like(columns[0])
+    compiled(getattr(scalar, name))(*columns, out)
+    return out
+
+
+def run_interpreted(name: str, *columns: Array) -> Array:
+    return np.asarray(getattr(scalar, name)(*columns))
+
+
+FORMS = [pytest.param(run_compiled, id="compiled"), pytest.param(run_interpreted, id="interpreted")]
+
+
+def both(name: str, *columns: Array) -> list[Array]:
+    return [run_compiled(name, *columns), run_interpreted(name, *columns)]
+
+
+def worst(results: list[Array], exact: list[mpmath.mpf]) -> float:
+    """The largest error of any result, in ulp."""
+    return max(ulp_error(float(value), true) for result in results for value, true in zip(result, exact, strict=True))
+
+
+def test_every_public_function_has_a_bound_and_an_oracle() -> None:
+    public = {
+        name
+        for name, item in vars(scalar).items()
+        if inspect.isfunction(item) and item.__module__ == scalar.__name__ and not name.startswith("_")
+    }
+    assert public - HELPERS == set(scalar.ULP_BOUNDS) == set(REFERENCES)
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_every_binade_threshold_and_dense_range_is_within_the_bound(name: str) -> None:
+    x = arguments(name, seed=len(name))
+    exact = [REFERENCES[name](mpmath.mpf(value)) for value in x.tolist()]
+    assert worst(both(name, x), exact) <= scalar.ULP_BOUNDS[name]
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_functions_of_two_arguments_are_within_the_bound(name: str) -> None:
+    rng = np.random.default_rng(7)
+    x, y = every_binade(rng, 1), np.abs(rng.permutation(every_binade(rng, 1)))
+    near_one = rng.uniform(0.5, 1.5, 1500)
+    x, y = np.concatenate([x, rng.uniform(-3.0, 3.0, 1500)]), np.concatenate([y, near_one])
+    exact = [REFERENCES[name](mpmath.mpf(a), mpmath.mpf(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+    assert worst(both(name, x, y), exact) <= scalar.ULP_BOUNDS[name]
+
+
+SPECIAL_VALUES: dict[str, list[tuple[float, float]]] = {
+    "log": [(0.0, -INF), (-0.0, -INF), (-1.0, NAN), (-5e-324, NAN), (-INF, NAN), (INF, INF), (NAN, NAN), (1.0, 0.0)],
+    "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1.0, -INF), (-1.5, NAN), (-INF, NAN), (INF, INF), (NAN, NAN)],
+    "exp": [(0.0, 1.0), (-0.0, 1.0), (-INF, 0.0), (INF, INF), (NAN, NAN), (709.79, INF), (-745.14, 0.0)],
+    "expm1": [(0.0, 0.0), (-0.0, -0.0), (-INF, -1.0), (INF, INF), (NAN, NAN), (-5e-324, -5e-324), (709.79, INF)],
+    "tanh": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (NAN, NAN), (-5e-324, -5e-324), (-20.0, -1.0)],
+    "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (INF, 1.0), (-INF, 0.0), (NAN, NAN), (-746.0, 0.0)],
+    "softplus": [(INF, INF), (-INF, 0.0), (NAN, NAN), (1e308, 1e308), (0.0, math.log(2.0))],
+    "log_sigmoid": [(INF, -0.0), (-INF, -INF), (NAN, NAN), (-1e308, -1e308)],
+    "log_cosh": [(0.0, 0.0), (-0.0, 0.0), (INF, INF), (-INF, INF), (NAN, NAN), (-1e308, 1e308), (1e-200, 0.0)],
+    "sqrt": [(0.0, 0.0), (-1.0, NAN), (INF, INF), (NAN, NAN)],
+    "square": [(-0.0, 0.0), (1e200, INF), (-INF, INF), (NAN, NAN)],
+    "absolute": [(-0.0, 0.0), (-INF, INF), (NAN, NAN)],
+    "sign": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (NAN, NAN), (-5e-324, -1.0)],
+    "power_of_two_scale": [(0.0, 1.0), (-0.0, 1.0), (INF, 1.0), (-INF, 1.0), (NAN, 1.0), (1.0, 1.0), (-3.0, 0.5)],
+}
+SPECIAL_PAIRS: dict[str, list[tuple[float, float, float]]] = {
+    "xlogy": [
+        *((zero, y, 0.0) for zero in (0.0, -0.0) for y in (0.0, -0.0, -1.0, INF, -INF, 0.5)),
+        *((0.0, NAN, NAN), (NAN, 1.0, NAN), (NAN, 0.0, NAN), (1.0, 0.0, -INF), (-2.0, 0.0, INF), (1.0, -1.0, NAN)),
+        *((INF, 2.0, INF), (INF, 1.0, NAN), (2.0, INF, INF)),
+    ],
+    "maximum": [(1.0, 2.0, 2.0), (2.0, 1.0, 2.0), (NAN, 1.0, NAN), (1.0, NAN, NAN), (-INF, NAN, NAN), (-INF, INF, INF)],
+    "minimum": [(1.0, 2.0, 1.0), (2.0, 1.0, 1.0), (NAN, 1.0, NAN), (1.0, NAN, NAN), (INF, NAN, NAN), (-INF, INF, -INF)],
+}
+
+
+def same(a: Array, b: Array) -> bool:
+    """Equal, signs of zeros included; NaN equals NaN."""
+    signs = (np.signbit(a) == np.signbit(b)) | np.isnan(a)
+    return bool(np.all(signs) and np.array_equal(a, b, equal_nan=True))
+
+
+@pytest.mark.parametrize("run", FORMS)
+@pytest.mark.parametrize("name", SPECIAL_VALUES)
+def test_special_values(name: str, run: Callable[..., Array]) -> None:
+    x, expected = np.array(SPECIAL_VALUES[name]).T.copy()
+    # Repeated, so that the vector code and the remainder loop both see each value.
+    np.testing.assert_array_equal(run(name, np.repeat(x, 33)), np.repeat(expected, 33))
+    assert same(run(name, x), expected)
+
+
+@pytest.mark.parametrize("run", FORMS)
+@pytest.mark.parametrize("name", SPECIAL_PAIRS)
+def test_special_pairs(name: str, run: Callable[..., Array]) -> None:
+    x, y, expected = np.array(SPECIAL_PAIRS[name]).T.copy()
+    assert same(run(name, np.repeat(x, 33), np.repeat(y, 33)), np.repeat(expected, 33))
+
+
+@pytest.mark.parametrize("payload", [0x7FF8000000000001, 0x7FFFFFFFFFFFFFFF, -1])
+@pytest.mark.parametrize("run", FORMS)
+def test_a_nan_of_any_payload_stays_nan(run: Callable[..., Array], payload: int) -> None:
+    x = np.full(40, payload, dtype=np.int64).view(np.float64)
+    for name in UNARY:
+        assert np.isnan(run(name, x)).all(), name
+
+
+@pytest.mark.parametrize("run", FORMS)
+def test_power_of_two_scale_makes_every_number_of_order_one(run: Callable[..., Array]) -> None:
+    x = every_binade(np.random.default_rng(3), 1)
+    scale = run("power_of_two_scale", x)
+    assert np.all(np.frexp(scale)[0] == 0.5)
+    assert np.all(np.isfinite(1.0 / scale))
+    scaled = np.abs(x) * scale
+    normal = np.abs(x) >= 2.0**-1022
+    assert np.all(scaled >= np.where(normal, 1.0, 2.0**-51))
+    assert np.all(scaled < np.where(np.abs(x) < 2.0**1023, 2.0, 4.0))
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_one_python_float_gives_what_an_array_gives(name: str) -> None:
+    x = np.array([0.25, 0.9, 3.5, -0.0, 0.0, 700.0, -0.4, -1.0, -2.0, INF, -INF, NAN])
+    function = getattr(scalar, name)
+    assert same(np.array([function(value) for value in x.tolist()]), run_interpreted(name, x))
+
+
+@pytest.mark.parametrize("name", ["log", "log1p", "exp", "expm1", "tanh", "sigmoid", "softplus"])
+@pytest.mark.parametrize("run", FORMS)
+def test_monotonic_across_changes_of_formula(name: str, run: Callable[..., Array]) -> None:
+    x = np.concatenate([np.linspace(-30.0, 30.0, 20001), np.linspace(0.2, 1.6, 20001), np.linspace(-1.1, -0.2, 20001)])
+    x = np.sort(x if name not in ("log", "log1p") else x[x > 0.0])
+    assert np.all(np.diff(run(name, x)) >= 0.0)
+
+
+def test_inline_can_be_repeated_and_returns_the_function() -> None:
+    def twice(x: float) -> float:
+        return 2.0 * scalar.exp(x)
+
+    assert jit.inline(jit.inline(twice)) is twice
+    assert jit.inline(scalar.where) is scalar.where
+    out = np.empty(3)
+    compiled(twice)(np.zeros(3), out)
+    assert out.tolist() == [2.0, 2.0, 2.0]
+
+
+# ---- the emitted assembly --------------------------------------------------------------------------------------------
+PACKED = re.compile(r"\bv(?:add|sub|mul|div|sqrt|max|min|cmp\w*|fn?m(?:add|sub)\d+|and|xor|blend\w*)pd\s.*%[yz]mm")
+LIBM = re.compile(r"\b(?:exp|exp2|expm1|log|log1p|log2|pow|sinh|cosh|tanh|sqrt|floor|rint|ldexp|frexp|fmax|fmin)\b")
+assembly = pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64") or bool(numba.config.DISABLE_JIT),
+    reason="reads the assembly that Numba emits for x86-64",
+)
+
+
+def is_vectorised(function: Callable[..., float]) -> bool:
+    """Packed double arithmetic in the loop, and no call of the C library's mathematics."""
+    (text,) = compiled(function).inspect_asm().values()
+    calls = [line for line in text.splitlines() if re.search(r"\b(?:call|movabs)", line)]
+    return bool(PACKED.search(text)) and not any(LIBM.search(line) for line in calls)
+
+
+@assembly
+@pytest.mark.parametrize("name", sorted({*scalar.ULP_BOUNDS, "power_of_two_scale"} - {"absolute", "square"}))
+def test_a_loop_over_it_becomes_vector_code(name: str) -> None:
+    assert is_vectorised(getattr(scalar, name))
+
+
+@assembly
+def test_the_check_for_vector_code_sees_its_absence() -> None:
+    def from_libm(x: float) -> float:
+        return math.exp(x)
+
+    assert not is_vectorised(jit.inline(from_libm))

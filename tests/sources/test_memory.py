@@ -1,0 +1,75 @@
+"""Arrays in memory: views where they can be, the same refusals as a file's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossctl.errors import DataError
+from lossctl.sources import memory_reader
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100])
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<f2", "<i8", ">u2", "|b1"])
+@pytest.mark.parametrize(
+    "arrange", [np.ascontiguousarray, np.asfortranarray, lambda values: np.repeat(values, 2, 0)[::2]]
+)
+def test_every_dtype_and_order(arrange: Callable[[Any], Any], dtype: str, rows: int) -> None:
+    values = arrange(np.arange(14).reshape(7, 2).astype(dtype))
+    reader = memory_reader({"prediction": values, "target": np.arange(7)})
+    chunks = list(reader.chunks(rows))
+    for chunk in chunks:
+        assert chunk["prediction"].flags.c_contiguous
+        assert chunk["prediction"].dtype == np.dtype("float32" if dtype == "<f2" else dtype).newbyteorder("=")
+    assert np.array_equal(np.concatenate([chunk["prediction"] for chunk in chunks]), values)
+    assert np.concatenate([chunk["target"] for chunk in chunks]).tolist() == list(range(7))
+
+
+def test_native_rows_are_views() -> None:
+    values = np.arange(10.0)
+    (chunk,) = memory_reader({"prediction": values}).chunks(10)
+    assert np.shares_memory(chunk["prediction"], values)
+
+
+def test_what_is_told() -> None:
+    with memory_reader({"prediction": np.zeros((3, 2), ">f4"), "target": [0, 1, 1]}) as reader:
+        prediction, target = reader.arrays["prediction"], reader.arrays["target"]
+        assert (prediction.shape, prediction.dtype, prediction.format, prediction.columns) == (
+            (3, 2),
+            ">f4",
+            "memory",
+            (),
+        )
+        assert (target.shape, target.dtype) == ((3,), "int64")
+        assert reader.place("prediction", 2, 1) == "prediction array, row 2, column 1"
+        assert reader.place("target", 2) == "target array, row 2"
+
+
+def test_no_rows() -> None:
+    assert list(memory_reader({"prediction": np.zeros((0, 3))}).chunks(5)) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (np.array([1, None]), "the target array holds object"),
+        (np.array(["a"]), "the target array holds <U1"),
+        (np.zeros(2, complex), "holds complex128"),
+        (np.float64(3), "a single number"),
+        (np.zeros((3, 0)), "no values: shape (3, 0)"),
+        (np.ma.masked_array([1.0, 2.0], [False, True]), "masked array"),
+        ([[1.0], [1.0, 2.0]], "its rows differ in length"),
+    ],
+)
+def test_what_is_refused(values: Any, found: str) -> None:
+    with pytest.raises(DataError) as caught:
+        memory_reader({"target": values})
+    assert found in caught.value.message
+
+
+def test_arrays_of_different_lengths() -> None:
+    with pytest.raises(DataError, match=r"prediction \(3,\), target \(2, 2\)"):
+        memory_reader({"prediction": np.zeros(3), "target": np.zeros((2, 2))})

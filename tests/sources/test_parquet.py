@@ -1,0 +1,289 @@
+"""Parquet: types, lists, row groups, nulls; damage that is noticed; memory that stays bounded."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from lossctl.errors import DataError, LossctlError, UsageError
+from lossctl.sources import Selection, open_reader
+
+ReadAll = Callable[..., dict[str, Any]]
+Refusal = Callable[..., LossctlError]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(columns: Any, **options: Any) -> Path:
+        parquet.write_table(pa.table(columns), tmp_path / "t.parquet", **options)
+        return tmp_path / "t.parquet"
+
+    return write
+
+
+@pytest.mark.parametrize("rows", [1, 7, 4096])
+def test_every_type(write: Write, read_all: ReadAll, rows: int) -> None:
+    for name in (
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float32",
+        "float64",
+    ):
+        values = np.arange(23).astype(name)
+        if values.dtype.kind in "iu":
+            values[[0, -1]] = np.iinfo(name).min, np.iinfo(name).max
+        path = write({"id": ["x"] * 23, "p": values}, row_group_size=10)
+        read = read_all(path, rows, prediction="p")["prediction"]
+        assert read.dtype == name
+        assert np.array_equal(read, values)
+
+
+def test_float16_comes_as_float32(write: Write, read_all: ReadAll) -> None:
+    values = np.array([1.5, -65504, 6e-8], np.float16)
+    path = write({"p": pa.array(values)})
+    read = read_all(path, prediction=None)["prediction"]
+    assert read.dtype == np.float32
+    assert np.array_equal(read, values)
+    with open_reader(path, {"prediction": Selection()}) as reader:
+        assert reader.arrays["prediction"].dtype == "float16"
+
+
+def test_columns_of_a_table(write: Write, read_all: ReadAll) -> None:
+    table = {"p_1": [1.0, 2.0], "y": [0, 1], "p_0": np.array([3, 4], np.float32), "p_1.x": [5.0, 6.0]}
+    path = write(table)
+    read = read_all(path, prediction="p_[01]", target="y")
+    assert read["prediction"].tolist() == [[1, 3], [2, 4]]
+    assert read["prediction"].dtype == np.float64
+    assert read["target"].tolist() == [0, 1]
+    assert read_all(path, prediction=("p_0", "p_1.x"))["prediction"].tolist() == [[3, 5], [4, 6]]
+    with open_reader(path, {"prediction": Selection(("p_0", "p_1")), "target": Selection(("y",))}) as reader:
+        prediction, target = reader.arrays["prediction"], reader.arrays["target"]
+    assert (prediction.shape, prediction.dtype, prediction.columns) == ((2, 2), "float64", ("p_0", "p_1"))
+    assert (target.shape, target.dtype, target.columns, target.format) == ((2,), "int64", ("y",), "parquet")
+
+
+def test_dictionary_pages_and_compression(write: Write, read_all: ReadAll) -> None:
+    values = np.tile([0.5, 1.5, 2.5], 50_000)
+    for compression in ("none", "snappy", "gzip", "zstd", "brotli", "lz4"):
+        path = write({"p": values}, compression=compression, use_dictionary=True, row_group_size=70_000)
+        assert np.array_equal(read_all(path, 4096, prediction=None)["prediction"], values)
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.large_list(pa.float32()), pa.list_(pa.float32(), 3)])
+def test_lists_of_equal_length_are_rows(write: Write, read_all: ReadAll, kind: Any) -> None:
+    values = np.arange(60, dtype=np.float32).reshape(20, 3)
+    path = write({"v": pa.array(values.tolist(), kind)}, row_group_size=8)
+    read = read_all(path, 7, prediction="v")["prediction"]
+    assert read.dtype == np.float32
+    assert np.array_equal(read, values)
+    with open_reader(path, {"prediction": Selection(("v",))}) as reader:
+        assert reader.arrays["prediction"].shape == (20, 3)
+        assert reader.place("prediction", 4, 2) == f"{path}, row 4, column 'v', element 2"
+
+
+def test_lists_that_are_refused(write: Write, refusal: Refusal) -> None:
+    path = write({"v": [[1.0, 2.0]] * 5 + [[3.0]], "p": [1.0] * 6})
+    assert "row 5, column 'v': a list of 1 values; the lists before it have 2" in refusal(path, prediction="v").message
+    error = refusal(path, prediction="*")
+    assert isinstance(error, UsageError)
+    assert "column 'v' holds lists, which do not go together with other columns" in error.message
+    assert "row 1, column 'v': null" in refusal(write({"v": [[1.0], None]}), prediction="v").message
+    assert "row 0, column 'v': null" in refusal(write({"v": [None, [1.0]]}), prediction="v").message
+    assert "row 2, column 'v': null" in refusal(write({"v": [[1.0, 2.0]] * 2 + [[3.0, None]]}), prediction="v").message
+    assert "column 'v' holds empty lists" in refusal(write({"v": pa.array([[]], pa.list_(pa.int8()))})).message
+    assert "holds list<element: string>" in refusal(write({"v": [["a"]]})).message
+
+
+def test_nulls(write: Write, refusal: Refusal) -> None:
+    values = [0.5] * 70_000
+    values[69_999] = None  # type: ignore[call-overload]
+    error = refusal(write({"p": values, "y": [1] * 70_000}, row_group_size=30_000), prediction="p", target="y")
+    assert isinstance(error, DataError)
+    assert "t.parquet, row 69999, column 'p': null is not a number" in error.message
+    assert error.hint == "fill the null or drop its row"
+    assert "row 1" in refusal(write({"p": [True, None]})).message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["a", "b"],
+        pa.array(["a", "b"]).dictionary_encode(),
+        [Decimal("1.5"), Decimal("2.5")],
+        pa.array([1, 2], pa.timestamp("s")),
+        pa.array([1, 2], pa.date32()),
+        [{"a": 1}, {"a": 2}],
+        [None, None],
+        [b"a", b"b"],
+    ],
+)
+def test_types_that_are_refused(write: Write, refusal: Refusal, values: Any) -> None:
+    error = refusal(write({"p": values}))
+    assert isinstance(error, DataError)
+    assert "t.parquet, column 'p' holds " in error.message
+    assert "allowed are bool, integers and floats" in error.message
+    assert "convert" in str(error.hint)
+
+
+def test_integers_that_no_type_holds_together(write: Write, refusal: Refusal, read_all: ReadAll) -> None:
+    table = {"a": np.array([1], np.int64), "b": np.array([2], np.uint64), "c": np.array([3], np.int8)}
+    path = write(table)
+    assert "no integer type holds both" in refusal(path, target="[ab]").message
+    assert read_all(path, target="[ac]")["target"].dtype == np.int64
+
+
+def test_unknown_and_unnamed_columns(write: Write, refusal: Refusal) -> None:
+    path = write({"prob": [1.0], "label": [1]})
+    error = refusal(path, target="lable")
+    assert isinstance(error, UsageError)
+    assert "did you mean 'label'?" in str(error.hint)
+    assert "which is the prediction?" in refusal(path, prediction=None).message
+    path = write(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]))
+    assert "2 columns are named 'a'" in refusal(path, prediction="a").message
+    assert "has no columns" in refusal(write(pa.table({}))).message
+
+
+def test_no_rows(write: Write, read_all: ReadAll) -> None:
+    path = write({"p": pa.array([], pa.float32()), "v": pa.array([], pa.list_(pa.float32()))})
+    assert read_all(path, prediction="p") == {}
+    assert read_all(path, prediction="v") == {}
+
+
+def test_places(write: Write) -> None:
+    path = write({"p_0": [1.0], "p_1": [2.0], "y": [1]})
+    with open_reader(path, {"prediction": Selection(("p_*",)), "target": Selection(("y",))}) as reader:
+        assert reader.place("prediction", 5, 1) == f"{path}, row 5, column 'p_1'"
+        assert reader.place("prediction", 5) == f"{path}, row 5"
+        assert reader.place("target", 5) == f"{path}, row 5, column 'y'"
+
+
+def test_each_pass_starts_again_and_passes_do_not_disturb_each_other(write: Write) -> None:
+    path = write({"p": np.arange(50.0)}, row_group_size=8)
+    with open_reader(path, {"prediction": Selection()}) as reader:
+        first = reader.chunks(30)
+        assert next(first)["prediction"][0] == 0
+        assert np.concatenate([chunk["prediction"] for chunk in reader.chunks(7)]).tolist() == list(range(50))
+        assert next(first)["prediction"].tolist() == list(range(30, 50))
+
+
+def test_a_name_that_is_not_utf_8(write: Write, read_all: ReadAll) -> None:
+    path = write({"p": [1.0]})
+    name = path.with_name("\udcff.parquet")
+    try:
+        path.rename(name)
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    assert read_all(name, prediction=None)["prediction"].tolist() == [1]
+
+
+def test_a_flipped_bit_is_found_by_the_checksum(write: Write, refusal: Refusal) -> None:
+    path = write({"p": np.arange(1000.0)}, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = bytearray(path.read_bytes())
+    data[data.index(np.float64(500).tobytes())] ^= 1
+    path.write_bytes(data)
+    error = refusal(path)
+    assert isinstance(error, DataError)
+    assert "t.parquet is damaged" in error.message
+    assert "CRC" in error.message
+
+
+def test_truncated(write: Write, refusal: Refusal) -> None:
+    path = write({"p": np.arange(1000.0)})
+    data = path.read_bytes()
+    for size in (4, 5, 12, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:size])
+        error = refusal(path)
+        assert isinstance(error, DataError)
+        assert "t.parquet is damaged" in error.message
+
+
+def test_a_footer_that_miscounts(write: Write, read_all: ReadAll) -> None:
+    """The bytes of the footer that may say 40 rows (80 as encoded) say 41: a refusal or all 40 rows."""
+    path = write({"p": np.arange(40.0)}, compression="none", store_schema=False)
+    data = path.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    counts = [position for position in range(footer, len(data) - 8) if data[position] == 80]
+    found = set()
+    for changed in itertools.combinations_with_replacement(counts, 2):
+        path.write_bytes(bytes(82 if position in changed else byte for position, byte in enumerate(data)))
+        try:
+            assert read_all(path, prediction=None)["prediction"].tolist() == list(range(40))
+        except DataError as error:
+            found.add(error.message.removeprefix(f"{path} is damaged: its footer says "))
+    assert found == {
+        "41 rows, its row groups 40",
+        "40 rows, its row groups 41",
+        "41 rows, its pages hold 40",
+    }
+
+
+def test_a_file_that_changes_while_it_is_read(write: Write) -> None:
+    path = write({"p": np.arange(1000.0)}, row_group_size=100)
+    with open_reader(path, {"prediction": Selection()}) as reader:
+        chunks = reader.chunks(100)
+        next(chunks)
+        with path.open("ab") as file:
+            file.write(b"x")
+        with pytest.raises(DataError, match="changed while it was being read"):
+            list(chunks)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damage_is_a_refusal_or_a_result(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.parquet"
+    compression: Any = data.draw(st.sampled_from(["none", "snappy", "zstd"]))
+    columns: dict[str, Any] = {"p": np.arange(40.0), "v": [[1.0, 2.0]] * 40, "y": [0, 1] * 20}
+    parquet.write_table(pa.table(columns), path, compression=compression, row_group_size=15)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(4, len(content) - 9))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    roles = {"prediction": Selection(("v",)), "target": Selection(("[py]",))}
+    with suppress(LossctlError), open_reader(path, roles) as reader:
+        rows = sum(len(chunk["target"]) for chunk in reader.chunks(7))
+        assert rows == reader.arrays["target"].shape[0]
+
+
+_MEASURE = """
+import resource, sys
+from lossctl.sources import Selection, open_reader
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open_reader(sys.argv[1], {"prediction": Selection(("p",)), "target": Selection(("y",))}) as reader:
+    rows = sum(len(chunk["target"]) for chunk in reader.chunks(1 << 16))
+print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kilobytes of ru_maxrss")
+def test_memory_is_bounded_whatever_a_row_group_holds(write: Write) -> None:
+    """One row group of 320 MB passes through less than 150 MB, pyarrow itself among them."""
+    rows = 20_000_000
+    values = np.arange(rows, dtype=np.float64)
+    path = write({"p": values, "y": values}, row_group_size=rows, use_dictionary=False, compression="none")
+    command = [sys.executable, "-c", _MEASURE, str(path)]
+    found, growth = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    path.unlink()
+    assert int(found) == rows
+    assert int(growth) < 150_000

@@ -1,0 +1,56 @@
+"""Names and globs against the columns of a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from lossctl.errors import UsageError
+from lossctl.sources import Selection
+from lossctl.sources.selection import select_columns
+
+NAMES = ("id", "p_1", "p_0", "p_10", "P_2", "a*b", "axb")
+
+
+def select(*wanted: str) -> tuple[str, ...]:
+    return select_columns("t.csv", NAMES, {"prediction": Selection(wanted)})["prediction"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        (("id",), ("id",)),
+        (("p_0", "p_1"), ("p_0", "p_1")),
+        (("p_*",), ("p_1", "p_0", "p_10")),
+        (("p_?", "id"), ("p_1", "p_0", "id")),
+        (("[pP]_[0-2]",), ("p_1", "p_0", "P_2")),
+        (("a*b",), ("a*b",)),
+        (("a?b",), ("a*b", "axb")),
+    ],
+)
+def test_names_and_globs(wanted: tuple[str, ...], chosen: tuple[str, ...]) -> None:
+    assert select(*wanted) == chosen
+
+
+def test_a_column_twice() -> None:
+    with pytest.raises(UsageError, match="--pred-col selects the column 'p_1' 2 times"):
+        select("p_*", "p_1")
+
+
+def test_no_column() -> None:
+    with pytest.raises(UsageError, match="--pred-col names no column"):
+        select()
+
+
+def test_two_roles_may_share_a_column() -> None:
+    roles = {"prediction": Selection(("id",)), "target": Selection(("id",))}
+    assert select_columns("t.csv", NAMES, roles) == {"prediction": ("id",), "target": ("id",)}
+
+
+def test_long_lists_are_cut_and_names_made_visible() -> None:
+    names = ["\x1b[31mred\n", *(f"column {each}" for each in range(500))]
+    with pytest.raises(UsageError) as caught:
+        select_columns("t.csv", names, {"target": Selection(("nothing",))})
+    hint = str(caught.value.hint)
+    assert r"\x1b[31mred\n" in hint
+    assert hint.isprintable()
+    assert hint.endswith("column 18 and 481 more")
