@@ -1,8 +1,116 @@
-"""`python -m lossctl` and the `lossctl` command."""
+"""`python -m lossctl` and the `lossctl` command: the outermost frame, which owns the exit code.
+
+An uncaught exception would be Python's exit 1, which a pipeline reads as "a gate failed": nothing gets past this frame.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+from lossctl.errors import EnvironmentFault, LossctlError, visible
+
+INTERNAL_FAULT = 70
+INTERRUPTED = 130
+REPORT_TO = "please report it with the command that you ran"
 
 
 def main() -> None:
-    raise SystemExit(70)
+    """Runs the command line and exits with the code of what happened."""
+    if sys.argv[1:] in (["--version"], ["-V"]):  # before anything else is imported
+        from lossctl._version import __version__
+
+        print(f"lossctl {__version__}")
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a file name may hold what the terminal's encoding does not
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end_on_signal)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of the command line `arguments`; messages are on stderr."""
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return _end_quietly()
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    except LossctlError as error:
+        return _refuse(error)
+    except MemoryError:
+        return _refuse(EnvironmentFault("out of memory", hint="give --chunk-rows a smaller number"))
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            return _fault(error, arguments)
+        return _refuse(EnvironmentFault(f"{visible(error.strerror)}: {visible(error.filename or 'standard output')}"))
+    except Exception as error:
+        return _fault(error, arguments)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    import typer
+
+    from lossctl.cli.app import app
+
+    try:
+        returned = app(args=arguments, prog_name="lossctl", standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except typer.Exit as exit:
+        return exit.exit_code
+    except Exception as error:
+        # The parser's own errors carry a message, and exit codes that are usage errors here.
+        describe = getattr(error, "format_message", None)
+        if describe is None or isinstance(error, LossctlError):
+            raise
+        _say(_one_line(describe()))
+        print("  see `lossctl --help`", file=sys.stderr)
+        return 2
+    return returned if isinstance(returned, int) else 0
+
+
+def _one_line(text: str) -> str:
+    return visible(" ".join(text.split()).rstrip("."), 500)
+
+
+def _say(message: str) -> None:
+    print(f"lossctl: {message}", file=sys.stderr)
+
+
+def _refuse(error: LossctlError) -> int:
+    hint = f"; {error.hint}" if error.hint else ""
+    _say(visible(f"{error.message}{hint}", 2000))
+    return error.exit_code
+
+
+def _fault(error: Exception, arguments: list[str]) -> int:
+    if "--debug" in arguments or os.environ.get("LOSSCTL_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    _say(f"internal fault: {type(error).__name__}: {visible(error, 300)}; {REPORT_TO}; --debug shows more")
+    return INTERNAL_FAULT
+
+
+def _end_quietly() -> int:
+    """The reader of stdout is gone, which is its right. Python must not flush into the closed pipe again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _end_on_signal(number: int, frame: FrameType | None) -> Any:
+    """As an exception, so that temporary files are removed."""
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

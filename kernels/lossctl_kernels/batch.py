@@ -61,8 +61,8 @@ class Backend(Protocol):
 
     name: str
 
-    def losses(self, plan: Plan, batch: Batch) -> tuple[Floats, Floats]:
-        """(report of shape (blocks, len(Column)), losses of shape (rows,))."""
+    def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
+        """(report of shape (blocks, len(Column)), losses of shape (rows,), or anything where they are not `wanted`)."""
 
     def folds(self, plan: Plan, batch: Batch, scales: dict[str, float]) -> tuple[Floats, Floats]:
         """(report, states of shape (blocks, folds)): sums of the terms, the largest magnitude for scales."""

@@ -1,4 +1,4 @@
-"""Plain functions, made known to Numba's CUDA compiler. In its simulator they run as they are and nothing is made known.
+"""Plain functions, made known to Numba's CUDA compiler. In its simulator they run as they are: nothing is made known.
 
 The elementary functions of `scalar.py` run on the device as they are written, so that results equal those of the other
 backends to rounding; only the primitives under them have an implementation of their own here.
@@ -28,8 +28,8 @@ def device(function: Callable[..., Any]) -> Callable[..., Any]:
     from numba.cuda.extending import overload, register_jitable
 
     if not _known:
-        for primitive, make in _primitives().items():
-            overload(primitive)(make)
+        for primitive, implementation in _implementations().items():
+            overload(primitive, strict=False)(_for_all_types(implementation))
             _known.add(primitive)
     for called in reachable(function):
         if called not in _known:
@@ -43,31 +43,35 @@ def rounded_product(a: float, b: float) -> float:
     return a * b
 
 
-def _primitives() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """For each primitive the function that Numba asks, given types, for an implementation."""
+def _for_all_types(implementation: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *types: implementation
+
+
+def _implementations() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """What each primitive is on a device."""
     from numba.cuda import libdevice
 
     def where(condition, if_true, if_false):
-        return lambda condition, if_true, if_false: if_true if condition else if_false
+        return if_true if condition else if_false
 
     def maximum(a, b):
         # The comparison fails for NaN and leaves b: only a NaN in a is left to restore.
-        return lambda a, b: a if (a > b) | (a != a) else b
+        return a if (a > b) | (a != a) else b
 
     def minimum(a, b):
-        return lambda a, b: a if (a < b) | (a != a) else b
+        return a if (a < b) | (a != a) else b
 
     def sqrt(x):
-        return lambda x: math.sqrt(x)
+        return math.sqrt(x)
 
     def bits_of(x):
-        return lambda x: libdevice.double_as_longlong(x)
+        return libdevice.double_as_longlong(x)
 
     def float_of(bits):
-        return lambda bits: libdevice.longlong_as_double(bits)
+        return libdevice.longlong_as_double(bits)
 
     def product(a, b):
-        return lambda a, b: libdevice.dmul_rn(a, b)
+        return libdevice.dmul_rn(a, b)
 
     return {
         scalar.where: where,

@@ -87,7 +87,7 @@ def add(a, b):
 
 @cache
 def across(combine: Function, lanes: int) -> Function:
-    """Combines the lanes' values by halves and gives each lane the result. One function, so that it is compiled once."""
+    """Combines the lanes' values by halves and gives each lane the result. Kept, so that it is compiled once."""
     if lanes == 1:
         return lambda value, team: value
 
@@ -197,10 +197,14 @@ def state_fold(step: Step, layout: Layout) -> Function:
 
 def chain(folds: list[Function]) -> Function:
     """(source, start, count, known, team) to `known` and the results of all folds, each of which sees those before."""
-    links: Function = lambda source, start, count, known, team: known  # noqa: E731
+    links: Function = given
     for fold in folds:
         links = link(links, fold)
     return links
+
+
+def given(source, start, count, known, team):
+    return known
 
 
 def link(before: Function, fold: Function) -> Function:
@@ -219,7 +223,7 @@ def per_row(values, row):
 # ---- kernels. The first of `numbers` is a placeholder: a kernel takes no empty tuple.
 
 
-def value_kernel(program: Program, layout: Layout) -> Function:
+def value_kernel(program: Program, layout: Layout) -> Any:
     """One loss a row; NaN where `keep` is False."""
     lanes, levels, finish = layout.lanes, layout.levels, program.finish
     leading = sparse if layout.sparse else dense
@@ -238,7 +242,7 @@ def value_kernel(program: Program, layout: Layout) -> Function:
     return compiled(kernel, folds, leading, finish, per_row)
 
 
-def gradient_kernel(program: Program, layout: Layout) -> Function:
+def gradient_kernel(program: Program, layout: Layout) -> Any:
     """The gradient of each row's loss, times the scale of the row."""
     lanes, levels, finish = layout.lanes, layout.levels, program.finish
     leading = sparse if layout.sparse else dense
@@ -256,10 +260,10 @@ def gradient_kernel(program: Program, layout: Layout) -> Function:
     return compiled(kernel, folds, leading, finish)
 
 
-def state_kernel(program: Program, layout: Layout) -> Function:
+def state_kernel(program: Program, layout: Layout) -> Any:
     """The folds over each block of rows, `states[block, fold]`."""
     lanes, levels = layout.lanes, layout.levels
-    given, count = len(program.numbers), len(program.steps)
+    numbers_count, count = len(program.numbers), len(program.steps)
     folds = chain([state_fold(step, layout) for step in program.steps])
 
     def kernel(prediction, target, class_weight, numbers, weights, block_rows, states):
@@ -271,13 +275,13 @@ def state_kernel(program: Program, layout: Layout) -> Function:
             values = min(block_rows, prediction.shape[0] - first) * class_weight.size
             known = folds(source, first, values, numbers[1:], team)
             for fold in range(lane, count, lanes):
-                states[block, fold] = known[given + fold]
+                states[block, fold] = known[numbers_count + fold]
 
     return compiled(kernel, folds)
 
 
 @cache
-def check_kernel(lanes: int, sums: bool) -> Function:
+def check_kernel(lanes: int, sums: bool) -> Any:
     """For each row how many of its values lie outside an interval and, with `sums`, whether their sum is far from 1."""
     layout = Layout(lanes)
     levels = layout.levels
@@ -307,7 +311,7 @@ def check_kernel(lanes: int, sums: bool) -> Function:
 
 
 @cache
-def report_kernel(lanes: int) -> Function:
+def report_kernel(lanes: int) -> Any:
     """The report on each block of rows; see `batch.Column`."""
     layout = Layout(lanes)
     levels, count = layout.levels, len(Column)
@@ -361,7 +365,7 @@ def report_folds(layout: Layout) -> list[Function]:
     ]
 
 
-def compiled(kernel: Function, *called: Function) -> Function:
+def compiled(kernel: Function, *called: Function) -> Any:
     """The kernel, compiled for the types of its arguments when it is launched, and what it calls made known."""
     for function in called:
         device(function)

@@ -26,7 +26,7 @@ class Interpreter:
 
     name = "python"
 
-    def losses(self, plan: Plan, batch: Batch) -> tuple[Floats, Floats]:
+    def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         losses = np.empty(batch.rows)
         reports = []
         for block in blocks(batch, plan.block_rows):
@@ -170,7 +170,9 @@ def report(plan: Plan, block: Batch, losses: Floats) -> Floats:
 def outside(values: NDArray[Any], domain: Domain) -> int:
     """How many values lie outside the domain; NaN does."""
     low, high = domain.bounds()
-    return int(np.count_nonzero(~((values >= low) & (values <= high))))
+    # As NumPy scalars: a Python float would be rounded to the dtype of the values, the largest float64 to infinity.
+    inside = (values >= np.float64(low)) & (values <= np.float64(high))
+    return int(np.count_nonzero(~inside))
 
 
 def off_one(rows: NDArray[Any], tolerance: float) -> int:

@@ -172,7 +172,8 @@ def _parse(loss: Loss, name: str, value: Any) -> Any:
     return _PARSERS[OPTIONS[name].kind](loss, name, value)
 
 
-def _choices(loss: Loss, name: str) -> tuple[str, ...]:
+def allowed_choices(loss: Loss, name: str) -> tuple[str, ...]:
+    """What a choice may be for this loss; nothing for other kinds of option."""
     if name in ("input", "grad_wrt"):
         return tuple(loss.forms)
     if name == "preset":
@@ -183,7 +184,7 @@ def _choices(loss: Loss, name: str) -> tuple[str, ...]:
 
 
 def _choice(loss: Loss, name: str, value: Any) -> str:
-    text, allowed = str(value), _choices(loss, name)
+    text, allowed = str(value), allowed_choices(loss, name)
     if text not in allowed:
         raise SpecificationError(
             f"{loss.name}: {name} cannot be {text!r}{suggestion(text, list(allowed))}", f"it is one of: {', '.join(allowed)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,7 @@ class Plan:
     settings: Settings
     width: int
     prediction_dtype: str = "float64"
+    counts_degenerate: bool = False
 
     def __post_init__(self) -> None:
         weights = self.settings["class_weight"]
@@ -147,7 +148,8 @@ class Plan:
     @cached_property
     def value(self) -> Program:
         """The loss of a value or a row."""
-        return value_program(self.definition, self._transforms, self._targets, tuple(self.numbers))
+        measured = self.definition.degenerate if self.counts_degenerate else None
+        return value_program(self.definition, self._transforms, self._targets, tuple(self.numbers), measured)
 
     @cached_property
     def folds(self) -> Program:
@@ -168,11 +170,11 @@ class Plan:
         return gradient_program(self.settings.loss.forms[wrt], conversion, self._targets, tuple(self.numbers))
 
     @cached_property
-    def degenerate(self) -> Program | None:
-        """Whether a row has no defined loss."""
-        if self.definition.degenerate is None or self.scope is not Scope.ROW:
+    def degenerate(self) -> Plan | None:
+        """A plan whose "loss" is 1 for rows that have no defined loss, else 0; None where every row has one."""
+        if self.definition.degenerate is None or self.scope is not Scope.ROW or self.counts_degenerate:
             return None
-        return value_program(self.definition, (), (), tuple(self.numbers), self.definition.degenerate)
+        return replace(self, counts_degenerate=True)
 
     @property
     def scales(self) -> tuple[str, ...]:

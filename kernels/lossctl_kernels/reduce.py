@@ -90,6 +90,19 @@ class ExactSum:
         self._exact += other._exact
         self._special += other._special
 
+    def over(self, other: ExactSum | int) -> float:
+        """The quotient, correctly rounded: neither sum need be a float64. NaN where `other` is 0."""
+        count = other << _UNIT if isinstance(other, int) else other._exact
+        special = 0.0 if isinstance(other, int) else other._special
+        if count == 0 and special == 0.0:
+            return math.nan
+        if self._special != 0.0 or special != 0.0:
+            return self.value / (other if isinstance(other, int) else other.value)
+        try:
+            return self._exact / count
+        except OverflowError:
+            return math.copysign(math.inf, self._exact)
+
     @property
     def value(self) -> float:
         """The sum, correctly rounded; infinite where it exceeds float64."""

@@ -192,7 +192,11 @@ def _builder_of(*values: Any) -> ir.IRBuilder:
 
 def as_double(builder: ir.IRBuilder, value: Any) -> ir.Value:
     """The LLVM value of what a definition returned: a symbol, or a plain number."""
-    return value.value if isinstance(value, Symbol) else constant(DOUBLE, value)
+    if not isinstance(value, Symbol):
+        return constant(DOUBLE, value)
+    if value.value.type == TRUTH:
+        return builder.select(value.value, constant(DOUBLE, 1.0), constant(DOUBLE, 0.0))
+    return value.value
 
 
 def _select(condition: Any, if_true: Any, if_false: Any) -> Any:

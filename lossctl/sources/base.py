@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Quoted: NumPy is there for the type checker only.
 Array: TypeAlias = "npt.NDArray[Any]"
 
-_OPTION_STEMS = {"prediction": "--pred", "target": "--target", "weight": "--weight"}
+_OPTION_STEMS = {"prediction": "--pred", "target": "--target", "weights": "--weight"}
 
 
 def option(role: str, what: str) -> str:

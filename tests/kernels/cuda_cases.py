@@ -1,4 +1,4 @@
-"""What the tests of the `cuda` backend run over: every loss of the registry, in every form, with each of its options."""
+"""What the tests of the `cuda` backend run over: every loss of the registry, in every form, with each option."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ OPTION_VALUES: dict[str, list[Given]] = {
 def forms() -> list[tuple[str, Given]]:
     """(loss, options) for each form of each loss."""
     return [
-        (name, {"input": form} if "input" in loss.options else {}) for name, loss in LOSSES.items() for form in loss.forms
+        (name, {"input": form} if "input" in loss.options else {})
+        for name, loss in LOSSES.items()
+        for form in loss.forms
     ]
 
 

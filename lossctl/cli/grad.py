@@ -1,0 +1,93 @@
+"""`lossctl grad`: the gradient of a loss to a file, its statistics on stdout."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from lossctl.cli import options as o
+from lossctl.errors import UsageError
+
+NAME = "grad"
+HELP = """The gradient of the loss with respect to each prediction.
+
+Example: lossctl grad preds.npy labels.npy --loss bce -o gradient.npy
+"""
+
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="The gradient; .npy, .csv, .tsv or .parquet.")
+]
+
+
+def command(
+    predictions: o.Predictions,
+    targets: o.Targets = None,
+    loss: o.LossSpecs = None,
+    output: Output = None,
+    pred_col: o.PredColumns = None,
+    target_col: o.TargetColumns = None,
+    weights: o.Weights = None,
+    weight_col: o.WeightColumn = None,
+    class_weights: o.ClassWeights = None,
+    from_logits: o.FromLogits = False,
+    preset: o.Preset = None,
+    reduction: o.Reduction = "mean",
+    denom: o.Denom = None,
+    ignore_index: o.IgnoreIndex = None,
+    log_base: o.LogBase = None,
+    format: o.Format = None,
+    pred_format: o.PredFormat = None,
+    target_format: o.TargetFormat = None,
+    backend: o.BackendName = "auto",
+    threads: o.Threads = None,
+    chunk_rows: o.ChunkRows = None,
+    quiet: o.Quiet = False,
+    no_progress: o.NoProgress = False,
+    debug: o.Debug = False,
+) -> None:
+    """See HELP."""
+    from lossctl.cli.progress import Progress
+    from lossctl.cli.show import chosen_format, emit, warn
+    from lossctl.files import plan_outputs
+    from lossctl.inputs import InputFiles, open_feed
+    from lossctl.loss_spec import find, parse
+
+    shown = chosen_format(format)
+    if output is None:
+        raise UsageError("grad writes a file, and none is named", hint="-o gradient.npy")
+    if len(loss or []) != 1:
+        raise UsageError(f"grad takes one loss, found {len(loss or [])}", hint="name it with --loss")
+    spec = parse((loss or [])[0])
+    find(spec.name)
+    files = InputFiles(
+        predictions,
+        targets,
+        o.comma_list(pred_col),
+        o.comma_list(target_col),
+        weights,
+        weight_col,
+        pred_format,
+        target_format,
+    )
+    plan_outputs([output], [*files.paths, *([class_weights] if class_weights else [])])
+
+    from lossctl.evaluation import Evaluation, Request
+    from lossctl.extras import GradientSummary, gradient_writer
+
+    flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
+    request = Request([spec], flags, reduction, backend, threads, chunk_rows)
+    with ExitStack() as stack:
+        feed = open_feed(files)
+        stack.callback(feed.close)
+        progress = stack.enter_context(Progress(feed.rows, not quiet and not no_progress))
+        evaluation = Evaluation(feed, request, progress)
+        summary = GradientSummary(stack.enter_context(gradient_writer(output, evaluation)))
+        run = evaluation.run()
+        evaluation.gradient(evaluation.runs[0], summary.write)
+    if not quiet:
+        warn(run.warnings)
+    found = summary.result(evaluation, evaluation.runs[0], output)
+    emit(replace(run, results=(), gradients=(found,)), shown, [])

@@ -1,0 +1,35 @@
+"""`lossctl list`: the losses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lossctl.cli import options as o
+from lossctl.errors import UsageError, visible
+
+NAME = "list"
+HELP = """The losses, one a line.
+
+Example: lossctl list
+"""
+
+RowsFormat = Annotated[
+    str | None, typer.Option("--format", metavar="FORMAT", help="table, tsv or json; table on a terminal, else tsv.")
+]
+
+
+def command(format: RowsFormat = None, debug: o.Debug = False) -> None:
+    """See HELP."""
+    from lossctl.cli.text import print_rows
+    from lossctl.reference import overview
+
+    print_rows(overview(), rows_format(format))
+
+
+def rows_format(name: str | None) -> str | None:
+    """Checks the format of a small table."""
+    if name not in (None, "table", "tsv", "json"):
+        raise UsageError(f"there is no format '{visible(name)}' here", hint="the formats are table, tsv and json")
+    return name

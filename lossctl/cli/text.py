@@ -1,0 +1,34 @@
+"""Rows of text for people and for pipes: the small tables of `list`, `explain`, `doctor` and `warmup`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["print_rows"]
+
+
+def print_rows(rows: Sequence[dict[str, str]], format: str | None) -> None:
+    """A table on a terminal, TSV in a pipe, JSON where asked. All rows have the same keys."""
+    if format == "json":
+        import json
+
+        print(json.dumps(list(rows), indent=2, ensure_ascii=False))
+    elif format == "tsv" or (format is None and not sys.stdout.isatty()):
+        print("\t".join(rows[0]))
+        for row in rows:
+            print("\t".join(" ".join(cell.split()) for cell in row.values()))
+    else:
+        _print_table(rows)
+
+
+def _print_table(rows: Sequence[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in rows[0]:
+        table.add_column(title, overflow="fold", style="bold cyan" if title == "name" else None)
+    for row in rows:
+        table.add_row(*row.values())
+    Console(highlight=False).print(table)

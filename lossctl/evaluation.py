@@ -1,0 +1,180 @@
+"""The one road: a feed, through a backend, to results. The command line and the Python API both take it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossctl._version import __version__
+from lossctl.backends import choose, usable_threads
+from lossctl.diagnosis import check_weights, looks_like_probabilities
+from lossctl.errors import DataError, UsageError
+from lossctl.feed import Feed
+from lossctl.loss_spec import LossSpec, settle
+from lossctl.preparation import check_shapes, check_weights_shape, compute_dtype, row_shapes
+from lossctl.results import InputInfo, RunResult
+from lossctl.runs import Run, make_run
+from lossctl.sources.base import Array
+from lossctl_kernels import Plan, SpecificationError
+from lossctl_kernels.reduce import block_rows
+
+__all__ = ["Evaluation", "Request"]
+
+CHUNK_BYTES = 16 << 20
+"""Of one array: large enough that the work of a chunk hides its overhead, small enough for any machine."""
+
+# A text row holds about this many bytes for each number.
+TEXT_BYTES = 12
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compute: losses, options that hold for all of them, and how."""
+
+    specs: Sequence[LossSpec]
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    reduction: str = "mean"
+    backend: str = "auto"
+    threads: int | None = None
+    chunk_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("mean", "sum"):
+            raise UsageError(f"reduction must be mean or sum, found {self.reduction}")
+        if self.chunk_rows is not None and self.chunk_rows < 1:
+            raise UsageError(f"--chunk-rows must be 1 or more, found {self.chunk_rows}")
+        if not self.specs:
+            raise UsageError("no loss was asked for", hint="name one, such as --loss bce; `lossctl list` shows them")
+
+
+class Evaluation:
+    """One evaluation of a feed: `run` the values, then `gradient` where asked.
+
+    `progress` is called with the rows done after each chunk.
+    """
+
+    def __init__(self, feed: Feed, request: Request, progress: Callable[[int], None] | None = None) -> None:
+        self.feed, self.request, self.progress = feed, request, progress or (lambda rows: None)
+        self.started = time.perf_counter()
+        prediction, target = feed.arrays["prediction"], feed.arrays["target"]
+        shapes = row_shapes(prediction, target)
+        if "weights" in feed.arrays:
+            check_weights_shape(feed.arrays["weights"])
+        self.chunk_rows = self._chunk_rows(shapes.width)
+        settled = [(spec, settle(spec, request.flags, shapes)) for spec in request.specs]
+        for _, settings in settled:
+            check_shapes(settings.loss, shapes, prediction, target)
+        self.backend = choose(request.backend, self._values(shapes.width), request.threads)
+        self.runs = [self._make_run(spec, settings, shapes.width) for spec, settings in settled]
+        self.rows = 0
+
+    def _make_run(self, spec: LossSpec, settings: Any, width: int) -> Run:
+        prediction, target = self.feed.arrays["prediction"], self.feed.arrays["target"]
+        loss = settings.loss
+        dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, prediction.dtype.strip("<>=|"), target.dtype)
+        given = "float32" if np.dtype(prediction.dtype).itemsize < 8 and np.dtype(prediction.dtype).kind == "f" else "float64"
+        try:
+            plan = Plan(settings, width, given)
+        except SpecificationError as error:
+            raise UsageError(str(error), hint=error.hint) from None
+        return make_run(spec, plan, self.backend, self.feed, dtype, self.request.reduction, self.chunk_rows)
+
+    def _chunk_rows(self, width: int) -> int:
+        """Whole blocks: the sums of blocks do not depend on where chunks begin."""
+        block = block_rows(width)
+        wanted = self.request.chunk_rows or CHUNK_BYTES // (8 * width)
+        return max(1, -(-wanted // block)) * block
+
+    def _values(self, width: int) -> int:
+        """About how many predicted values there are; known, or guessed from the size of a text file."""
+        if self.feed.rows is not None:
+            return self.feed.rows * width
+        try:
+            return os.path.getsize(self.feed.arrays["prediction"].path) // TEXT_BYTES
+        except OSError:
+            return 0
+
+    # ---- values
+
+    def run(self, per_sample: Callable[[NDArray[np.float64]], None] | None = None) -> RunResult:
+        """All losses in one pass; `per_sample` gets the losses of the first one, chunk by chunk. Raises DataError."""
+        waiting = list(self.runs)
+        first_pass = True
+        while waiting:
+            self._pass(waiting, per_sample if first_pass else None, first_pass)
+            waiting = [run for run in waiting if run.needs_another_pass()]
+            first_pass = False
+        results = tuple(run.result() for run in self.runs)
+        return RunResult(
+            version=__version__,
+            inputs=self._inputs(),
+            results=results,
+            backend=self.backend.name,
+            threads=self._threads(),
+            seconds=time.perf_counter() - self.started,
+            warnings=tuple(warning for run in self.runs for warning in run.warnings),
+        )
+
+    def _pass(self, runs: list[Run], per_sample: Callable[[NDArray[np.float64]], None] | None, first: bool) -> None:
+        rows = 0
+        any_weight = False
+        for chunk in self.feed.chunks(self.chunk_rows):
+            weights = self._weights(chunk, rows)
+            any_weight = any_weight or weights is None or bool(weights.any())
+            for position, run in enumerate(runs):
+                if first and rows == 0:
+                    self._warn_of_probabilities(run, chunk)
+                wanted = per_sample is not None and position == 0
+                losses = run.consume(chunk, weights, wanted)
+                if wanted and per_sample is not None:
+                    per_sample(losses)
+            rows += len(chunk["prediction"])
+            self.progress(rows)
+        self.rows = rows
+        if not rows:
+            prediction = self.feed.arrays["prediction"]
+            raise DataError(f"{prediction.path} has no rows: there is nothing to average", hint="check what wrote it")
+        if not any_weight:
+            raise DataError(f"all weights of {self.feed.arrays['weights'].path} are 0", hint="some sample must count")
+
+    def _weights(self, chunk: dict[str, Array], first_row: int) -> NDArray[np.float64] | None:
+        if "weights" not in chunk:
+            return None
+        check_weights(self.feed, chunk["weights"], first_row)
+        return np.ascontiguousarray(chunk["weights"].reshape(-1), np.float64)
+
+    def _warn_of_probabilities(self, run: Run, chunk: dict[str, Array]) -> None:
+        head = chunk["prediction"][:4096]
+        if looks_like_probabilities(run.plan, head.reshape(len(head), -1) if run.plan.width > 1 else head):
+            name = self.feed.arrays["prediction"].path
+            run.warnings.append(f"{name}: the logits of {run.settings.loss.name} all look like probabilities")
+
+    def _inputs(self) -> tuple[InputInfo, ...]:
+        return tuple(
+            InputInfo(role, info.path, info.format, (self.rows, *(int(n or 0) for n in info.shape[1:])), info.dtype, info.columns)
+            for role, info in self.feed.arrays.items()
+        )
+
+    def _threads(self) -> int:
+        return 1 if self.backend.name == "python" else self.request.threads or usable_threads()
+
+    # ---- gradients
+
+    def check_gradient(self, run: Run) -> None:
+        """Raises UsageError for a loss that has no gradient."""
+        if run.plan.definition.gradient is None:
+            raise UsageError(f"{run.settings.loss.name} has no gradient", hint="`lossctl list` shows which losses have one")
+
+    def gradient(self, run: Run, write: Callable[[Array], None]) -> None:
+        """Gives `write` the gradient of one loss, chunk by chunk, after `run`."""
+        rows = 0
+        for chunk in self.feed.chunks(self.chunk_rows):
+            write(run.gradient(chunk, self._weights(chunk, rows)))
+            rows += len(chunk["prediction"])
+            self.progress(rows)

@@ -1,0 +1,136 @@
+"""SPECs: "huber:delta=2" to a loss and its options, whatever the framework that the name comes from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from lossctl.errors import UsageError, visible
+from lossctl_kernels import LOSSES, Loss, Settings, SpecificationError, resolve
+from lossctl_kernels.domains import TargetKind
+
+__all__ = ["LossSpec", "Shapes", "find", "parse", "settle"]
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """What the user wrote for one loss: a name, and options as text."""
+
+    text: str
+    name: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The shapes of one row of predictions and of targets: () for (N,), (C,) for (N, C)."""
+
+    prediction: tuple[int, ...]
+    target: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Values in a row of predictions."""
+        width = 1
+        for size in self.prediction:
+            width *= size
+        return width
+
+
+def parse(text: str) -> LossSpec:
+    """Takes "name:option=value,option=value" apart. Raises UsageError where that is not its form."""
+    name, colon, rest = text.strip().partition(":")
+    options: dict[str, str] = {}
+    for part in rest.split(",") if colon else ():
+        option, equals, value = part.partition("=")
+        option = option.strip()
+        if not equals or not option or not value.strip():
+            raise UsageError(
+                f"loss '{visible(text)}': '{visible(part)}' is not option=value",
+                hint="write name:option=value,option=value, such as huber:delta=2",
+            )
+        if option in options:
+            raise UsageError(f"loss '{visible(text)}': {visible(option)} is given twice", hint="give it once")
+        options[option] = value.strip()
+    if not name.strip():
+        raise UsageError(f"loss '{visible(text)}' has no name", hint="see `lossctl list`")
+    return LossSpec(text.strip(), name.strip(), options)
+
+
+@cache
+def names() -> Mapping[str, tuple[tuple[Loss, Mapping[str, str]], ...]]:
+    """Every name that is understood, with the losses that it may mean and the options that it implies.
+
+    A canonical name means that loss alone. A name of several losses (`log_loss`, `CrossEntropyLoss`) is decided by the
+    shape of the data.
+    """
+    index: dict[str, list[tuple[Loss, Mapping[str, str]]]] = {}
+    for loss in LOSSES.values():
+        for peer_names in loss.aliases.values():
+            for alias in peer_names:
+                implied = parse(alias)
+                if implied.name not in LOSSES:
+                    index.setdefault(implied.name, []).append((loss, implied.options))
+    for others in index.values():  # a loss that two frameworks call alike is one
+        others[:] = {loss.name: (loss, implied) for loss, implied in others}.values()
+    for loss in LOSSES.values():
+        index[loss.name] = [(loss, {})]
+    # Binary losses go by the same names in scikit-learn's log_loss; the logit form of torch's cross_entropy is not one.
+    return {name: tuple(losses) for name, losses in index.items()}
+
+
+def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
+    """The losses that a name may mean. Raises UsageError with a suggestion."""
+    known = names()
+    if name in known:
+        return known[name]
+    by_lower = {each.lower(): each for each in known}
+    folded = name.lower().replace("-", "_")
+    close = by_lower.get(folded) or next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+    guess = f"; did you mean {close}?" if close else ""
+    raise UsageError(f"unknown loss '{visible(name)}'{guess}", hint="`lossctl list` shows the losses")
+
+
+def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes) -> Settings:
+    """The loss of a SPEC with all its options decided. `flags` are options given for every loss of the call.
+
+    Raises UsageError where options do not exist, do not fit, or contradict a flag.
+    """
+    loss, implied = _by_shape(spec, find(spec.name), shapes)
+    given = dict(spec.options)
+    for source, options in ((f"the name {spec.name} means", implied), ("the command says", flags)):
+        for option, value in options.items():
+            if option in given and str(given[option]) != str(value):
+                raise UsageError(
+                    f"loss '{visible(spec.text)}' says {option}={visible(given[option])}, but {source} {option}={value}",
+                    hint="leave out one of them",
+                )
+            given[option] = value
+    try:
+        return resolve(loss, given)
+    except SpecificationError as error:
+        raise UsageError(visible(str(error), 300), hint=error.hint) from None
+
+
+def _by_shape(
+    spec: LossSpec, candidates: tuple[tuple[Loss, Mapping[str, str]], ...], shapes: Shapes
+) -> tuple[Loss, Mapping[str, str]]:
+    if len(candidates) == 1:
+        return candidates[0]
+    if shapes.width == 1:
+        kind = TargetKind.SAME
+    elif shapes.target == shapes.prediction:
+        kind = TargetKind.DISTRIBUTION
+    else:
+        kind = TargetKind.INDEX
+    for loss, implied in candidates:
+        if loss.target_kind is kind:
+            return loss, implied
+    meant = " or ".join(loss.name for loss, _ in candidates)
+    raise UsageError(
+        f"{visible(spec.name)} is {meant}, and neither fits predictions with {shapes.width} value a row",
+        hint="name the loss that you mean",
+    )

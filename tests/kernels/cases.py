@@ -1,0 +1,254 @@
+"""What tests over the registry run over: every loss in every form with several values of each option, and its data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lossctl_kernels import LOSSES, Loss, Parameter, Plan, Scope, resolve
+from lossctl_kernels.batch import Array, Batch
+from lossctl_kernels.domains import LOG_PROBABILITY, REAL, Domain
+from lossctl_kernels.interpreted import Interpreter
+from lossctl_kernels.options import eps_modes
+from lossctl_kernels.scales import safe_scale
+
+Floats = NDArray[np.float64]
+Options = dict[str, Any]
+
+WIDTH = 3
+# Decided where data sets are read and numbers are reported; presets have closed forms of their own in test_options.
+OUTSIDE_THE_KERNELS = {"denom", "empty", "grad_scale", "ignore_index", "multioutput", "preset"}
+GUARD_VALUES = {
+    "clip": (1e-7, 0.1, 0.25),
+    "floor": (1e-7, 0.1, 0.25),
+    "add": (1e-7, 1e-3, 5e-3),  # the largest probability drawn is 0.99
+    "log_floor": (-100.0, -2.0, -0.5),
+}
+SMOOTHINGS = (0.05, 0.3, 1.0)
+CLASS_WEIGHTS = ((0.5, 1.0, 2.0), (3.0, 3.0, 3.0), (0.0, 1.5, 0.25))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss with options that differ from the defaults."""
+
+    loss: str
+    options: Options = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """As users write it: "bce:input=logit,row=sum"."""
+        return ":".join([self.loss, *([",".join(f"{k}={v}" for k, v in self.options.items())] if self.options else [])])
+
+    def plan(self, width: int = WIDTH, dtype: str = "float64") -> Plan:
+        return Plan(resolve(LOSSES[self.loss], self.options), width, dtype)
+
+    def __or__(self, more: Options) -> Case:
+        return Case(self.loss, {**self.options, **more})
+
+
+def parametrize(cases: Sequence[Case]) -> pytest.MarkDecorator:
+    """A test for each case, named as users write it."""
+    return pytest.mark.parametrize("case", cases, ids=str)
+
+
+def forms() -> list[Case]:
+    """Every form of every loss, with defaults."""
+    return [
+        Case(name, {"input": form} if "input" in loss.options else {})
+        for name, loss in LOSSES.items()
+        for form in loss.forms
+    ]
+
+
+def variants() -> list[Case]:
+    """Every form of every loss, with at least three values of each option where there are three."""
+    found = [
+        case | more
+        for case in forms()
+        for option in dict.fromkeys((*LOSSES[case.loss].options, *LOSSES[case.loss].parameters))
+        for more in option_values(LOSSES[case.loss], str(case.options.get("input", "prob")), option)
+    ]
+    return [*forms(), *found]
+
+
+def option_values(loss: Loss, form: str, option: str) -> list[Options]:
+    """Options to set, so that `option` is tried. A new option that this does not know is a KeyError."""
+    if option in OUTSIDE_THE_KERNELS or option == "input":
+        return []
+    if option in loss.parameters:
+        return [{option: value} for value in parameter_values(*loss.parameters[option])]
+    if option in ("eps", "eps_mode", "normalize") and (form != "prob" or "eps" in loss.parameters):
+        return []
+    guards = [{"eps": eps, "eps_mode": mode} for mode in eps_modes(loss) for eps in GUARD_VALUES[mode]]
+    smoothings: list[Options] = [{"label_smoothing": share} for share in SMOOTHINGS]
+    weights: list[Options] = [{"class_weight": vector} for vector in CLASS_WEIGHTS]
+    values: dict[str, list[Options]] = {
+        "eps": [],  # with its modes
+        "eps_mode": guards,
+        "normalize": [{"normalize": True, **more} for more in ({}, *(guards[1::3] if "normalize" in loss.options else ()))],
+        "label_smoothing": smoothings,
+        "smoothing_mode": [{**share, "smoothing_mode": "others"} for share in smoothings],
+        "class_weight": [*weights, *({**a, **b} for a, b in zip(weights, smoothings, strict=True))],
+        "log_base": [{"log_base": base} for base in ("e", "2", "10")],
+        "row": [{"row": row} for row in ("mean", "sum")],
+        "grad_wrt": [{"grad_wrt": other} for other in loss.forms],
+    }
+    return values[option]
+
+
+def parameter_values(default: float, facts: Parameter) -> list[float]:
+    """The default and three more values that are allowed, an end that is included among them."""
+    if facts.choices:
+        return list(facts.choices)
+    low = next((bound for bound in (facts.at_least, facts.above) if bound is not None), -4.0)
+    high = low + 4.0 if facts.at_most is None else facts.at_most
+    ends = [bound for bound in (facts.at_least, facts.at_most) if bound is not None]
+    return [default, *(low + share * (high - low) for share in (0.1, 0.3, 0.9)), *ends]
+
+
+# ---- data
+
+
+def draw(case: Case, rows: int, width: int = WIDTH, dtype: str = "float64", seed: int = 1) -> tuple[Array, Array]:
+    """(prediction, target) within the domains: (rows, width), or (rows,) where an elementwise row is one value."""
+    plan, random = case.plan(width, dtype), np.random.default_rng(seed)
+    shape = (rows, width) if plan.scope is Scope.ROW or width > 1 else (rows,)
+    prediction = _predictions(plan, random, shape)
+    if plan.sparse:
+        return prediction.astype(dtype), random.integers(0, width, rows)
+    if plan.targets_sum_to_one:
+        target = _distribution(random, shape)
+        target[::2] = np.eye(width)[random.integers(0, width, len(target[::2]))]
+    elif plan.settings.loss.target is REAL:
+        target = random.normal(0.0, 2.0, shape)
+    else:
+        target = _inside(random, plan.settings.loss.target, shape)
+        target[::2] = np.round(target[::2])
+    return prediction.astype(dtype), target.astype(dtype)
+
+
+def _predictions(plan: Plan, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    if plan.rows_sum_to_one:
+        return _distribution(random, shape)
+    if plan.prediction_domain is LOG_PROBABILITY:
+        return np.asarray(np.log(_distribution(random, shape)))
+    if math.isinf(plan.prediction_domain.low):
+        return random.normal(0.0, 2.0, shape)
+    return _inside(random, plan.prediction_domain, shape)
+
+
+def _inside(random: np.random.Generator, domain: Domain, shape: tuple[int, ...]) -> Floats:
+    high = domain.high if math.isfinite(domain.high) else domain.low + 1.5
+    return random.uniform(domain.low + 0.01, high - 0.01, shape)
+
+
+def _distribution(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    values = random.uniform(0.02, 1.0, shape)
+    return np.asarray(values / values.sum(axis=-1, keepdims=True))
+
+
+# ---- what a backend makes of it
+
+
+def backends() -> list[Any]:
+    """One parameter a backend; the compiled one is left out where Numba is told not to compile."""
+    import numba
+
+    skip = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NUMBA_DISABLE_JIT leaves nothing to compile")
+    return [pytest.param("python", id="python"), pytest.param("cpu", id="cpu", marks=skip)]
+
+
+def backend_of(name: str) -> Any:
+    if name == "python":
+        return Interpreter()
+    from lossctl_kernels.cpu import Cpu
+
+    return Cpu()
+
+
+def sample_scale(plan: Plan) -> float:
+    """What the gradient of one value is multiplied by to be that of its row's loss."""
+    mean = plan.scope is Scope.ELEMENT and plan.settings["row"] == "mean"
+    return 1.0 / plan.settings.value_divisor / (plan.width if mean else 1)
+
+
+def sample_losses(engine: Any, plan: Plan, prediction: Array, target: Array) -> Floats:
+    return np.asarray(engine.losses(plan, Batch(prediction, target))[1])
+
+
+def sample_gradients(engine: Any, plan: Plan, prediction: Array, target: Array) -> Array:
+    """Derivative of each row's own loss, in the shape of the prediction."""
+    scales = np.full(len(prediction), sample_scale(plan))
+    return np.asarray(engine.gradient(plan, Batch(prediction, target), scales, {}))
+
+
+def totals_of(engine: Any, plan: Plan, batch: Batch) -> dict[str, float]:
+    """The folds of a loss over the data set: a second pass where magnitudes are extreme."""
+    scales = dict.fromkeys(plan.scales, 1.0)
+    names = [step.name for step in plan.folds.steps]
+
+    def folded() -> dict[str, float]:
+        states = engine.folds(plan, batch, scales)[1]
+        return dict(zip(names, np.where(np.isin(names, plan.scales), states.max(0), states.sum(0)).tolist(), strict=True))
+
+    totals = folded()
+    scales = {name: float(safe_scale(totals[name])) for name in plan.scales}
+    if any(scale != 1.0 for scale in scales.values()):
+        totals = folded()
+    width = plan.width if batch.prediction.ndim > 1 else 1
+    weight = float(batch.rows if batch.weights is None else batch.weights.sum()) * width
+    return {**totals, **scales, "weight": weight}
+
+
+def dataset_value(engine: Any, plan: Plan, batch: Batch) -> float:
+    known = {**plan.numbers, **totals_of(engine, plan, batch)}
+    with np.errstate(all="ignore"):
+        return float(plan.definition.function(**{name: known[name] for name in plan.definition.arguments()}))
+
+
+def dataset_gradients(engine: Any, plan: Plan, batch: Batch) -> Array:
+    ones = np.ones(batch.rows) if batch.weights is None else batch.weights
+    return np.asarray(engine.gradient(plan, batch, ones, totals_of(engine, plan, batch)))
+
+
+# ---- comparison
+
+
+def assert_close(got: Any, exact: Sequence[Any], rtol: float, atol: float = 0.0) -> None:
+    """Every number is its mpmath counterpart to `rtol` of that, or `atol`; infinities and NaN are the same."""
+    found = np.asarray(got, np.float64).ravel()
+    assert found.size == len(exact)
+    lines = (_off(position, a, b, rtol, atol) for position, (a, b) in enumerate(zip(found.tolist(), exact, strict=True)))
+    wrong = [line for line in lines if line]
+    assert not wrong, "\n".join(wrong[:5])
+
+
+def _off(position: int, got: float, exact: Any, rtol: float, atol: float) -> str | None:
+    if mpmath.isfinite(exact) and math.isfinite(got):
+        error = abs(got - exact)
+        if error <= rtol * abs(exact) + atol:
+            return None
+        relative = mpmath.nstr(error / abs(exact or 1), 3)
+        return f"[{position}] {got!r} instead of {mpmath.nstr(exact, 18)}: off by {relative}"
+    same = got == float(exact) or (math.isnan(got) and mpmath.isnan(exact))
+    return None if same else f"[{position}] {got!r} instead of {exact}"
+
+
+def flattened(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    return [value for row in rows for value in row]
+
+
+def one_of_each(cases: Sequence[Case]) -> Iterator[Case]:
+    """The first case of each loss."""
+    seen: set[str] = set()
+    for case in cases:
+        if case.loss not in seen:
+            seen.add(case.loss)
+            yield case
