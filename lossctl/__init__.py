@@ -12,11 +12,12 @@ Importing this package loads nothing heavy: NumPy comes with the first call.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from lossctl._version import __version__
 
+TYPE_CHECKING = False  # as type checkers know it; importing `typing` costs as much as starting Python
 if TYPE_CHECKING:
+    from typing import Any
+
     from lossctl.api import evaluate, gradient, losses, per_sample
     from lossctl.results import LossResult
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from types import FrameType
-from typing import Any
 
 from lossctl.errors import EnvironmentFault, LossctlError, visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
 
 INTERNAL_FAULT = 70
 INTERRUPTED = 130
@@ -34,7 +36,7 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way a run can end
     """The exit code of the command line `arguments`; messages are on stderr."""
     try:
         code = _dispatch(arguments)
@@ -53,7 +55,7 @@ def run(arguments: list[str]) -> int:
         if error.filename is None and error.errno is None:
             return _fault(error, arguments)
         return _refuse(EnvironmentFault(f"{visible(error.strerror)}: {visible(error.filename or 'standard output')}"))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - nothing may pass this frame
         return _fault(error, arguments)
 
 
@@ -66,8 +68,8 @@ def _dispatch(arguments: list[str]) -> int:
         returned = app(args=arguments, prog_name="lossctl", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
-    except typer.Exit as exit:
-        return exit.exit_code
+    except typer.Exit as end:
+        return end.exit_code
     except Exception as error:
         # The parser's own errors carry a message, and exit codes that are usage errors here.
         describe = getattr(error, "format_message", None)
@@ -108,7 +110,7 @@ def _end_quietly() -> int:
     return 0
 
 
-def _end_on_signal(number: int, frame: FrameType | None) -> Any:
+def _end_on_signal(number: int, frame: FrameType | None) -> None:
     """As an exception, so that temporary files are removed."""
     raise SystemExit(128 + number)
 

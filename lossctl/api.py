@@ -23,13 +23,33 @@ Data = ArrayLike | str | os.PathLike[str]
 
 
 @overload
-def evaluate(predictions: Data, targets: Data, loss: str, **options: Any) -> LossResult: ...
-@overload
-def evaluate(predictions: Data, targets: Data, loss: Sequence[str], **options: Any) -> list[LossResult]: ...
 def evaluate(
     predictions: Data,
     targets: Data,
-    loss: str | Sequence[str],
+    loss: str,
+    *,
+    weights: Data | None = None,
+    inputs: Mapping[str, Data] | None = None,
+    reduction: str = "mean",
+    backend: str = "auto",
+    threads: int | None = None,
+) -> LossResult: ...
+@overload
+def evaluate(
+    predictions: Data,
+    targets: Data,
+    loss: list[str] | tuple[str, ...],
+    *,
+    weights: Data | None = None,
+    inputs: Mapping[str, Data] | None = None,
+    reduction: str = "mean",
+    backend: str = "auto",
+    threads: int | None = None,
+) -> list[LossResult]: ...
+def evaluate(
+    predictions: Data,
+    targets: Data,
+    loss: str | list[str] | tuple[str, ...],
     *,
     weights: Data | None = None,
     inputs: Mapping[str, Data] | None = None,

@@ -60,7 +60,9 @@ def _cpu(threads: int | None) -> Backend:
     try:
         from lossctl_kernels.cpu import Cpu
     except ImportError as error:
-        raise EnvironmentFault(f"the cpu backend cannot be loaded: {visible(error)}", hint="pip install numba") from error
+        raise EnvironmentFault(
+            f"the cpu backend cannot be loaded: {visible(error)}", hint="pip install numba"
+        ) from error
     return Cpu(threads)
 
 
@@ -75,5 +77,6 @@ def _cuda() -> Backend:
         return Cuda()
     except (BackendUnavailable, ImportError) as error:
         raise EnvironmentFault(
-            f"the cuda backend cannot run here: {visible(error)}", hint="use --backend cpu, or pip install 'lossctl[cuda]'"
+            f"the cuda backend cannot run here: {visible(error)}",
+            hint="use --backend cpu, or pip install 'lossctl[cuda]'",
         ) from error

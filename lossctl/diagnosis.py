@@ -115,7 +115,9 @@ def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
         faults.append(Fault("target", off_one(plan.tolerance), by_row=True))
     found = _Search(feed, chunk_rows, faults).run()
     if found is None:
-        return DataError(f"{loss.name}: the data changed while it was read", hint="run again on files that stay as they are")
+        return DataError(
+            f"{loss.name}: the data changed while it was read", hint="run again on files that stay as they are"
+        )
     place = feed.place(found.role, found.row, found.column)
     name = NAMES[found.role]
     if found.by_row:
@@ -145,7 +147,7 @@ def _row_sum_remedy(plan: Plan, fault: Fault) -> str:
     return "name the columns of all classes"
 
 
-def _domain_remedy(plan: Plan, fault: Fault) -> str:
+def _domain_remedy(plan: Plan, fault: Fault) -> str:  # noqa: PLR0911 - one return for each remedy
     if fault.role == "target":
         if fault.whole and fault.low >= -1 and fault.high <= 1:
             return "the labels look like -1 and 1: map them to 0 and 1"

@@ -1,13 +1,15 @@
 """What can go wrong, and with which exit code it ends.
 
 Every error that a user can cause is a `LossctlError`: one line that says what is wrong, where, what was found and what
-was allowed, and a hint that says what to do next. The command line prints `lossctl: <message>` and the hint on stderr and
-exits with `exit_code`; the Python API raises the same objects.
+was allowed, and a hint that says what to do next. The command line prints both in one line on stderr and exits with
+`exit_code`; the Python API raises the same objects.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class LossctlError(Exception):

@@ -78,7 +78,11 @@ class Evaluation:
         prediction, target = self.feed.arrays["prediction"], self.feed.arrays["target"]
         loss = settings.loss
         dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, prediction.dtype.strip("<>=|"), target.dtype)
-        given = "float32" if np.dtype(prediction.dtype).itemsize < 8 and np.dtype(prediction.dtype).kind == "f" else "float64"
+        given = (
+            "float32"
+            if np.dtype(prediction.dtype).itemsize < 8 and np.dtype(prediction.dtype).kind == "f"
+            else "float64"
+        )
         try:
             plan = Plan(settings, width, given)
         except SpecificationError as error:
@@ -157,7 +161,14 @@ class Evaluation:
 
     def _inputs(self) -> tuple[InputInfo, ...]:
         return tuple(
-            InputInfo(role, info.path, info.format, (self.rows, *(int(n or 0) for n in info.shape[1:])), info.dtype, info.columns)
+            InputInfo(
+                role,
+                info.path,
+                info.format,
+                (self.rows, *(int(n or 0) for n in info.shape[1:])),
+                info.dtype,
+                info.columns,
+            )
             for role, info in self.feed.arrays.items()
         )
 
@@ -169,7 +180,9 @@ class Evaluation:
     def check_gradient(self, run: Run) -> None:
         """Raises UsageError for a loss that has no gradient."""
         if run.plan.definition.gradient is None:
-            raise UsageError(f"{run.settings.loss.name} has no gradient", hint="`lossctl list` shows which losses have one")
+            raise UsageError(
+                f"{run.settings.loss.name} has no gradient", hint="`lossctl list` shows which losses have one"
+            )
 
     def gradient(self, run: Run, write: Callable[[Array], None]) -> None:
         """Gives `write` the gradient of one loss, chunk by chunk, after `run`."""

@@ -1,4 +1,4 @@
-"""What an evaluation may write besides its result: per-sample losses and gradients, and the statistics of a gradient."""
+"""What an evaluation may write besides its result: per-sample losses, gradients, and their statistics."""
 
 from __future__ import annotations
 

@@ -78,7 +78,6 @@ def names() -> Mapping[str, tuple[tuple[Loss, Mapping[str, str]], ...]]:
         others[:] = {loss.name: (loss, implied) for loss, implied in others}.values()
     for loss in LOSSES.values():
         index[loss.name] = [(loss, {})]
-    # Binary losses go by the same names in scikit-learn's log_loss; the logit form of torch's cross_entropy is not one.
     return {name: tuple(losses) for name, losses in index.items()}
 
 
@@ -104,8 +103,9 @@ def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes) -> Settings
     for source, options in ((f"the name {spec.name} means", implied), ("the command says", flags)):
         for option, value in options.items():
             if option in given and str(given[option]) != str(value):
+                said = f"{option}={visible(given[option])}"
                 raise UsageError(
-                    f"loss '{visible(spec.text)}' says {option}={visible(given[option])}, but {source} {option}={value}",
+                    f"loss '{visible(spec.text)}' says {said}, but {source} {option}={visible(value)}",
                     hint="leave out one of them",
                 )
             given[option] = value

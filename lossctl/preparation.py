@@ -35,15 +35,21 @@ def check_shapes(loss: Loss, shapes: Shapes, prediction: ArrayInfo, target: Arra
     """Raises DataError, with both shapes and the likely remedy, unless a loss can take predictions and targets so."""
     found = f"predictions {_described(prediction)} and targets {_described(target)}"
     if loss.scope is Scope.ROW and len(shapes.prediction) != 1:
-        raise DataError(f"{loss.name} needs rows of values, (rows, values): found {found}", hint=_row_remedy(loss, shapes))
+        raise DataError(
+            f"{loss.name} needs rows of values, (rows, values): found {found}", hint=_row_remedy(loss, shapes)
+        )
     if loss.target_kind is TargetKind.INDEX:
         if shapes.target != ():
             raise DataError(
                 f"{loss.name} needs one class index for each row: found {found}",
-                hint="for one-hot or soft targets use cce" if shapes.target == shapes.prediction else "save a column of indices",
+                hint="for one-hot or soft targets use cce"
+                if shapes.target == shapes.prediction
+                else "save a column of indices",
             )
     elif shapes.target != shapes.prediction:
-        raise DataError(f"{loss.name} needs targets shaped like the predictions: found {found}", hint=_remedy(loss, shapes))
+        raise DataError(
+            f"{loss.name} needs targets shaped like the predictions: found {found}", hint=_remedy(loss, shapes)
+        )
 
 
 def _described(info: ArrayInfo) -> str:
@@ -138,8 +144,9 @@ def exact(array: Array, dtype: str, path: str) -> Array:
         # Python integers: neither sign nor width can wrap.
         low, high = int(array.min()), int(array.max())
         if low < -LARGEST_EXACT or high > LARGEST_EXACT:
+            found = high if high > LARGEST_EXACT else low
             raise DataError(
-                f"{path}: integers beyond 2**53 are not exact in float64, found {low if low < -LARGEST_EXACT else high}",
+                f"{path}: integers beyond 2**53 are not exact in float64, found {found}",
                 hint="rescale them, or save floating-point numbers",
             )
     return np.ascontiguousarray(array, dtype=dtype)
@@ -162,12 +169,10 @@ def not_whole(array: Array) -> NDArray[np.bool_]:
     if labels.dtype.kind != "f":
         return np.zeros(len(labels), np.bool_)
     with np.errstate(invalid="ignore"):
-        return ~np.isfinite(labels) | (labels != np.floor(labels))
+        return np.asarray(~np.isfinite(labels) | (labels != np.floor(labels)))
 
 
 def check_weights_shape(info: ArrayInfo) -> None:
     """Raises DataError unless there is one weight a row."""
     if any(size != 1 for size in info.shape[1:]):
         raise DataError(f"weights need one value a row: found {_described(info)}", hint="save them as (rows,)")
-
-

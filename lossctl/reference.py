@@ -22,7 +22,9 @@ def overview() -> list[dict[str, str]]:
             "summary": loss.summary,
             "input": ", ".join(loss.forms),
             "of": describe_scope(loss),
-            "aliases": ", ".join(sorted({alias.partition(":")[0] for names in loss.aliases.values() for alias in names})),
+            "aliases": ", ".join(
+                sorted({alias.partition(":")[0] for names in loss.aliases.values() for alias in names})
+            ),
         }
         for loss in LOSSES.values()
     ]
@@ -73,11 +75,11 @@ def _preset(facts: Any) -> dict[str, Any]:
 
 def _option(loss: Loss, name: str) -> dict[str, str]:
     if name in loss.parameters:
-        default, facts = loss.parameters[name]
-        return {"name": name, "default": f"{default:g}", "allowed": facts.range(), "meaning": facts.description}
+        number, facts = loss.parameters[name]
+        return {"name": name, "default": f"{number:g}", "allowed": facts.range(), "meaning": facts.description}
     option = OPTIONS[name]
     choices = allowed_choices(loss, name)
-    default = option.default
+    default: Any = option.default
     if name == "input":
         default = next(iter(loss.forms))
     elif name == "eps_mode":

@@ -1,7 +1,7 @@
 """One loss over a stream of chunks: what it has summed so far, and the result when the stream ends.
 
-A run is fed every chunk in order. Losses of values and rows need one pass; a loss of the whole data set asks for another
-where magnitudes turn out to be extreme. Gradients are a pass of their own, when the value is known.
+A run is fed every chunk in order. Losses of values and rows need one pass; a loss of the whole data set asks for
+another where magnitudes turn out to be extreme. Gradients are a pass of their own, when the value is known.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Run(ABC):
 
     def _overflow(self, what: str) -> DataError:
         return DataError(
-            f"{self.settings.loss.name} of {self.paths['prediction']} and {self.paths['target']}: {what} exceeds float64",
+            f"{self.paths['prediction']}: {what} of {self.settings.loss.name} exceeds float64",
             hint="rescale predictions and targets",
         )
 
@@ -171,9 +171,13 @@ class SampleRun(Run):
             row = self.rows + int(np.argmax(undefined))
             place = self.feed.place("prediction", row)
             if self.plan.scope is Scope.ROW and self.settings.input in ("logit", "log_prob"):
-                raise DataError(f"{place}: every class has a logit of minus infinity", hint="one class must be possible")
+                raise DataError(
+                    f"{place}: every class has a logit of minus infinity", hint="one class must be possible"
+                )
             if self.plan.scope is Scope.ROW:
-                raise DataError(f"{place}: the row has no sum to divide by", hint="probabilities of a row must not all be 0")
+                raise DataError(
+                    f"{place}: the row has no sum to divide by", hint="probabilities of a row must not all be 0"
+                )
             raise DataError(f"{place}: {self.settings.loss.name} is not defined there", hint="rescale the data")
         infinite = np.isinf(losses) & kept
         if infinite.any() and not self.settings.loss.may_be_infinite:
@@ -246,7 +250,9 @@ class SampleRun(Run):
         name, empty = self.settings.loss.name, self.settings["empty"]
         if empty == "error":
             raise DataError(f"{name}: nothing is left to average", hint="every row is ignored or has no weight")
-        self.warnings.append(f"{name}: nothing is left to average; the mean is {'0' if empty == 'zero' else 'not a number'}")
+        self.warnings.append(
+            f"{name}: nothing is left to average; the mean is {'0' if empty == 'zero' else 'not a number'}"
+        )
         return 0.0 if empty == "zero" else math.nan
 
     def gradient(self, chunk: dict[str, Array], weights: Floats | None) -> Array:
@@ -258,12 +264,14 @@ class SampleRun(Run):
 
 
 class DatasetRun(Run):
-    """A loss with one value for all the data: the folds over it are the state. `multioutput=columns` keeps one a column."""
+    """A loss with one value for all the data: its folds are the state. `multioutput=columns` keeps one a column."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         if self.reduction == "sum":
-            raise UsageError(f"{self.settings.loss.name} is one number for all the data: it has no sum", hint="use the mean")
+            raise UsageError(
+                f"{self.settings.loss.name} is one number for all the data: it has no sum", hint="use the mean"
+            )
         self.by_column = self.settings["multioutput"] == "columns" and self.plan.width > 1
         self.groups = self.plan.width if self.by_column else 1
         self.group_plan = Plan(self.settings, 1, self.plan.prediction_dtype) if self.by_column else self.plan
@@ -293,7 +301,9 @@ class DatasetRun(Run):
                 else:
                     self.sums[group][position].add(states[:, position])
         self.rows += prepared.batch.rows
-        self.weight.add(np.array([float(prepared.batch.rows)]) if weights is None else block_sums(weights, self.plan.block_rows))
+        self.weight.add(
+            np.array([float(prepared.batch.rows)]) if weights is None else block_sums(weights, self.plan.block_rows)
+        )
         return np.empty(0)
 
     def _batches(self, batch: Batch) -> list[Batch]:
@@ -332,7 +342,9 @@ class DatasetRun(Run):
         values, degenerate = [], 0
         with np.errstate(all="ignore"):
             for group in range(self.groups):
-                known = {name: np.float64(number) for name, number in (self.plan.numbers | self._totals(group)).items()}
+                known = {
+                    name: np.float64(number) for name, number in {**self.plan.numbers, **self._totals(group)}.items()
+                }
                 values.append(float(function(**{name: known[name] for name in wanted})))
                 if self.plan.definition.degenerate:
                     names = ("prediction_square", "target_square")

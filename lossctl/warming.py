@@ -13,10 +13,10 @@ from lossctl_kernels import LOSSES, Plan, Scope
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.domains import TargetKind
 
-__all__ = ["everything", "warm"]
+__all__ = ["every_spec", "warm"]
 
 
-def everything() -> list[LossSpec]:
+def every_spec() -> list[LossSpec]:
     """Every loss in every form."""
     return [
         parse(f"{loss.name}:input={form}" if "input" in loss.options else loss.name)
@@ -32,7 +32,9 @@ def warm(specs: Sequence[LossSpec]) -> tuple[int, int, Path]:
 
     folder = cache_folder()
     if folder is None:
-        raise EnvironmentFault("compiled code cannot be kept: no cache folder can be written", hint="set LOSSCTL_CACHE_DIR")
+        raise EnvironmentFault(
+            "compiled code cannot be kept: no cache folder can be written", hint="set LOSSCTL_CACHE_DIR"
+        )
     before = KernelCache.misses, KernelCache.hits
     backend = Cpu()
     for plan, batch in _small_work(specs):

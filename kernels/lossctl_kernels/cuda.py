@@ -42,7 +42,7 @@ class Cuda:
         self._make = cuda_kernels
         self._threads = threads
 
-    def losses(self, plan: Plan, batch: Batch) -> tuple[Floats, Floats]:
+    def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         """See `batch.Backend`."""
         data = self._data(plan, batch)
         program = row_values(plan)

@@ -107,7 +107,7 @@ def row_values(plan: Plan, values: Floats) -> Floats:
 
 
 def evaluate(plan: Plan, program: Program, prediction: Array, target: Array, vector: Floats) -> Floats:
-    """The result of a program: (rows,) for a loss over rows, the shape of the prediction for an elementwise function."""
+    """The result of a program: (rows,) for a loss of rows, the shape of the prediction for an elementwise function."""
     if plan.scope is not Scope.ROW:
         environment = (prediction.astype(np.float64), target.astype(np.float64), 0.0, 1.0, *vector)
         return np.array(full(program.finish(environment), prediction.shape))
@@ -140,7 +140,7 @@ def combine(monoid: Monoid, terms: Floats) -> Floats:
     if monoid is Monoid.MAX:
         return np.asarray(terms.max(axis=-1))
     if monoid is Monoid.SCALE:
-        return np.asarray(safe_scale(np.abs(terms).max(axis=-1)))  # type: ignore[arg-type]
+        return np.asarray(safe_scale(np.abs(terms).max(axis=-1)))
     return tree_sum(terms)
 
 
@@ -149,7 +149,6 @@ def report(plan: Plan, block: Batch, losses: Floats) -> Floats:
     keep = np.ones(block.rows, bool) if block.keep is None else block.keep
     kept = losses[keep]
     row = np.zeros(len(Column))
-    weights = None if block.weights is None else block.weights[keep]
     with np.errstate(all="ignore"):
         summands = np.where(keep, weighted(losses, block.weights), 0.0)
         row[Column.SUM] = tree_sum(summands)

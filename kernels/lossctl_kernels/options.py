@@ -56,13 +56,15 @@ OPTIONS: Mapping[str, Option] = {
     "log_base": Option("base of the logarithm: nats, bits or dits", "choice", "e", ("e", "2", "10")),
     "row": Option("what a row of several values counts: their mean or their sum", "choice", "mean", ("mean", "sum")),
     "denom": Option(
-        "what the mean divides by: the weights, all rows, the rows not ignored, those with a loss above 0, or all values",
+        "what the mean divides by: the weights, all rows, the rows not ignored, those with a loss, or all values",
         "choice",
         "weight",
         ("weight", "count", "valid", "nonzero", "elements"),
     ),
     "empty": Option("the mean of nothing", "choice", "nan", ("nan", "zero", "error")),
-    "multioutput": Option("two-dimensional input: one long column, or the mean over columns", "choice", "flat", ("flat", "columns")),
+    "multioutput": Option(
+        "two-dimensional input: one long column, or the mean over columns", "choice", "flat", ("flat", "columns")
+    ),
     "grad_wrt": Option("take the gradient with respect to this", "choice", None, ("prob", "logit", "log_prob")),
     "grad_scale": Option(
         "gradient of the reported number, of each sample's loss, of the sum or of the mean",
@@ -107,7 +109,7 @@ class Settings:
 
 
 def suggestion(word: str, known: list[str]) -> str:
-    """"; did you mean X?" where something known is close, else nothing."""
+    """ "; did you mean X?" where something known is close, else nothing."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -187,7 +189,8 @@ def _choice(loss: Loss, name: str, value: Any) -> str:
     text, allowed = str(value), allowed_choices(loss, name)
     if text not in allowed:
         raise SpecificationError(
-            f"{loss.name}: {name} cannot be {text!r}{suggestion(text, list(allowed))}", f"it is one of: {', '.join(allowed)}"
+            f"{loss.name}: {name} cannot be {text!r}{suggestion(text, list(allowed))}",
+            f"it is one of: {', '.join(allowed)}",
         )
     return text
 
@@ -226,7 +229,9 @@ def _vector(loss: Loss, name: str, value: Any) -> tuple[float, ...]:
     parts = value.split("|") if isinstance(value, str) else list(value)
     numbers = tuple(_number(loss, name, part) for part in parts)
     if any(number < 0.0 for number in numbers) or not any(numbers):
-        raise SpecificationError(f"{loss.name}: {name} must be weights that are not negative and not all 0, found {value}")
+        raise SpecificationError(
+            f"{loss.name}: {name} must be weights that are not negative and not all 0, found {value}"
+        )
     return numbers
 
 
@@ -236,7 +241,9 @@ _PARSERS = {"choice": _choice, "number": _eps_or_number, "integer": _integer, "f
 def _check(settings: Settings, given: Mapping[str, Any]) -> None:
     """Refuses what contradicts itself. `given` is what the user said: presets never contradict."""
     name, input = settings.loss.name, settings.input
-    guarded = [option for option in ("eps", "eps_mode", "normalize") if given.get(option) and option in settings.loss.options]
+    guarded = [
+        option for option in ("eps", "eps_mode", "normalize") if given.get(option) and option in settings.loss.options
+    ]
     if "input" in settings.options and input != "prob" and any(option in given for option in guarded):
         raise SpecificationError(
             f"{name}: {guarded[0]} guards probabilities, but the predictions are input={input}", "leave out one of them"

@@ -162,11 +162,13 @@ class Plan:
         wrt = self.settings["grad_wrt"]
         if not wrt or wrt == self.settings.input:
             return gradient_program(self.definition, self._transforms, self._targets, tuple(self.numbers))
+        direct = self.definition.gradient_by.get(wrt)
+        if direct:
+            return gradient_program(self.definition, (), self._targets, tuple(self.numbers), direct)
         kind = "row" if self.scope is Scope.ROW else "element"
-        if (kind, self.settings.input, wrt) in CONVERSIONS:
-            conversion = (CONVERSIONS[kind, self.settings.input, wrt],)
-        else:  # log-probabilities are logits
-            conversion = ()
+        # None from log-probabilities to logits: they are logits.
+        found = CONVERSIONS.get((kind, self.settings.input, wrt))
+        conversion = () if found is None else (found,)
         return gradient_program(self.settings.loss.forms[wrt], conversion, self._targets, tuple(self.numbers))
 
     @cached_property

@@ -59,35 +59,35 @@ def bind(function: Callable[..., Any], names: tuple[str, ...]) -> Bound:
 
 
 # fmt: off
-def _bind_0(f):
-    def call(a): return f()
+def _bind_0(f: Any) -> Bound:
+    def call(a: Environment) -> Any: return f()
     return call
-def _bind_1(f, i):
-    def call(a): return f(a[i])
+def _bind_1(f: Any, i: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i])
     return call
-def _bind_2(f, i, j):
-    def call(a): return f(a[i], a[j])
+def _bind_2(f: Any, i: int, j: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j])
     return call
-def _bind_3(f, i, j, k):
-    def call(a): return f(a[i], a[j], a[k])
+def _bind_3(f: Any, i: int, j: int, k: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k])
     return call
-def _bind_4(f, i, j, k, m):
-    def call(a): return f(a[i], a[j], a[k], a[m])
+def _bind_4(f: Any, i: int, j: int, k: int, m: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m])
     return call
-def _bind_5(f, i, j, k, m, n):
-    def call(a): return f(a[i], a[j], a[k], a[m], a[n])
+def _bind_5(f: Any, i: int, j: int, k: int, m: int, n: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n])
     return call
-def _bind_6(f, i, j, k, m, n, o):
-    def call(a): return f(a[i], a[j], a[k], a[m], a[n], a[o])
+def _bind_6(f: Any, i: int, j: int, k: int, m: int, n: int, o: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n], a[o])
     return call
-def _bind_7(f, i, j, k, m, n, o, p):
-    def call(a): return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p])
+def _bind_7(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p])
     return call
-def _bind_8(f, i, j, k, m, n, o, p, q):
-    def call(a): return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q])
+def _bind_8(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q])
     return call
-def _bind_9(f, i, j, k, m, n, o, p, q, r):
-    def call(a): return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q], a[r])
+def _bind_9(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: int, r: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q], a[r])
     return call
 # fmt: on
 
@@ -117,7 +117,7 @@ def _replace_prediction(stage: Bound | None, value: Bound) -> Bound:
         return first
 
     def later(a: Environment) -> Environment:
-        b = stage(a)
+        b: Environment = stage(a)
         return (value(b),) + b[1:]
 
     return later
@@ -132,7 +132,7 @@ def _replace_target(stage: Bound | None, value: Bound) -> Bound:
         return first
 
     def later(a: Environment) -> Environment:
-        b = stage(a)
+        b: Environment = stage(a)
         return (b[0], value(b)) + b[2:]
 
     return later
@@ -234,12 +234,15 @@ def gradient_program(
     transforms: tuple[Transform, ...],
     targets: tuple[TargetTransform, ...],
     numbers: tuple[str, ...],
+    function: Callable[..., Any] | None = None,
 ) -> Program:
     """The program of the derivative with respect to the prediction as it was given, by the chain rule.
 
+    `function` stands in for the definition's own derivative.
+
     Over the data set the totals of the folds are numbers, and the gradient is elementwise.
     """
-    function = definition.gradient
+    function = function or definition.gradient
     if function is None:
         raise ValueError(f"{definition.name} has no gradient")
     if definition.scope is Scope.DATASET:

@@ -2,9 +2,9 @@
 
 A *definition* is a function whose argument names say what it needs: `prediction`, `target`, `index` (of the class or
 column), parameters, and *folds*. A fold combines a scalar term over a scope (a row, or the data set) with a monoid, and
-may use the folds before it. A definition without folds is elementwise. `gradient_of` adds the derivative with respect to
-one prediction, given the folds. Nothing else is written for a loss: kernels, validation, command-line options, reference
-and tests are derived.
+may use the folds before it. A definition without folds is elementwise. `gradient_of` adds the derivative with respect
+to one prediction, given the folds. Nothing else is written for a loss: kernels, validation, command-line options,
+reference and tests are derived.
 
 A *loss* is what users name: one definition for each domain of the prediction (`forms`: `prob`, `logit`, …), the kind of
 target, the options of `options.py` that it takes, and its names elsewhere.
@@ -20,7 +20,19 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from .domains import REAL, Domain, TargetKind
 
-__all__ = ["LOSSES", "Definition", "Fold", "Loss", "Monoid", "Parameter", "Scope", "fold", "form_of", "gradient_of", "loss"]
+__all__ = [
+    "LOSSES",
+    "Definition",
+    "Fold",
+    "Loss",
+    "Monoid",
+    "Parameter",
+    "Scope",
+    "fold",
+    "form_of",
+    "gradient_of",
+    "loss",
+]
 
 Scalar = Callable[..., float]
 PEERS = ("keras", "torch", "optax", "sklearn")
@@ -47,6 +59,8 @@ class Monoid(Enum):
 
 @dataclass(frozen=True)
 class Fold:
+    """A term and how its values combine; `name` is how definitions ask for the result."""
+
     name: str
     monoid: Monoid
     term: Scalar
@@ -93,6 +107,8 @@ class Definition:
     scope: Scope = Scope.ELEMENT
     folds: tuple[Fold, ...] = ()
     gradient: Scalar | None = None
+    gradient_by: dict[str, Scalar] = field(default_factory=dict)
+    """Derivatives by another form of the prediction, where going through that form would lose digits."""
     degenerate: Scalar | None = None
 
     def arguments(self) -> tuple[str, ...]:
@@ -195,9 +211,7 @@ def loss(
     return decorate
 
 
-def form_of(
-    name: str, input: str, prediction: Domain, folds: tuple[Scalar, ...] = ()
-) -> Callable[[Scalar], Scalar]:
+def form_of(name: str, input: str, prediction: Domain, folds: tuple[Scalar, ...] = ()) -> Callable[[Scalar], Scalar]:
     """Registers a function as the form of the loss `name` for predictions that are an `input`."""
 
     def decorate(function: Scalar) -> Scalar:
@@ -213,11 +227,14 @@ def share(owner: Loss, *, name: str, description: str, **facts: Any) -> None:
     LOSSES[name] = replace(owner, name=name, description=inspect.cleandoc(description), **facts)
 
 
-def gradient_of(definition: Scalar) -> Callable[[Scalar], Scalar]:
-    """Registers the derivative of a definition with respect to one prediction."""
+def gradient_of(definition: Scalar, by: str | None = None) -> Callable[[Scalar], Scalar]:
+    """Registers the derivative of a definition with respect to one prediction, or to what it is in the form `by`."""
 
     def decorate(function: Scalar) -> Scalar:
-        _DEFINITIONS[definition].gradient = function
+        if by is None:
+            _DEFINITIONS[definition].gradient = function
+        else:
+            _DEFINITIONS[definition].gradient_by[by] = function
         return function
 
     return decorate

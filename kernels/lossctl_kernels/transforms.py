@@ -90,7 +90,7 @@ NORMALIZE = Transform(
 )
 
 
-# ---- conversions between the forms of a prediction (`grad_wrt`): the gradient is then taken with respect to the new one
+# ---- conversions between the forms of a prediction (`grad_wrt`): the gradient is then with respect to the new one
 
 
 def to_probability(prediction: float) -> float:
@@ -140,6 +140,8 @@ CONVERSIONS = {
 
 @dataclass(frozen=True)
 class TargetTransform:
+    """A function that the target goes through before the definition sees it."""
+
     name: str
     apply: Scalar
 

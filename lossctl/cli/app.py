@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from lossctl.cli import doctor, eval, explain, grad, list, warmup
+from lossctl.cli import doctor, explain, grad, warmup
+from lossctl.cli import eval as eval_command
+from lossctl.cli import list as list_command
 
 app = typer.Typer(
     name="lossctl",
-    help="Exact losses and gradients of saved model outputs.\n\n"
-    "Example: lossctl eval preds.npy labels.npy --loss bce",
+    help="Exact losses and gradients of saved model outputs.\n\nExample: lossctl eval preds.npy labels.npy --loss bce",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (eval, grad, list, explain, doctor, warmup):
+for module in (eval_command, grad, list_command, explain, doctor, warmup):
     app.command(module.NAME, help=module.HELP)(module.command)
 
 

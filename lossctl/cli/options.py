@@ -30,7 +30,8 @@ ClassWeights = Annotated[
     str | None, typer.Option("--class-weights", metavar="FILE", help="File of one weight for each class.")
 ]
 PredFormat = Annotated[
-    str | None, typer.Option("--pred-format", metavar="FORMAT", help="npy, csv, tsv or parquet, whatever the extension.")
+    str | None,
+    typer.Option("--pred-format", metavar="FORMAT", help="npy, csv, tsv or parquet, whatever the extension."),
 ]
 TargetFormat = Annotated[str | None, typer.Option("--target-format", metavar="FORMAT", help="The same, of TARGETS.")]
 FromLogits = Annotated[
@@ -38,20 +39,25 @@ FromLogits = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option("--preset", metavar="NAME", help="Conventions of keras, torch, optax or sklearn.", envvar="LOSSCTL_PRESET"),
+    typer.Option(
+        "--preset", metavar="NAME", help="Conventions of keras, torch, optax or sklearn.", envvar="LOSSCTL_PRESET"
+    ),
 ]
-Reduction = Annotated[
-    str, typer.Option("--reduction", metavar="HOW", help="mean or sum.", envvar="LOSSCTL_REDUCTION")
-]
+Reduction = Annotated[str, typer.Option("--reduction", metavar="HOW", help="mean or sum.", envvar="LOSSCTL_REDUCTION")]
 Denom = Annotated[
     str | None,
     typer.Option(
-        "--denom", metavar="WHAT", help="The mean divides by weight, count, valid, nonzero or elements.", envvar="LOSSCTL_DENOM"
+        "--denom",
+        metavar="WHAT",
+        help="The mean divides by weight, count, valid, nonzero or elements.",
+        envvar="LOSSCTL_DENOM",
     ),
 ]
 IgnoreIndex = Annotated[
     int | None,
-    typer.Option("--ignore-index", metavar="INDEX", help="Leave out rows of this class index.", envvar="LOSSCTL_IGNORE_INDEX"),
+    typer.Option(
+        "--ignore-index", metavar="INDEX", help="Leave out rows of this class index.", envvar="LOSSCTL_IGNORE_INDEX"
+    ),
 ]
 LogBase = Annotated[
     str | None, typer.Option("--log-base", metavar="BASE", help="e, 2 or 10.", envvar="LOSSCTL_LOG_BASE")
@@ -64,7 +70,9 @@ Threads = Annotated[
 ]
 ChunkRows = Annotated[
     int | None,
-    typer.Option("--chunk-rows", metavar="N", help="Rows held at a time; the result is the same.", envvar="LOSSCTL_CHUNK_ROWS"),
+    typer.Option(
+        "--chunk-rows", metavar="N", help="Rows held at a time; the result is the same.", envvar="LOSSCTL_CHUNK_ROWS"
+    ),
 ]
 Format = Annotated[
     str | None,
@@ -77,7 +85,9 @@ Format = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No warnings and no progress.", envvar="LOSSCTL_QUIET")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.", envvar="LOSSCTL_NO_PROGRESS")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal fault.", envvar="LOSSCTL_DEBUG")]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an internal fault.", envvar="LOSSCTL_DEBUG")
+]
 
 
 def comma_list(text: str | None) -> tuple[str, ...] | None:
@@ -91,7 +101,12 @@ def comma_list(text: str | None) -> tuple[str, ...] | None:
 
 
 def flags_of(
-    from_logits: bool, preset: str | None, denom: str | None, ignore_index: int | None, log_base: str | None, weights: str | None
+    from_logits: bool,
+    preset: str | None,
+    denom: str | None,
+    ignore_index: int | None,
+    log_base: str | None,
+    weights: str | None,
 ) -> dict[str, Any]:
     """The options that flags set for every loss of the call, by the names that SPECs give them."""
     flags: dict[str, Any] = {"input": "logit"} if from_logits else {}

@@ -26,6 +26,7 @@ def chosen_format(name: str | None) -> str:
 
 
 def warn(messages: Sequence[str]) -> None:
+    """Warnings, one a line, on stderr."""
     for message in messages:
         print(f"lossctl: warning: {visible(message, 500)}", file=sys.stderr)
 

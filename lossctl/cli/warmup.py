@@ -18,14 +18,14 @@ Example: lossctl warmup --loss bce --loss scce:input=logit
 All = Annotated[bool, typer.Option("--all", help="Every loss, in all its forms.")]
 
 
-def command(loss: o.LossSpecs = None, all: All = False, quiet: o.Quiet = False, debug: o.Debug = False) -> None:
+def command(loss: o.LossSpecs = None, everything: All = False, quiet: o.Quiet = False, debug: o.Debug = False) -> None:
     """See HELP."""
-    if bool(loss) == all:
+    if bool(loss) == everything:
         raise UsageError("warmup takes --loss SPEC or --all", hint="lossctl warmup --loss bce")
     from lossctl.loss_spec import parse
-    from lossctl.warming import everything, warm
+    from lossctl.warming import every_spec, warm
 
-    specs = everything() if all else [parse(text) for text in loss or []]
+    specs = every_spec() if everything else [parse(text) for text in loss or []]
     compiled, found, folder = warm(specs)
     if not quiet:
         print(f"{compiled} compiled, {found} already there, in {folder}")

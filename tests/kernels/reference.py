@@ -20,7 +20,6 @@ Number = Any  # mpf, of a package without types
 Row = list[Number]
 
 DIGITS = 60
-STEP = mpf(10) ** -20
 
 # Options that the reference gives a meaning to. The others are about whole data sets, files or reductions.
 UNDERSTOOD = {
@@ -217,9 +216,9 @@ def losses(loss: str, options: Options, prediction: Array, target: Array, digits
 
 
 def derivative(function: Callable[[Row], Number], point: Sequence[Number], position: int) -> Number:
-    """Central difference with a step of 20 digits below the number itself: about 20 digits are left, and right."""
-    centre = point[position]
-    step = STEP * abs(centre) if centre else STEP
+    """Central difference with a step a third of the digits below the number itself: as many are left, and right."""
+    centre, small = point[position], mpf(10) ** -(mpmath.mp.dps // 3)
+    step = small * abs(centre) if centre else small
     high, low = list(point), list(point)
     high[position], low[position] = centre + step, centre - step
     return (function(high) - function(low)) / (2 * step)

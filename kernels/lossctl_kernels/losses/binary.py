@@ -15,7 +15,8 @@ from ..spec import Parameter, form_of, gradient_of, loss
     prediction=PROBABILITY,
     target=PROBABILITY,
     formula="-[ω y ln p + (1 - y) ln(1 - p)], 0 ln 0 = 0",
-    gradient_formula="(p - y) / (p (1 - p)) for ω = 1, else -ω y/p + (1 - y)/(1 - p); by the logit (1 - y) σ(z) - ω y σ(-z)",
+    gradient_formula="(p - y)/(p (1 - p)) for ω = 1, else -ω y/p + (1 - y)/(1 - p); "
+    "by the logit (1 - y) σ(z) - ω y σ(-z)",
     unit="nat",
     options=(
         "input",
@@ -105,3 +106,10 @@ def bce_from_logits(
 @gradient_of(bce_from_logits)
 def bce_from_logits_gradient(prediction: float, target: float, pos_weight: float) -> float:
     return (1.0 - target) * sigmoid(prediction) - pos_weight * target * sigmoid(-prediction)
+
+
+@gradient_of(bce_from_logits, by="prob")
+def bce_from_logits_gradient_by_probability(prediction: float, target: float, pos_weight: float) -> float:
+    """(1 - y)/(1 - p) - ω y/p with 1 - p = σ(-z): as a difference it is 0 from z = 37 on."""
+    negative = where(target == 1.0, 0.0, (1.0 - target) / sigmoid(-prediction))
+    return negative - where(target == 0.0, 0.0, pos_weight * target / sigmoid(prediction))

@@ -165,5 +165,5 @@ share(
     },
     description="""Categorical cross-entropy with a class index as target.
 
-    An index outside [0, C) is an error unless `ignore_index` names it: those rows leave the sum and the denominator.""",
+    An index outside [0, C) is an error unless `ignore_index` names it: those rows leave sum and denominator.""",
 )

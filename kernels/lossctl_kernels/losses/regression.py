@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from ..scalar import absolute, log_cosh as log_cosh_function, maximum, minimum, sign, sqrt, square, tanh, where
+from ..scalar import absolute, maximum, minimum, sign, sqrt, square, tanh, where
+from ..scalar import log_cosh as log_cosh_function
 from ..spec import Monoid, Parameter, Scope, fold, gradient_of, loss
 
 PER_ELEMENT = ("row", "denom", "empty", "grad_scale", "preset")
@@ -162,10 +163,6 @@ def rmse(squared_errors: float, error_scale: float, weight: float) -> float:
 
 
 @gradient_of(rmse)
-def rmse_gradient(
-    prediction: float, target: float, squared_errors: float, error_scale: float, weight: float
-) -> float:
+def rmse_gradient(prediction: float, target: float, squared_errors: float, error_scale: float, weight: float) -> float:
     root = sqrt(squared_errors / weight)
     return where(root == 0.0, 0.0, (prediction - target) * error_scale / (where(root == 0.0, 1.0, root) * weight))
-
-
