@@ -238,9 +238,8 @@ def gradient_program(
 ) -> Program:
     """The program of the derivative with respect to the prediction as it was given, by the chain rule.
 
-    `function` stands in for the definition's own derivative.
-
-    Over the data set the totals of the folds are numbers, and the gradient is elementwise.
+    `function` stands in for the definition's own derivative. Over the data set the totals of the folds are numbers, and
+    the gradient is elementwise.
     """
     function = function or definition.gradient
     if function is None:

@@ -55,8 +55,8 @@ class _NpyReader(Reader):
         _check_shape(file, self._shape, self._dtype, self._start)
         self._row_shape = self._shape[1:]
         self._row_items = math.prod(self._row_shape)
-        # With one value a row, or one row, the two orders are the same bytes.
-        self._column_major = fortran and self._row_items > 1 and self._shape[0] > 1
+        # Along a single axis the two orders are the same bytes.
+        self._column_major = fortran and sum(size > 1 for size in self._shape) > 1
         self.arrays = {role: ArrayInfo(file.path, "npy", (), self._shape, dtype_name(self._dtype))}
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:

@@ -108,9 +108,9 @@ def parameter_values(default: float, facts: Parameter) -> list[float]:
     if facts.choices:
         return list(facts.choices)
     low = next((bound for bound in (facts.at_least, facts.above) if bound is not None), -4.0)
-    high = low + 4.0 if facts.at_most is None else facts.at_most
+    high = low + 8.0 if facts.at_most is None else facts.at_most
     ends = [bound for bound in (facts.at_least, facts.at_most) if bound is not None]
-    return [default, *(low + share * (high - low) for share in (0.1, 0.3, 0.9)), *ends]
+    return [default, *(low + share * (high - low) for share in (0.1, 0.7, 0.9)), *ends]
 
 
 # ---- data

@@ -90,6 +90,13 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, values: Any, rows:
     assert np.array_equal(read.astype(np.float64), values.astype(np.float64), equal_nan=values.dtype.kind == "f")
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 2), (1, 3), (3, 1), (2, 1, 3), (1, 1, 4), (2, 3, 2)])
+def test_fortran_order_in_every_shape(tmp_path: Path, read_all: ReadAll, shape: tuple[int, ...]) -> None:
+    values = np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
+    np.save(tmp_path / "p.npy", np.asfortranarray(values))
+    assert np.array_equal(read_all(tmp_path / "p.npy", 1, prediction=None)["prediction"], values)
+
+
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
 def test_versions(tmp_path: Path, read_all: ReadAll, version: tuple[int, int]) -> None:
     with (tmp_path / "p.npy").open("wb") as file:
