@@ -14,6 +14,7 @@ from lossctl.errors import EnvironmentFault, LossctlError, visible
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import TextIO
 
 INTERNAL_FAULT = 70
 INTERRUPTED = 130
@@ -22,11 +23,7 @@ REPORT_TO = "please report it with the command that you ran"
 
 def main() -> None:
     """Runs the command line and exits with the code of what happened."""
-    if sys.argv[1:] in (["--version"], ["-V"]):  # before anything else is imported
-        from lossctl._version import __version__
-
-        print(f"lossctl {__version__}")
-        return
+    sys.stdout, sys.stderr = _opened(sys.stdout), _opened(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a file name may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
@@ -34,6 +31,11 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _end_on_signal)
     sys.exit(run(sys.argv[1:]))
+
+
+def _opened(stream: TextIO | None) -> TextIO:
+    """A stream that was closed is None, and print would take None for stdout."""
+    return open(os.devnull, "w", encoding="utf-8") if stream is None else stream
 
 
 def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way a run can end
@@ -60,23 +62,33 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if arguments in (["--version"], ["-V"]):  # before anything else is imported
+        from lossctl._version import __version__
+
+        print(f"lossctl {__version__}")
+        return 0
     import typer
 
     from lossctl.cli.app import app
 
     try:
-        returned = app(args=arguments, prog_name="lossctl", standalone_mode=False)
+        returned = app(args=arguments or ["--help"], prog_name="lossctl", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except typer.Exit as end:
         return end.exit_code
+    except SystemExit as end:
+        # The parser ends with 1 where a pipe is closed: here that is the code of a failed gate.
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
     except Exception as error:
         # The parser's own errors carry a message, and exit codes that are usage errors here.
         describe = getattr(error, "format_message", None)
         if describe is None or isinstance(error, LossctlError):
             raise
-        _say(_one_line(describe()))
-        print("  see `lossctl --help`", file=sys.stderr)
+        command = getattr(getattr(error, "ctx", None), "command_path", "lossctl")
+        _say(f"{_one_line(describe())}; see `{command} --help`")
         return 2
     return returned if isinstance(returned, int) else 0
 
@@ -86,7 +98,10 @@ def _one_line(text: str) -> str:
 
 
 def _say(message: str) -> None:
-    print(f"lossctl: {message}", file=sys.stderr)
+    try:
+        print(f"lossctl: {message}", file=sys.stderr)
+    except OSError:  # nobody can be told: the exit code still says it
+        return
 
 
 def _refuse(error: LossctlError) -> int:

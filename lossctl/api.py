@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lossctl.errors import UsageError
+from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.loss_spec import LossSpec, parse
@@ -70,8 +70,7 @@ def evaluate(
     Raises `lossctl.errors.UsageError` for a loss or option that does not exist or fit, `DataError` for data that is
     malformed, misaligned or outside the loss's domain, `EnvironmentFault` for a backend that is not there.
     """
-    specs = [loss] if isinstance(loss, str) else list(loss)
-    request = Request([parse(spec) for spec in specs], {}, reduction, backend, threads)
+    request = Request(_specs(loss), {}, reduction, backend, threads)
     feed = _feed(predictions, targets, weights, inputs, request.specs)
     try:
         results = Evaluation(feed, request).run().results
@@ -94,7 +93,7 @@ def per_sample(
 
     Rows that `ignore_index` leaves out are NaN. Arguments and errors are those of `evaluate`.
     """
-    request = Request([parse(loss)], {}, "mean", backend, threads)
+    request = Request(_specs([loss]), {}, "mean", backend, threads)
     feed = _feed(predictions, targets, weights, inputs, request.specs)
     parts: list[NDArray[np.float64]] = []
     try:
@@ -120,7 +119,7 @@ def gradient(
     float32 for float32 predictions, else float64. `grad_wrt` and `grad_scale` of the SPEC choose another variable and
     another scale. Arguments and errors are those of `evaluate`.
     """
-    request = Request([parse(loss)], {}, reduction, backend, threads)
+    request = Request(_specs([loss]), {}, reduction, backend, threads)
     feed = _feed(predictions, targets, weights, inputs, request.specs)
     parts: list[NDArray[Any]] = []
     try:
@@ -138,6 +137,13 @@ def losses() -> Mapping[str, Loss]:
     return dict(LOSSES)
 
 
+def _specs(loss: str | Sequence[str]) -> list[LossSpec]:
+    specs = [loss] if isinstance(loss, str) else loss
+    if not isinstance(specs, Sequence) or not all(isinstance(spec, str) for spec in specs):
+        raise UsageError(f"a loss is text, or a list of texts, found {visible(repr(loss))}", hint="such as 'bce'")
+    return [parse(spec) for spec in specs]
+
+
 def _feed(
     predictions: Data,
     targets: Data,
@@ -150,6 +156,9 @@ def _feed(
             f"{', '.join(spec.name for spec in specs)} takes no further input: found {', '.join(inputs)}",
             hint="leave `inputs` out",
         )
+    if predictions is None or targets is None:
+        missing = "predictions" if predictions is None else "targets"
+        raise UsageError(f"there are no {missing}: found None", hint="give an array or a path")
     given = {"prediction": predictions, "target": targets, "weights": weights}
     readers = []
     try:

@@ -35,8 +35,8 @@ def choose(name: str, values: int, threads: int | None) -> Backend:
     if name not in BACKENDS:
         raise UsageError(f"there is no backend '{visible(name)}'", hint=f"the backends are {', '.join(BACKENDS)}")
     most = usable_threads()
-    if threads is not None and not 1 <= threads <= most:
-        raise UsageError(f"--threads must be from 1 to {most} on this machine, found {threads}")
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= most):
+        raise UsageError(f"threads must be from 1 to {most} on this machine, found {visible(threads)}")
     if name == "auto":
         name = "python" if values <= INTERPRETED_VALUES else "cuda" if _gpu_pays(values) else "cpu"
     if name == "python":
@@ -75,8 +75,9 @@ def _cuda() -> Backend:
         from lossctl_kernels.cuda import Cuda
 
         return Cuda()
-    except (BackendUnavailable, ImportError) as error:
+    except BackendUnavailable as error:
+        raise EnvironmentFault(visible(error, 300), hint="use --backend cpu, or pip install 'lossctl[cuda]'") from error
+    except ImportError as error:
         raise EnvironmentFault(
-            f"the cuda backend cannot run here: {visible(error)}",
-            hint="use --backend cpu, or pip install 'lossctl[cuda]'",
+            f"the cuda backend cannot be loaded: {visible(error, 300)}", hint="pip install 'lossctl[cuda]'"
         ) from error

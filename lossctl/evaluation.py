@@ -77,7 +77,8 @@ class Evaluation:
     def _make_run(self, spec: LossSpec, settings: Any, width: int) -> Run:
         prediction, target = self.feed.arrays["prediction"], self.feed.arrays["target"]
         loss = settings.loss
-        dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, prediction.dtype.strip("<>=|"), target.dtype)
+        names = [np.dtype(info.dtype).newbyteorder("=").name for info in (prediction, target)]
+        dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, *names)
         given = (
             "float32"
             if np.dtype(prediction.dtype).itemsize < 8 and np.dtype(prediction.dtype).kind == "f"
@@ -151,13 +152,14 @@ class Evaluation:
         if "weights" not in chunk:
             return None
         check_weights(self.feed, chunk["weights"], first_row)
-        return np.ascontiguousarray(chunk["weights"].reshape(-1), np.float64)
+        # A copy: what is mapped from a file is read-only, and compiled code takes arrays of one kind.
+        return np.array(chunk["weights"].reshape(-1), np.float64)
 
     def _warn_of_probabilities(self, run: Run, chunk: dict[str, Array]) -> None:
         head = chunk["prediction"][:4096]
         if looks_like_probabilities(run.plan, head.reshape(len(head), -1) if run.plan.width > 1 else head):
             name = self.feed.arrays["prediction"].path
-            run.warnings.append(f"{name}: the logits of {run.settings.loss.name} all look like probabilities")
+            run.warnings.append(f"{name}: the logits of {run.settings.loss.name} all look like probabilities; if they are, use input=prob")
 
     def _inputs(self) -> tuple[InputInfo, ...]:
         return tuple(

@@ -59,8 +59,8 @@ class Feed:
         if len(set(known.values())) <= 1:
             return
         arrays = self.arrays
-        found = " but ".join(f"{role} {_shape(arrays[role], count)}" for role, count in known.items())
-        raise DataError(f"the numbers of rows differ: {found}", hint=_likely_cause(arrays, known))
+        found = dict.fromkeys(_shape(arrays[role], count) for role, count in known.items())
+        raise DataError(f"the numbers of rows differ: {', '.join(found)}", hint=_likely_cause(arrays, known))
 
 
 def _shape(info: ArrayInfo, rows: int) -> str:
@@ -70,6 +70,8 @@ def _shape(info: ArrayInfo, rows: int) -> str:
 
 def _likely_cause(arrays: dict[str, ArrayInfo], rows: dict[str, int]) -> str:
     prediction, target = arrays.get("prediction"), arrays.get("target")
+    if "weights" in rows and rows.get("prediction") == rows.get("target"):
+        return "each row needs its own weight; a weight for each class is --class-weights"
     if prediction and target and len(prediction.shape) == 2 and prediction.shape[1] == rows.get("target"):
         return "the predictions look transposed: save array.T"
     counts = sorted(set(rows.values()))

@@ -28,7 +28,7 @@ class InputFiles:
 
     @property
     def paths(self) -> list[str]:
-        return [path for path in (self.predictions, self.targets, self.weights) if path]
+        return [path for path in (self.predictions, self.targets, self.weights) if path is not None]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class _Part:
 
 def open_feed(files: InputFiles) -> Feed:
     """Opens everything. One table is opened once, whatever it delivers. Raises UsageError and DataError."""
+    if "" in files.paths:
+        raise UsageError("an input has an empty name", hint="is it a shell variable that is not set?")
     readers: list[Reader] = []
     try:
         for group in _by_table(_parts(files)):
@@ -67,15 +69,15 @@ def _parts(files: InputFiles) -> list[_Part]:
     parts.append(
         _Part(
             "target",
-            files.targets or files.predictions,
+            files.predictions if files.targets is None else files.targets,
             files.pred_format if shares and files.target_format is None else files.target_format,
             Selection(files.target_columns),
         )
     )
     if files.weights is not None or files.weight_column is not None:
         selection = Selection(None if files.weight_column is None else (files.weight_column,))
-        format = files.pred_format if files.weights is None else None
-        parts.append(_Part("weights", files.weights or files.predictions, format, selection))
+        path, format = (files.weights, None) if files.weights is not None else (files.predictions, files.pred_format)
+        parts.append(_Part("weights", path, format, selection))
     return parts
 
 
@@ -91,5 +93,7 @@ def _by_table(parts: list[_Part]) -> Iterable[list[_Part]]:
 
 def class_weights(path: str) -> tuple[float, ...]:
     """The weights of the classes, one a row of a file."""
+    if not path:
+        raise UsageError("the file of class weights has an empty name", hint="is it a shell variable that is not set?")
     with open_reader(path, {"class weights": Selection(None)}) as reader:
         return tuple(float(weight) for chunk in reader.chunks(1 << 16) for weight in chunk["class weights"].reshape(-1))

@@ -89,8 +89,10 @@ def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
     by_lower = {each.lower(): each for each in known}
     folded = name.lower().replace("-", "_")
     close = by_lower.get(folded) or next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
-    guess = f"; did you mean {close}?" if close else ""
-    raise UsageError(f"unknown loss '{visible(name)}'{guess}", hint="`lossctl list` shows the losses")
+    guess = f"did you mean {close}? " if close else ""
+    if "," in name:
+        guess = "give each loss a --loss of its own; "
+    raise UsageError(f"unknown loss '{visible(name)}'", hint=f"{guess}`lossctl list` shows the losses")
 
 
 def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes) -> Settings:
@@ -99,6 +101,12 @@ def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes) -> Settings
     Raises UsageError where options do not exist, do not fit, or contradict a flag.
     """
     loss, implied = _by_shape(spec, find(spec.name), shapes)
+    for option in flags:
+        if option not in loss.options and option not in loss.parameters:
+            raise UsageError(
+                f"{loss.name} has no option '{option}', which the command gives to every loss",
+                hint="leave it out, or give it to the losses that have it, as in bce:input=logit",
+            )
     given = dict(spec.options)
     for source, options in ((f"the name {spec.name} means", implied), ("the command says", flags)):
         for option, value in options.items():

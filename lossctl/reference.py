@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossctl.loss_spec import find
+from lossctl.results import spelled
 from lossctl_kernels import LOSSES, OPTIONS, Loss
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.options import allowed_choices, describe_scope, eps_modes
@@ -63,13 +64,15 @@ def _describe(loss: Loss) -> dict[str, Any]:
     }
 
 
-def _preset(facts: Any) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _preset(facts: Any) -> dict[str, str]:
+    """The options that a preset sets; numbers that only its backward pass uses are not options."""
+    flat: dict[str, str] = {}
     for name, value in facts.items():
         if isinstance(value, dict):
-            flat |= {f"{option} (input={name})": setting for option, setting in value.items()}
+            public = {option: setting for option, setting in value.items() if option in OPTIONS}
+            flat |= {option: f"{spelled(setting)} with input={name}" for option, setting in public.items()}
         else:
-            flat[name] = value
+            flat[name] = spelled(value)
     return flat
 
 
@@ -87,7 +90,7 @@ def _option(loss: Loss, name: str) -> dict[str, str]:
     allowed = {"number": "a number", "integer": "a whole number", "flag": "true or false", "vector": "w|w|…"}
     return {
         "name": name,
-        "default": "none" if default is None else str(default).lower() if isinstance(default, bool) else f"{default}",
-        "allowed": ", ".join(choices) or allowed[option.kind],
+        "default": spelled(default),
+        "allowed": option.allowed or ", ".join(choices) or allowed[option.kind],
         "meaning": option.description,
     }

@@ -76,6 +76,10 @@ class Run(ABC):
         if report[:, BAD].any():
             raise diagnose(self.feed, self.plan, self.chunk_rows)
 
+    def _refuse_endless(self, weight: float) -> None:
+        if math.isinf(weight):
+            raise DataError("the sum of the weights exceeds float64", hint="rescale them: only their ratios matter")
+
     def _overflow(self, what: str) -> DataError:
         return DataError(
             f"{self.paths['prediction']}: {what} of {self.settings.loss.name} exceeds float64",
@@ -124,6 +128,12 @@ class Run(ABC):
         )
 
 
+def _sums_of_weights(weights: Floats, rows: int) -> Floats:
+    """Block sums, infinite where they exceed float64."""
+    with np.errstate(over="ignore"):
+        return block_sums(weights, rows)
+
+
 def _of_the_value(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a value depends on; a guard of 0 has no mode."""
     left_out = {"grad_wrt", "grad_scale", "preset"}
@@ -144,7 +154,8 @@ class SampleRun(Run):
     def consume(self, chunk: dict[str, Array], weights: Floats | None, wanted: bool) -> Floats:
         prepared = self._prepare(chunk, weights)
         batch = prepared.batch
-        report, losses = self.backend.losses(self.plan, batch, wanted)
+        # Backends count the losses above 0 only where they deliver them.
+        report, losses = self.backend.losses(self.plan, batch, wanted or self.settings["denom"] == "nonzero")
         self._refuse_bad(report)
         sums = report[:, Column.SUM]
         if report[:, Column.NONFINITE].any():
@@ -155,7 +166,7 @@ class SampleRun(Run):
         self.positive += int(report[:, Column.POSITIVE].sum())
         if prepared.shares is not None:
             self.weighted = True
-            self.shares.add(block_sums(prepared.shares, self.plan.block_rows))
+            self.shares.add(_sums_of_weights(prepared.shares, self.plan.block_rows))
         if self.plan.degenerate is not None:
             counted, _ = self.backend.losses(self.plan.degenerate, Batch(batch.prediction, batch.target), False)
             self.degenerate += int(counted[:, Column.SUM].sum())
@@ -225,6 +236,7 @@ class SampleRun(Run):
     def result(self) -> LossResult:
         denominator = self.denominator
         weight = denominator.value if isinstance(denominator, ExactSum) else float(denominator)
+        self._refuse_endless(weight)
         total = self.sum.value
         if self.reduction == "sum":
             value = total
@@ -260,7 +272,10 @@ class SampleRun(Run):
         denominator = self.denominator
         number = denominator.value if isinstance(denominator, ExactSum) else float(denominator)
         scales = self._row_scales(prepared, weights, number)
-        return self._like_prediction(self.backend.gradient(self.plan, prepared.batch, scales, {}), chunk)
+        gradient = self.backend.gradient(self.plan, prepared.batch, scales, {})
+        if not scales.all():
+            gradient[scales == 0.0] = 0.0  # a sample that is absent has no slope, an infinite one neither
+        return self._like_prediction(gradient, chunk)
 
 
 class DatasetRun(Run):
@@ -302,7 +317,9 @@ class DatasetRun(Run):
                     self.sums[group][position].add(states[:, position])
         self.rows += prepared.batch.rows
         self.weight.add(
-            np.array([float(prepared.batch.rows)]) if weights is None else block_sums(weights, self.plan.block_rows)
+            np.array([float(prepared.batch.rows)])
+            if weights is None
+            else _sums_of_weights(weights, self.plan.block_rows)
         )
         return np.empty(0)
 
@@ -338,6 +355,7 @@ class DatasetRun(Run):
         return totals
 
     def result(self) -> LossResult:
+        self._refuse_endless(self.weight.value)
         function, wanted = self.plan.definition.function, self.plan.definition.arguments()
         values, degenerate = [], 0
         with np.errstate(all="ignore"):

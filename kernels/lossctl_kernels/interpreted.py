@@ -33,7 +33,7 @@ class Interpreter:
             values = block_losses(plan, block)
             reports.append(report(plan, block, values))
             losses[len(reports) * plan.block_rows - plan.block_rows :][: block.rows] = values
-        return np.array(reports), losses
+        return table(reports, len(Column)), losses
 
     def folds(self, plan: Plan, batch: Batch, scales: dict[str, float]) -> tuple[Floats, Floats]:
         program, vector = plan.folds, plan.vector(plan.folds, scales)
@@ -51,7 +51,7 @@ class Interpreter:
                     ]
                 )
             reports.append(report(plan, block, np.zeros(block.rows)))
-        return np.array(reports), np.array(states)
+        return table(reports, len(Column)), table(states, len(program.steps))
 
     def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
         result = np.empty_like(batch.prediction)
@@ -76,6 +76,11 @@ def blocks(batch: Batch, rows: int) -> list[Batch]:
         )
         for start in range(0, batch.rows, rows)
     ]
+
+
+def table(rows: list[Any], columns: int) -> Floats:
+    """One row a block; of no rows there are no blocks."""
+    return np.array(rows, np.float64).reshape(-1, columns)
 
 
 def flat(array: Array) -> Floats:

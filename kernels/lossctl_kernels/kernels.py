@@ -1,7 +1,9 @@
 """Block functions: a program compiled to machine code that fills a buffer for the rows of one strip.
 
 Every block function has the same C-like signature over addresses, `void(rows, width, prediction, target,
-class_weights, numbers, result)`, so that one driver runs them all, whatever the loss and the dtypes.
+class_weights, numbers, bounds, scales, result, report)`, so that one driver runs them all, whatever the loss and the
+dtypes. `bounds` are those of predictions and targets and the tolerances of their row sums; `report` is a row of
+`Column`s that begins as zeros; `scales` and `result` are as `loops.Flat` and `rows.py` say. Address 0 is "none".
 """
 
 from __future__ import annotations
@@ -14,14 +16,15 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from .cache import compile_cached
-from .loops import ACROSS_WIDTH, Arguments, Layout, write_block_function
 from .plan import Plan
 from .program import Program
+from .rows import ACROSS_WIDTH, write_block_function
 from .spec import Scope
+from .writer import Arguments, Layout
 
 __all__ = ["BLOCK_FUNCTION", "block_function", "layout_of"]
 
-BLOCK_FUNCTION = types.void(types.int64, types.int64, types.intp, types.intp, types.intp, types.intp, types.intp)
+BLOCK_FUNCTION = types.void(types.int64, types.int64, *[types.intp] * 8)
 
 _compiled: dict[str, Any] = {}
 _compiling = threading.Lock()
@@ -29,13 +32,11 @@ _compiling = threading.Lock()
 
 def layout_of(plan: Plan, program: Program, dtype: str) -> Layout:
     """Where the program of a plan finds its data."""
-    if program.kind == "folds":
-        name = "terms"
-    elif plan.scope is not Scope.ROW:
-        name = "flat"
-    else:
-        name = "across" if plan.width <= ACROSS_WIDTH else "along"
-    return Layout(name, dtype, plan.sparse, plan.at_target_only)
+    if plan.scope is not Scope.ROW:
+        return Layout("flat", dtype)
+    name = "across" if plan.width <= ACROSS_WIDTH else "along"
+    unit_rows = (plan.rows_sum_to_one, plan.targets_sum_to_one) if program.kind == "value" else (False, False)
+    return Layout(name, dtype, plan.sparse, plan.at_target_only, unit_rows)
 
 
 def block_function(plan: Plan, program: Program, dtype: str) -> Callable[..., Any]:
@@ -50,24 +51,15 @@ def block_function(plan: Plan, program: Program, dtype: str) -> Callable[..., An
 
 
 def _as_function(layout: Layout, program: Program) -> Callable[..., Any]:
-    @intrinsic  # type: ignore[untyped-decorator]
-    def body(
-        typingctx: Any,
-        rows: Any,
-        width: Any,
-        prediction: Any,
-        target: Any,
-        class_weights: Any,
-        numbers: Any,
-        result: Any,
-    ) -> Any:
+    @intrinsic
+    def body(typingctx, rows, width, prediction, target, class_weights, numbers, bounds, scales, result, report):
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             write_block_function(builder, layout, program, Arguments(*arguments))
             return context.get_dummy_value()
 
         return BLOCK_FUNCTION, codegen
 
-    def fill(rows, width, prediction, target, class_weights, numbers, result):  # type: ignore[no-untyped-def]
-        body(rows, width, prediction, target, class_weights, numbers, result)
+    def fill(rows, width, prediction, target, class_weights, numbers, bounds, scales, result, report):
+        body(rows, width, prediction, target, class_weights, numbers, bounds, scales, result, report)
 
     return fill

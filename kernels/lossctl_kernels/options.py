@@ -29,17 +29,26 @@ class SpecificationError(ValueError):
 
 @dataclass(frozen=True)
 class Option:
-    """One shared option. `kind` is choice, number, integer, flag or vector; the default is what is meant if absent."""
+    """One shared option. `kind` is choice, number, integer, flag or vector; the default is what is meant if absent.
+
+    `allowed` says in words what a number may be.
+    """
 
     description: str
     kind: str
     default: Any
     choices: tuple[str, ...] = ()
+    allowed: str = ""
 
 
 OPTIONS: Mapping[str, Option] = {
     "input": Option("what the predictions are", "choice", None, ("prob", "logit", "log_prob")),
-    "eps": Option("numeric guard of the prediction; machine is the spacing of its dtype at 1", "number", 0.0),
+    "eps": Option(
+        "numeric guard of the prediction; machine is the spacing of its dtype at 1",
+        "number",
+        0.0,
+        allowed="a number or machine",
+    ),
     "eps_mode": Option(
         "clip to [eps, 1 - eps], floor at eps, add eps, or floor the logarithm at eps",
         "choice",
@@ -47,16 +56,18 @@ OPTIONS: Mapping[str, Option] = {
         ("clip", "floor", "add", "log_floor"),
     ),
     "normalize": Option("divide each row of probabilities by its sum", "flag", False),
-    "label_smoothing": Option("share of the label that is spread evenly", "number", 0.0),
+    "label_smoothing": Option(
+        "share of the label that is spread evenly", "number", 0.0, allowed=">= 0 and <= 1"
+    ),
     "smoothing_mode": Option(
         "spread over all classes, or only over the others", "choice", "uniform", ("uniform", "others")
     ),
     "class_weight": Option("one weight for each class, such as 0.5|1|2", "vector", None),
     "ignore_index": Option("rows with this class index are left out", "integer", None),
     "log_base": Option("base of the logarithm: nats, bits or dits", "choice", "e", ("e", "2", "10")),
-    "row": Option("what a row of several values counts: their mean or their sum", "choice", "mean", ("mean", "sum")),
+    "row": Option("a row of several values counts as their mean or sum", "choice", "mean", ("mean", "sum")),
     "denom": Option(
-        "what the mean divides by: the weights, all rows, the rows not ignored, those with a loss, or all values",
+        "what the mean divides by: weights, all rows, rows not ignored, rows with a loss, or values",
         "choice",
         "weight",
         ("weight", "count", "valid", "nonzero", "elements"),

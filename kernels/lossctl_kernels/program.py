@@ -184,7 +184,8 @@ def _needed(folds: tuple[Fold, ...], arguments: tuple[str, ...]) -> tuple[Fold, 
 
 
 def _key(function: Callable[..., Any], applied: tuple[Any, ...], numbers: tuple[str, ...]) -> str:
-    return "+".join([function.__name__, *(transform.name for transform in applied)]) + f"({','.join(numbers)})"
+    name = f"{function.__module__}.{function.__qualname__}"
+    return "+".join([name, *(transform.name for transform in applied)]) + f"({','.join(numbers)})"
 
 
 def _assemble(

@@ -98,17 +98,19 @@ class ExactSum:
             return math.nan
         if self._special != 0.0 or special != 0.0:
             return self.value / (other if isinstance(other, int) else other.value)
-        try:
-            return self._exact / count
-        except OverflowError:
-            return math.copysign(math.inf, self._exact)
+        return _quotient(self._exact, count)
 
     @property
     def value(self) -> float:
         """The sum, correctly rounded; infinite where it exceeds float64."""
         if self._special != 0.0:
             return self._special
-        try:
-            return self._exact / (1 << _UNIT)
-        except OverflowError:
-            return math.copysign(math.inf, self._exact)
+        return _quotient(self._exact, 1 << _UNIT)
+
+
+def _quotient(dividend: int, divisor: int) -> float:
+    """Of whole numbers of any size, correctly rounded; infinite where it exceeds float64."""
+    try:
+        return dividend / divisor
+    except OverflowError:
+        return math.inf if (dividend > 0) == (divisor > 0) else -math.inf

@@ -3,6 +3,8 @@
 Definitions and elementary functions are branch-free arithmetic by construction. Called with `Symbol`s instead of
 numbers, each operation appends its LLVM instruction to the function that is being compiled, as if everything had been
 written in one place. A loss of forty small functions then compiles as quickly as one, and nothing is left to inline.
+A symbol is one number or a vector of them: the same definition is written as vector instructions, and whether a loop is
+vectorised is not left to chance.
 
 NumPy's own protocols lead `numpy.where`, `maximum`, `minimum`, `sqrt` and `positive` here, so the functions in
 `scalar.py` are the same objects that run on arrays.
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-__all__ = ["DOUBLE", "FLAGS", "INTEGER", "Symbol", "as_double", "constant"]
+__all__ = ["DOUBLE", "FLAGS", "INTEGER", "Symbol", "as_double", "constant", "element_of", "shaped", "unary"]
 
 DOUBLE, INTEGER, TRUTH = ir.DoubleType(), ir.IntType(64), ir.IntType(1)
 
@@ -24,8 +26,26 @@ DOUBLE, INTEGER, TRUTH = ir.DoubleType(), ir.IntType(64), ir.IntType(1)
 FLAGS = ("contract",)
 
 
+def element_of(kind: ir.Type) -> ir.Type:
+    """The type of one lane."""
+    return kind.element if isinstance(kind, ir.VectorType) else kind
+
+
+def shaped(kind: ir.Type, like: ir.Type) -> ir.Type:
+    """The type `kind`, in as many lanes as `like` has."""
+    return ir.VectorType(kind, like.count) if isinstance(like, ir.VectorType) else kind
+
+
+def unary(builder: ir.IRBuilder, name: str, value: ir.Value) -> ir.Value:
+    """An LLVM intrinsic of one argument and a result of its type; llvmlite does not name those of vectors."""
+    kind = value.type
+    suffix = f"v{kind.count}f64" if isinstance(kind, ir.VectorType) else "f64"
+    function = builder.module.declare_intrinsic(f"{name}.{suffix}", (), ir.FunctionType(kind, [kind]))
+    return builder.call(function, [value])
+
+
 class Symbol:
-    """A float64, a 64-bit integer or a truth value that will be known when the compiled code runs."""
+    """A float64, a 64-bit integer or a truth value that will be known when the compiled code runs, or a vector."""
 
     __slots__ = ("builder", "value")
 
@@ -53,15 +73,15 @@ class Symbol:
         left, right = self.value, self._same_kind(other)
         if swap:
             left, right = right, left
-        if self.value.type == DOUBLE:
+        if element_of(self.value.type) == DOUBLE:
             return self._float(floating, left, right)
-        if whole is None or self.value.type != INTEGER:
+        if whole is None or element_of(self.value.type) != INTEGER:
             raise TypeError(f"{floating} of {self.value.type} in a definition")
         return self._new(getattr(self.builder, whole)(left, right))
 
     def _compare(self, sign: str, other: Any) -> Symbol:
         right = self._same_kind(other)
-        if self.value.type == DOUBLE:
+        if element_of(self.value.type) == DOUBLE:
             compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
             return self._new(compare(sign, self.value, right))
         return self._new(self.builder.icmp_signed(sign, self.value, right))
@@ -93,14 +113,10 @@ class Symbol:
         return self._arithmetic(other, "fdiv", None, swap=True)
 
     def __neg__(self) -> Symbol:
-        return self._new(self.builder.fneg(self.value)) if self.value.type == DOUBLE else 0 - self
+        return self._new(self.builder.fneg(self.value)) if element_of(self.value.type) == DOUBLE else 0 - self
 
     def __abs__(self) -> Symbol:
-        return self._intrinsic("llvm.fabs")
-
-    def _intrinsic(self, name: str) -> Symbol:
-        function = self.builder.module.declare_intrinsic(name, [DOUBLE])
-        return self._new(self.builder.call(function, [self.value]))
+        return self._new(unary(self.builder, "llvm.fabs", self.value))
 
     # ---- bits
 
@@ -120,7 +136,8 @@ class Symbol:
 
     def view(self, dtype: Any) -> Symbol:
         """The same bits as a number of the other kind."""
-        return self._new(self.builder.bitcast(self.value, DOUBLE if dtype is np.float64 else INTEGER))
+        kind = shaped(DOUBLE if dtype is np.float64 else INTEGER, self.value.type)
+        return self._new(self.builder.bitcast(self.value, kind))
 
     # ---- comparisons
 
@@ -160,7 +177,7 @@ class Symbol:
             if ufunc is np.positive:
                 return inputs[0]
             if ufunc is np.sqrt:
-                return inputs[0]._intrinsic("llvm.sqrt")
+                return inputs[0]._new(unary(inputs[0].builder, "llvm.sqrt", inputs[0].value))
             if ufunc is np.maximum:
                 return _extremum(">", *inputs)
             if ufunc is np.minimum:
@@ -181,35 +198,28 @@ _OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
 
 
 def constant(kind: ir.Type, number: Any) -> ir.Constant:
-    if kind == DOUBLE:
-        return ir.Constant(DOUBLE, float(number))
-    return ir.Constant(kind, int(number))
+    """The number as a constant of this type; the same in each lane of a vector."""
+    return ir.Constant(kind, float(number) if element_of(kind) == DOUBLE else int(number))
 
 
-def _builder_of(*values: Any) -> ir.IRBuilder:
-    return next(value.builder for value in values if isinstance(value, Symbol))
-
-
-def as_double(builder: ir.IRBuilder, value: Any) -> ir.Value:
-    """The LLVM value of what a definition returned: a symbol, or a plain number."""
-    if not isinstance(value, Symbol):
-        return constant(DOUBLE, value)
-    if value.value.type == TRUTH:
-        return builder.select(value.value, constant(DOUBLE, 1.0), constant(DOUBLE, 0.0))
-    return value.value
+def as_double(value: Any, like: ir.Type = DOUBLE) -> ir.Value:
+    """The LLVM value of what a definition returned: a symbol, or a plain number, shaped like the type `like`."""
+    return value.value if isinstance(value, Symbol) else constant(shaped(DOUBLE, like), value)
 
 
 def _select(condition: Any, if_true: Any, if_false: Any) -> Any:
     if not isinstance(condition, Symbol):
         return if_true if condition else if_false
-    kind = next((side.value.type for side in (if_true, if_false) if isinstance(side, Symbol)), DOUBLE)
+    plain = shaped(DOUBLE, condition.value.type)
+    kind = next((side.value.type for side in (if_true, if_false) if isinstance(side, Symbol)), plain)
     sides = [side.value if isinstance(side, Symbol) else constant(kind, side) for side in (if_true, if_false)]
     return Symbol(condition.builder, condition.builder.select(condition.value, *sides))
 
 
 def _extremum(sign: str, a: Any, b: Any) -> Symbol:
     """NaN if either is NaN: the comparison fails for NaN and leaves b, so only a NaN in a is left to restore."""
-    builder = _builder_of(a, b)
-    left, right = as_double(builder, a), as_double(builder, b)
+    symbol = a if isinstance(a, Symbol) else b
+    builder = symbol.builder
+    left, right = as_double(a, symbol.value.type), as_double(b, symbol.value.type)
     extremum = builder.select(builder.fcmp_ordered(sign, left, right), left, right)
     return Symbol(builder, builder.select(builder.fcmp_unordered("uno", left, left), left, extremum))

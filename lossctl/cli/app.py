@@ -11,7 +11,6 @@ from lossctl.cli import list as list_command
 app = typer.Typer(
     name="lossctl",
     help="Exact losses and gradients of saved model outputs.\n\nExample: lossctl eval preds.npy labels.npy --loss bce",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

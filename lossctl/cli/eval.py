@@ -75,7 +75,7 @@ def command(
     specs = [parse(text) for text in loss or []]
     for spec in specs:
         find(spec.name)
-    if len(specs) > 1 and (per_sample or grad):
+    if len(specs) > 1 and (per_sample is not None or grad is not None):
         raise UsageError("--per-sample and --grad write one loss", hint="give one --loss")
     files = InputFiles(
         predictions,
@@ -87,8 +87,8 @@ def command(
         pred_format,
         target_format,
     )
-    arrays = [path for path in (per_sample, grad) if path]
-    plan_outputs([*outputs, *arrays], [*files.paths, *([class_weights] if class_weights else [])])
+    arrays = [path for path in (per_sample, grad) if path is not None]
+    plan_outputs([*outputs, *arrays], [*files.paths, *([class_weights] if class_weights is not None else [])])
 
     from lossctl.evaluation import Evaluation, Request
     from lossctl.extras import gradient_writer, per_sample_writer

@@ -72,7 +72,7 @@ def command(
         pred_format,
         target_format,
     )
-    plan_outputs([output], [*files.paths, *([class_weights] if class_weights else [])])
+    plan_outputs([output], [*files.paths, *([class_weights] if class_weights is not None else [])])
 
     from lossctl.evaluation import Evaluation, Request
     from lossctl.extras import GradientSummary, gradient_writer

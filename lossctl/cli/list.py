@@ -25,7 +25,7 @@ def command(format: RowsFormat = None, debug: o.Debug = False) -> None:
     from lossctl.cli.text import print_rows
     from lossctl.reference import overview
 
-    print_rows(overview(), rows_format(format))
+    print_rows(overview(), rows_format(format), unless_table=("aliases",))
 
 
 def rows_format(name: str | None) -> str | None:

@@ -12,7 +12,7 @@ __all__ = ["comma_list", "flags_of"]
 
 Predictions = Annotated[str, typer.Argument(metavar="PREDS", help="File of predictions: .npy, .csv, .tsv or .parquet.")]
 Targets = Annotated[
-    str | None, typer.Argument(metavar="[TARGETS]", help="File of targets; without it both come from PREDS.")
+    str | None, typer.Argument(metavar="TARGETS", help="File of targets; without it both come from PREDS.")
 ]
 LossSpecs = Annotated[
     list[str] | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError, visible
@@ -27,8 +28,9 @@ def chosen_format(name: str | None) -> str:
 
 def warn(messages: Sequence[str]) -> None:
     """Warnings, one a line, on stderr."""
-    for message in messages:
-        print(f"lossctl: warning: {visible(message, 500)}", file=sys.stderr)
+    with suppress(OSError):  # a closed stderr takes nothing from the result
+        for message in messages:
+            print(f"lossctl: warning: {visible(message, 500)}", file=sys.stderr)
 
 
 def emit(run: RunResult, format: str, outputs: Sequence[str], score_only: bool = False) -> None:

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 __all__ = ["print_rows"]
 
 
-def print_rows(rows: Sequence[dict[str, str]], format: str | None) -> None:
-    """A table on a terminal, TSV in a pipe, JSON where asked. All rows have the same keys."""
+def print_rows(rows: Sequence[dict[str, str]], format: str | None, unless_table: tuple[str, ...] = ()) -> None:
+    """A table on a terminal, TSV in a pipe, JSON where asked. All rows have the same keys.
+
+    A table leaves out the columns `unless_table`, which are too long for one.
+    """
     if format == "json":
         import json
 
@@ -19,7 +22,7 @@ def print_rows(rows: Sequence[dict[str, str]], format: str | None) -> None:
         for row in rows:
             print("\t".join(" ".join(cell.split()) for cell in row.values()))
     else:
-        _print_table(rows)
+        _print_table([{key: cell for key, cell in row.items() if key not in unless_table} for row in rows])
 
 
 def _print_table(rows: Sequence[dict[str, str]]) -> None:

@@ -13,6 +13,7 @@ from pyarrow import csv
 
 from lossctl.errors import DataError, visible
 from lossctl.sources.arrays import rechunk, stack_columns
+from lossctl.sources.arrow import from_arrow
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.records import BYTE_ORDER_MARK, FALSE, INTEGER, NONFINITE, NUMBER, TRUE, Block, RecordFile
@@ -143,7 +144,7 @@ class _DelimitedReader(Reader):
             table = self._parse(block, {column: _TYPES[kind] for column, kind in kinds.items()})
         except pa.ArrowException as error:
             raise self._fault(block, kinds) or self._refused(block, error) from error
-        values = {column: table.column(column).to_numpy() for column in kinds}
+        values = {column: from_arrow(table.column(column)) for column in kinds}
         if self._has_odd_spelling(block, kinds, values) and (fault := self._fault(block, kinds)):
             raise fault
         return values

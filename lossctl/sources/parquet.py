@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.arrays import deliver, rechunk, stack_columns
+from lossctl.sources.arrow import from_arrow
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.selection import check_names, select_columns
@@ -171,7 +172,7 @@ class _ParquetReader(Reader):
             self._refuse_null(name, start + array.is_null().to_pylist().index(True))
         width = self._columns[name].width
         if width:
-            lengths = np.asarray(array.value_lengths())
+            lengths = from_arrow(array.value_lengths())
             if (uneven := np.flatnonzero(lengths != width)).size:
                 raise DataError(
                     f"{self._file.name}, row {start + uneven[0]}, column '{visible(name)}': a list of "
@@ -181,7 +182,7 @@ class _ParquetReader(Reader):
             array = array.flatten()
             if array.null_count:
                 self._refuse_null(name, start + array.is_null().to_pylist().index(True) // width)
-        values = deliver(array.to_numpy(zero_copy_only=False))
+        values = deliver(from_arrow(array))
         return values.reshape(-1, width) if width else values
 
     def _refuse_null(self, name: str, row: int) -> NoReturn:

@@ -1,0 +1,304 @@
+"""What the loops of all layouts share: memory, vectors, and the environments of a program, as LLVM instructions.
+
+Loops go in *chunks* of `LANES` values, one vector each. The last chunk of a range reaches back over the one before it,
+so that every chunk is whole: what it repeats is left out of sums, and harmless elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from llvmlite import binding, ir
+from numba.core import cgutils
+
+from .batch import Column
+from .program import Program, Step
+from .scales import safe_scale
+from .spec import Monoid
+from .trace import DOUBLE, FLAGS, INTEGER, Symbol, as_double, constant, element_of, unary
+
+__all__ = ["LANES", "Arguments", "Check", "Layout", "Value", "Writer", "is_sum", "levels", "vector", "whole"]
+
+LANES = 16
+SINGLE = ir.FloatType()
+
+Value: TypeAlias = ir.Value
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a block function finds its data. `name` is flat, along or across; `dtype` that of predictions.
+
+    `sparse`: the target is a class index; `at_target_only`: target sums have the one term of that class;
+    `unit_rows`: whether each row of predictions, and of targets, has to sum to 1.
+    """
+
+    name: str
+    dtype: str
+    sparse: bool = False
+    at_target_only: bool = False
+    unit_rows: tuple[bool, bool] = (False, False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.name},{self.dtype},sparse={self.sparse},at={self.at_target_only},unit={self.unit_rows}"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of a block function: int64 counts, and addresses as integers. See `kernels.BLOCK_FUNCTION`."""
+
+    rows: Value
+    width: Value
+    prediction: Value
+    target: Value
+    class_weights: Value
+    numbers: Value
+    bounds: Value
+    scales: Value
+    result: Value
+    report: Value
+
+
+@dataclass
+class Check:
+    """A running answer, one integer of all bits set a lane, to whether all values lie between two bounds."""
+
+    low: Value
+    high: Value
+    inside: Value
+
+
+class Writer:
+    """What all layouts share: typed pointers, loops, vectors, and environments."""
+
+    def __init__(self, builder: ir.IRBuilder, layout: Layout, program: Program, arguments: Arguments) -> None:
+        prefer_wide_vectors(builder.function)
+        self.builder, self.layout, self.program, self.arguments = builder, layout, program, arguments
+        self.number = SINGLE if layout.dtype == "float32" else DOUBLE
+        self.is_gradient, self.is_value = program.kind == "gradient", program.kind == "value"
+        self.rows, self.width = arguments.rows, arguments.width
+        self.predictions = self.pointer(arguments.prediction, self.number)
+        self.targets = self.pointer(arguments.target, INTEGER if layout.sparse else self.number)
+        self.class_weights = self.pointer(arguments.class_weights, DOUBLE)
+        self.bounds = self.pointer(arguments.bounds, DOUBLE)
+        self.scales = self.pointer(arguments.scales, DOUBLE)
+        self.results = self.pointer(arguments.result, self.number if self.is_gradient else DOUBLE)
+        self.report = self.pointer(arguments.report, DOUBLE)
+        numbers = self.pointer(arguments.numbers, DOUBLE)
+        self.numbers = tuple(self.load(numbers, whole(i)) for i in range(len(program.numbers)))
+
+    def write(self) -> None:
+        raise NotImplementedError
+
+    # ---- memory
+
+    def pointer(self, address: Value, kind: ir.Type) -> Value:
+        return self.builder.inttoptr(address, kind.as_pointer())
+
+    def buffer(self, size: int, kind: ir.Type = DOUBLE) -> Value:
+        """Memory on the stack: nothing else points there."""
+        with self.builder.goto_entry_block():
+            array = self.builder.alloca(ir.ArrayType(kind, size))
+            array.align = 64
+        return self.builder.bitcast(array, kind.as_pointer())
+
+    def variable(self, start: Value) -> Value:
+        """A number or vector that loops change."""
+        return cgutils.alloca_once_value(self.builder, start)
+
+    def load(self, pointer: Value, index: Value) -> Value:
+        """The number at an index; float32 as float64."""
+        return self.widened(self.builder.load(self.builder.gep(pointer, [index])))
+
+    def store(self, pointer: Value, index: Value, value: Value) -> None:
+        """Stores a number at an index, or a vector from there on; rounded where the memory is of float32."""
+        kind = pointer.type.pointee
+        place = self.builder.gep(pointer, [index])
+        if isinstance(value.type, ir.VectorType):
+            if value.type.element != kind:
+                value = self.builder.fptrunc(value, ir.VectorType(kind, value.type.count))
+            place = self.builder.bitcast(place, value.type.as_pointer())
+        elif value.type != kind:
+            value = self.builder.fptrunc(value, kind)
+        self.builder.store(value, place, align=4 if kind == SINGLE else 8)
+
+    def chunk(self, pointer: Value, start: Value, lanes: int = LANES) -> Value:
+        """The vector from an index on, in the type that is stored there."""
+        kind = pointer.type.pointee
+        place = self.builder.bitcast(self.builder.gep(pointer, [start]), ir.VectorType(kind, lanes).as_pointer())
+        return self.builder.load(place, align=4 if kind == SINGLE else 8)
+
+    def widened(self, value: Value) -> Value:
+        if element_of(value.type) != SINGLE:
+            return value
+        return self.builder.fpext(value, vector(DOUBLE, value.type.count) if value.type != SINGLE else DOUBLE)
+
+    # ---- loops
+
+    @contextmanager
+    def loop(self, count: Value) -> Iterator[Value]:
+        with cgutils.for_range(self.builder, count) as loop:
+            yield loop.index
+
+    @contextmanager
+    def chunks(self, size: Value, lanes: int = LANES, first: Value | None = None) -> Iterator[tuple[Value, Value]]:
+        """(start of a chunk, how many of its values an earlier chunk had) for chunks that cover [first, size)."""
+        builder = self.builder
+        first = first or whole(0)
+        left = builder.sub(size, first)
+        with self.loop(builder.udiv(builder.add(left, whole(lanes - 1)), whole(lanes))) as k:
+            end = builder.add(first, builder.mul(builder.add(k, whole(1)), whole(lanes)))
+            held = self.smaller(end, size)
+            yield builder.sub(held, whole(lanes)), builder.sub(end, held)
+
+    def smaller(self, a: Value, b: Value) -> Value:
+        return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
+
+    def at(self, row: Value | int, width: Value | int, column: Value) -> Value:
+        return self.builder.add(self.builder.mul(as_whole(row), as_whole(width)), column)
+
+    # ---- vectors
+
+    def splat(self, value: Value, lanes: int = LANES) -> Value:
+        kind = vector(value.type, lanes)
+        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
+        return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), vector(ir.IntType(32), lanes)(0))
+
+    def places(self, start: Value, lanes: int = LANES) -> Value:
+        """start, start + 1, …"""
+        steps = ir.Constant(vector(INTEGER, lanes), list(range(lanes)))
+        return self.builder.add(self.splat(start, lanes), steps)
+
+    def is_new(self, repeated: Value, lanes: int = LANES) -> Value:
+        """Which lanes of a chunk no earlier chunk had."""
+        steps = ir.Constant(vector(INTEGER, lanes), list(range(lanes)))
+        return self.builder.icmp_signed(">=", steps, self.splat(repeated, lanes))
+
+    def halves(self, value: Value) -> tuple[Value, Value]:
+        """The lower and the upper half of the lanes."""
+        half = value.type.count // 2
+        kind, nothing = vector(ir.IntType(32), half), ir.Constant(value.type, ir.Undefined)
+        lower, upper = list(range(half)), list(range(half, 2 * half))
+        shuffle = self.builder.shuffle_vector
+        return shuffle(value, nothing, ir.Constant(kind, lower)), shuffle(value, nothing, ir.Constant(kind, upper))
+
+    def folded(self, value: Value, combine: Callable[[Value, Value], Value]) -> Value:
+        """All lanes as one number, by halves."""
+        while value.type.count > 1:
+            value = combine(*self.halves(value))
+        return self.builder.extract_element(value, ir.IntType(32)(0))
+
+    def one_if(self, condition: Value) -> Value:
+        kind = vector(DOUBLE, condition.type.count) if isinstance(condition.type, ir.VectorType) else DOUBLE
+        return self.builder.select(condition, constant(kind, 1.0), constant(kind, 0.0))
+
+    def two_sum(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """a + b rounded, and the rounding error (Knuth)."""
+        builder = self.builder
+        total = builder.fadd(a, b)
+        part = builder.fsub(total, a)
+        error = builder.fadd(builder.fsub(a, builder.fsub(total, part)), builder.fsub(b, part))
+        return total, error
+
+    # ---- programs
+
+    def call(self, function: Any, leading: Sequence[Value], folds: dict[str, Value]) -> Value:
+        """A function of the environment, in the shape of `leading`; folds that are not known yet are not asked for."""
+        like = leading[0].type
+        zero = constant(like, 0.0)
+
+        def same(value: Value) -> Value:
+            return value if value.type == like else self.splat(value, like.count)
+
+        values = (*leading, *map(same, self.numbers), *(same(folds.get(s.name, zero)) for s in self.program.steps))
+        return as_double(function(tuple(Symbol(self.builder, value) for value in values)), like)
+
+    def term(self, step: Step, leading: Sequence[Value], folds: dict[str, Value]) -> Value:
+        value = self.call(step.term, leading, folds)
+        return unary(self.builder, "llvm.fabs", value) if step.monoid is Monoid.SCALE else value
+
+    def start(self, step: Step | None, lanes: int = LANES) -> Value:
+        return constant(vector(DOUBLE, lanes), 0.0 if is_sum(step) else float("-inf"))
+
+    def combine(self, step: Step, total: Value, value: Value) -> Value:
+        """The monoid of the step. A NaN does not become the largest; the sums that follow are NaN by themselves."""
+        return self.builder.fadd(total, value, flags=FLAGS) if is_sum(step) else self.larger(value, total)
+
+    def larger(self, value: Value, total: Value) -> Value:
+        return self.builder.select(self.builder.fcmp_ordered(">", value, total), value, total)
+
+    def end(self, step: Step, value: Value) -> Value:
+        if step.monoid is not Monoid.SCALE:
+            return value
+        return as_double(safe_scale(Symbol(self.builder, value)), value.type)  # type: ignore[arg-type]
+
+    # ---- domains
+
+    def check(self, first: int, lanes: int = LANES) -> Check:
+        """A check against the bounds that begin at position `first`, in the type of the data."""
+        bits = vector(ir.IntType(32) if self.number == SINGLE else INTEGER, lanes)
+        low, high = (self.bound(first + i) for i in range(2))
+        return Check(self.splat(low, lanes), self.splat(high, lanes), self.variable(ir.Constant(bits, -1)))
+
+    def bound(self, position: int) -> Value:
+        bound = self.load(self.bounds, whole(position))
+        return self.builder.fptrunc(bound, SINGLE) if self.number == SINGLE else bound
+
+    def look_at(self, check: Check, values: Value) -> None:
+        builder = self.builder
+        inside = builder.and_(
+            builder.fcmp_ordered(">=", values, check.low), builder.fcmp_ordered("<=", values, check.high)
+        )
+        before = builder.load(check.inside)
+        builder.store(builder.and_(before, builder.sext(inside, before.type)), check.inside)
+
+    def report_check(self, check: Check, column: Column) -> None:
+        """Adds 1 to a column of the report if any value was outside."""
+        inside = self.folded(self.builder.load(check.inside), self.builder.and_)
+        self.add_to_report(column, self.one_if(self.builder.icmp_signed("==", inside, ir.Constant(inside.type, 0))))
+
+    def add_to_report(self, column: Column, value: Value) -> None:
+        before = self.load(self.report, whole(column))
+        self.store(self.report, whole(column), self.builder.fadd(before, value))
+
+
+def is_sum(step: Step | None) -> bool:
+    """Whether a step, or a result where there is none, is added up."""
+    return step is None or step.monoid in (Monoid.SUM, Monoid.TARGET_SUM)
+
+
+def levels(steps: Sequence[Step]) -> list[list[Step]]:
+    """The steps in groups: each needs only groups before its own."""
+    groups: list[list[Step]] = []
+    for step in steps:
+        while len(groups) <= step.level:
+            groups.append([])
+        groups[step.level].append(step)
+    return groups
+
+
+def prefer_wide_vectors(function: ir.Function) -> None:
+    """Lets LLVM use 512-bit vectors where the processor has them; it avoids them for some, since old ones slowed down.
+
+    llvmlite only knows attributes without a value, and writes any text out as it is.
+    """
+    if binding.get_host_cpu_features().get("avx512f") and isinstance(function.attributes, set):
+        set.add(function.attributes, '"prefer-vector-width"="512"')
+
+
+def vector(kind: ir.Type, lanes: int) -> ir.VectorType:
+    """The type of so many numbers of a kind."""
+    return ir.VectorType(kind, lanes)
+
+
+def whole(number: int) -> ir.Constant:
+    """A constant of 64 bits."""
+    return ir.Constant(INTEGER, int(number))
+
+
+def as_whole(value: Value | int) -> Value:
+    return whole(value) if isinstance(value, int) else value

@@ -1,0 +1,332 @@
+"""The backends against each other, over the registry: one result, whatever the size, layout, dtype, threads and cuts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossctl_kernels import LOSSES, Plan, Scope, reduce
+from lossctl_kernels.batch import Array, Batch, Column, Floats
+from lossctl_kernels.domains import LOGIT, NONNEGATIVE, PROBABILITY, REAL, TargetKind
+from lossctl_kernels.interpreted import Interpreter
+from tests.kernels.cases import Case, backend_of, backends, draw, forms, parametrize, sample_scale, totals_of
+
+numba = pytest.importorskip("numba")
+needs_compiler = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NUMBA_DISABLE_JIT leaves nothing to compile")
+engines = pytest.mark.parametrize("backend", backends())
+
+NAN, INF = math.nan, math.inf
+BLOCK = 256
+SIZES = (1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 3)
+# 64 is the last width that goes across rows, 200 takes several strips a block.
+WIDTHS = (1, 3, 64, 65, 200)
+FORMS = forms()
+BY_SAMPLE = [case for case in FORMS if LOSSES[case.loss].scope is not Scope.DATASET]
+BY_DATASET = [case for case in FORMS if LOSSES[case.loss].scope is Scope.DATASET]
+COUNTS = [Column.NONFINITE, Column.POSITIVE, Column.BAD_PREDICTIONS, Column.BAD_TARGETS, Column.BAD_PREDICTION_ROWS]
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """So that a few hundred rows are several blocks."""
+    monkeypatch.setattr(reduce, "BLOCK_ROWS", BLOCK)
+    yield
+
+
+def batch_of(case: Case, rows: int, width: int, dtype: str) -> Batch:
+    prediction, target = draw(case, rows, width, dtype, seed=rows + width)
+    return Batch(prediction, target)
+
+
+def assert_same_report(found: Floats, expected: Floats, size: float) -> None:
+    """Counts are equal, numbers to rounding of sums of this size."""
+    assert found.shape == expected.shape
+    for column in Column:
+        tolerance = 0.0 if column in COUNTS else 1e-14 * max(1.0, size)
+        np.testing.assert_allclose(found[:, column], expected[:, column], rtol=1e-13, atol=tolerance, err_msg=column.name)
+
+
+def check_samples(plan: Plan, batch: Batch) -> None:
+    """Losses, reports and gradients of the compiled backend are the interpreter's to rounding."""
+    expected_report, expected = Interpreter().losses(plan, batch)
+    report, losses = backend_of("cpu").losses(plan, batch)
+    np.testing.assert_allclose(losses, expected, rtol=1e-13, atol=1e-15)
+    kept = np.nan_to_num(expected) * (1.0 if batch.weights is None else batch.weights)
+    assert_same_report(report, expected_report, float(np.abs(kept).sum()))
+    scales = np.random.default_rng(4).normal(size=batch.rows) * sample_scale(plan)
+    gradients = [engine.gradient(plan, batch, scales, {}) for engine in (backend_of("cpu"), Interpreter())]
+    assert gradients[0].dtype == batch.prediction.dtype
+    assert gradients[0].shape == batch.prediction.shape
+    rtol = 1e-12 if plan.prediction_dtype == "float64" else 1.3e-7
+    np.testing.assert_allclose(*gradients, rtol=rtol, atol=1e-15)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("width", WIDTHS)
+@parametrize(BY_SAMPLE)
+def test_backends_agree(case: Case, width: int, dtype: str) -> None:
+    """The sizes in turn, so that every width and every layout meets each of them for some loss."""
+    start = BY_SAMPLE.index(case) + WIDTHS.index(width)
+    for rows in (SIZES[start % 5], SIZES[(start + 2) % 5]):
+        plan, batch = case.plan(width, dtype), batch_of(case, rows, width, dtype)
+        random = np.random.default_rng(rows)
+        check_samples(plan, batch)
+        weighted = dataclasses.replace(batch, weights=random.uniform(0.0, 2.0, rows))
+        check_samples(plan, dataclasses.replace(weighted, keep=random.uniform(size=rows) < 0.7))
+
+
+@needs_compiler
+@pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.parametrize("case", [Case("mae"), Case("scce", {"input": "logit"}), Case("cosine_distance")], ids=str)
+def test_backends_agree_at_every_size(case: Case, rows: int) -> None:
+    check_samples(case.plan(), batch_of(case, rows, 3, "float64"))
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", [Case("bce"), Case("cce", {"input": "logit"})], ids=str)
+def test_backends_agree_over_blocks_of_their_real_size(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert case.plan().block_rows == 4096
+    check_samples(case.plan(), batch_of(case, 2 * 4096 + 3, 3, "float64"))
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("width", [1, 3, 200])
+@parametrize(BY_DATASET)
+def test_backends_agree_over_the_data_set(case: Case, width: int, dtype: str) -> None:
+    plan = case.plan(width, dtype)
+    for rows in SIZES:
+        batch = batch_of(case, rows, width, dtype)
+        weighted = dataclasses.replace(batch, weights=np.random.default_rng(rows).uniform(0.0, 2.0, rows))
+        scales = dict.fromkeys(plan.scales, 0.25)
+        for one in (batch, weighted):
+            found, expected = (engine.folds(plan, one, scales) for engine in (backend_of("cpu"), Interpreter()))
+            assert_same_report(found[0], expected[0], 1.0)
+            np.testing.assert_allclose(found[1], expected[1], rtol=1e-13, atol=1e-13 * rows * width)
+        totals = totals_of(Interpreter(), plan, batch)
+        arguments = plan, batch, np.random.default_rng(4).normal(size=rows), totals
+        rtol = 1e-12 if dtype == "float64" else 1.3e-7
+        found, expected = backend_of("cpu").gradient(*arguments), Interpreter().gradient(*arguments)
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-15)
+
+
+# ---- the same bits
+
+
+def cut(batch: Batch, at: int) -> list[Batch]:
+    """The batch as two, cut at a row."""
+    parts = slice(None, at), slice(at, None)
+    return [
+        Batch(
+            batch.prediction[part],
+            batch.target[part],
+            None if batch.weights is None else batch.weights[part],
+            None if batch.keep is None else batch.keep[part],
+        )
+        for part in parts
+    ]
+
+
+def full_batch(case: Case, width: int, dtype: str = "float64") -> Batch:
+    rows, random = 3 * BLOCK + 5, np.random.default_rng(8)
+    batch = batch_of(case, rows, width, dtype)
+    return dataclasses.replace(batch, weights=random.uniform(0.0, 2.0, rows), keep=random.uniform(size=rows) < 0.9)
+
+
+@engines
+@pytest.mark.parametrize("width", [1, 3, 65])
+@parametrize(BY_SAMPLE)
+def test_cuts_between_blocks_change_no_bit(case: Case, width: int, backend: str) -> None:
+    plan, engine, batch = case.plan(width), backend_of(backend), full_batch(case, width)
+    report, losses = engine.losses(plan, batch)
+    scales = np.full(batch.rows, 0.125)
+    gradient = engine.gradient(plan, batch, scales, {})
+    for blocks in (1, 2):
+        parts = [engine.losses(plan, part) for part in cut(batch, blocks * BLOCK)]
+        assert np.array_equal(np.concatenate([part[0] for part in parts]), report)
+        assert np.array_equal(np.concatenate([part[1] for part in parts]), losses, equal_nan=True)
+        pieces = [engine.gradient(plan, part, scales[: part.rows], {}) for part in cut(batch, blocks * BLOCK)]
+        assert np.array_equal(np.concatenate(pieces), gradient)
+
+
+@engines
+@parametrize(BY_DATASET)
+def test_cuts_between_blocks_change_no_bit_of_a_state(case: Case, backend: str) -> None:
+    plan, engine = case.plan(3), backend_of(backend)
+    batch = dataclasses.replace(full_batch(case, 3), keep=None)
+    ones = dict.fromkeys(plan.scales, 1.0)
+    whole = engine.folds(plan, batch, ones)
+    parts = [engine.folds(plan, part, ones) for part in cut(batch, 2 * BLOCK)]
+    for position in (0, 1):
+        assert np.array_equal(np.concatenate([part[position] for part in parts]), whole[position])
+
+
+@needs_compiler
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="a machine with one processor")
+@pytest.mark.parametrize("width", [1, 65])
+@parametrize(FORMS)
+def test_threads_change_no_bit(case: Case, width: int) -> None:
+    from lossctl_kernels.cpu import Cpu
+
+    plan, batch = case.plan(width), full_batch(case, width)
+    if plan.scope is Scope.DATASET:
+        batch = dataclasses.replace(batch, keep=None)
+        one, two = (Cpu(threads).folds(plan, batch, dict.fromkeys(plan.scales, 1.0)) for threads in (1, 2))
+    else:
+        one, two = (Cpu(threads).losses(plan, batch) for threads in (1, 2))
+    assert np.array_equal(one[0], two[0])
+    assert np.array_equal(one[1], two[1], equal_nan=True)
+
+
+@needs_compiler
+def test_the_number_of_threads_is_put_back() -> None:
+    from lossctl_kernels.cpu import Cpu
+
+    before = numba.get_num_threads()
+    Cpu(1).losses(Case("mse").plan(1), batch_of(Case("mse"), 3, 1, "float64"))
+    assert numba.get_num_threads() == before
+
+
+@engines
+@pytest.mark.parametrize("width", [1, 3])
+@parametrize(BY_SAMPLE)
+def test_a_sum_is_the_same_where_its_losses_are_not_wanted(case: Case, width: int, backend: str) -> None:
+    plan, engine = case.plan(width), backend_of(backend)
+    for batch in (batch_of(case, 2 * BLOCK + 3, width, "float64"), full_batch(case, width)):
+        wanted, unwanted = engine.losses(plan, batch)[0], engine.losses(plan, batch, wanted=False)[0]
+        assert np.array_equal(wanted[:, [Column.SUM, Column.NONFINITE]], unwanted[:, [Column.SUM, Column.NONFINITE]])
+        assert np.array_equal(wanted[:, Column.BAD_PREDICTIONS :], unwanted[:, Column.BAD_PREDICTIONS :])
+
+
+# ---- reports
+
+
+@engines
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@parametrize(FORMS)
+def test_a_report_on_good_data_is_clean(case: Case, dtype: str, backend: str) -> None:
+    report = report_of(backend_of(backend), case.plan(3, dtype), batch_of(case, BLOCK + 5, 3, dtype))
+    assert report.shape == (2, len(Column))
+    assert not report[:, Column.BAD_PREDICTIONS :].any()
+    assert not report[:, Column.NONFINITE].any()
+
+
+def report_of(engine: Any, plan: Plan, batch: Batch) -> Floats:
+    if plan.scope is Scope.DATASET:
+        return np.asarray(engine.folds(plan, batch, dict.fromkeys(plan.scales, 1.0))[0])
+    return np.asarray(engine.losses(plan, batch)[0])
+
+
+OUTSIDE = {
+    REAL: (NAN, INF, -INF),
+    LOGIT: (NAN, INF),
+    PROBABILITY: (NAN, INF, -INF, 1.25, -0.5, float(np.nextafter(np.float32(1.0), np.float32(2.0))), -1e-45),
+    NONNEGATIVE: (NAN, INF, -0.5),
+}
+
+
+def poked(array: Array, value: float, column: int = 0) -> Array:
+    """A copy with this number in the second block."""
+    changed = array.copy()
+    changed.reshape(len(changed), -1)[BLOCK + 3, column] = value
+    return changed
+
+
+@engines
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@parametrize([*FORMS, Case("cce", {"normalize": True})])
+def test_a_number_outside_its_domain_is_counted_in_its_block(case: Case, dtype: str, backend: str) -> None:
+    engine, plan, batch = backend_of(backend), case.plan(3, dtype), batch_of(case, BLOCK + 5, 3, dtype)
+    for value in OUTSIDE.get(plan.prediction_domain, (NAN, INF, 0.5)):
+        bad = dataclasses.replace(batch, prediction=poked(batch.prediction, value, column=2))
+        assert report_of(engine, plan, bad)[:, Column.BAD_PREDICTIONS].tolist() == [0.0, 1.0], value
+    if plan.sparse:
+        return
+    for value in OUTSIDE[plan.settings.loss.target]:
+        bad = dataclasses.replace(batch, target=poked(batch.target, value, column=1))
+        assert report_of(engine, plan, bad)[:, Column.BAD_TARGETS].tolist() == [0.0, 1.0], value
+
+
+@engines
+@parametrize([*FORMS, Case("cce", {"normalize": True})])
+def test_the_ends_of_a_domain_are_inside(case: Case, backend: str) -> None:
+    engine, plan, batch = backend_of(backend), case.plan(3, "float32"), batch_of(case, BLOCK + 5, 3, "float32")
+    largest = float(np.finfo(np.float32).max)
+    for end in plan.prediction_domain.bounds():
+        finite = end if math.isinf(end) else max(min(end, largest), -largest)
+        good = dataclasses.replace(batch, prediction=poked(batch.prediction, finite))
+        assert not report_of(engine, plan, good)[:, Column.BAD_PREDICTIONS].any(), end
+
+
+@engines
+@pytest.mark.parametrize(("dtype", "allowed"), [("float64", 1e-6), ("float32", 1e-3)])
+@parametrize([case for case in FORMS if case.plan().rows_sum_to_one or case.plan().targets_sum_to_one])
+def test_rows_that_do_not_sum_to_1_are_counted(case: Case, dtype: str, allowed: float, backend: str) -> None:
+    engine, plan, batch = backend_of(backend), case.plan(3, dtype), batch_of(case, BLOCK + 5, 3, dtype)
+    checked = {Column.BAD_PREDICTION_ROWS: plan.rows_sum_to_one, Column.BAD_TARGET_ROWS: plan.targets_sum_to_one}
+    for column, field in ((Column.BAD_PREDICTION_ROWS, "prediction"), (Column.BAD_TARGET_ROWS, "target")):
+        if field == "target" and plan.sparse:
+            continue
+        array = getattr(batch, field)
+        for off, bad in ((3.0 * allowed, True), (-3.0 * allowed, True), (0.3 * allowed, False)):
+            changed = array.copy()
+            changed[BLOCK + 3] = [0.25 + off, 0.25, 0.5]
+            found = report_of(engine, plan, dataclasses.replace(batch, **{field: changed}))[:, column]
+            assert found.tolist() == [0.0, float(bad and checked[column])], (field, off)
+
+
+@engines
+def test_infinite_losses_are_counted_and_lowest_and_highest_found(backend: str) -> None:
+    p = np.full(BLOCK + 5, 0.5)
+    p[BLOCK + 1 : BLOCK + 4] = [0.0, 0.25, 1.0]
+    report, losses = backend_of(backend).losses(Case("bce").plan(1), Batch(p, np.ones(p.size)))
+    assert losses[BLOCK + 1] == INF
+    assert report[:, Column.NONFINITE].tolist() == [0.0, 1.0]
+    assert report[:, Column.POSITIVE].tolist() == [float(BLOCK), 4.0]
+    assert report[:, Column.LOWEST].tolist() == [math.log(2.0), 0.0]
+    assert report[:, Column.HIGHEST].tolist() == [math.log(2.0), INF]
+    assert report[:, Column.SUM].tolist() == [pytest.approx(BLOCK * math.log(2.0)), INF]
+
+
+@engines
+def test_rows_that_are_not_kept_count_nowhere(backend: str) -> None:
+    p, keep = np.array([0.0, 0.5, 0.0, 0.25]), np.array([False, True, False, True])
+    report, losses = backend_of(backend).losses(Case("bce").plan(1), Batch(p, np.ones(4), np.array([9.0, 2.0, 9.0, 1.0]), keep))
+    np.testing.assert_allclose(losses, [NAN, math.log(2.0), NAN, math.log(4.0)])
+    expected = {
+        Column.SUM: 4.0 * math.log(2.0), Column.NONFINITE: 0.0, Column.POSITIVE: 2.0, Column.LOWEST: math.log(2.0),
+        Column.HIGHEST: math.log(4.0),
+    }  # fmt: skip
+    assert {column: report[0, column] for column in expected} == pytest.approx(expected)
+
+
+@engines
+def test_nothing_kept(backend: str) -> None:
+    batch = Batch(np.full(3, 0.5), np.ones(3), None, np.zeros(3, bool))
+    report, losses = backend_of(backend).losses(Case("bce").plan(1), batch)
+    assert np.isnan(losses).all()
+    assert report[0, [Column.SUM, Column.NONFINITE, Column.POSITIVE]].tolist() == [0.0, 0.0, 0.0]
+    assert report[0, [Column.LOWEST, Column.HIGHEST]].tolist() == [INF, -INF]
+
+
+@engines
+@parametrize(FORMS)
+def test_no_rows_are_no_blocks(case: Case, backend: str) -> None:
+    plan, engine = case.plan(), backend_of(backend)
+    prediction = np.empty((0, 3))
+    target: Array = np.empty(0, np.int64) if plan.settings.loss.target_kind is TargetKind.INDEX else np.empty((0, 3))
+    assert report_of(engine, plan, Batch(prediction, target)).shape == (0, len(Column))
+
+
+@engines
+def test_a_row_of_minus_infinity_has_no_loss(backend: str) -> None:
+    logits = np.array([[-INF, -INF], [0.0, -INF]])
+    _, losses = backend_of(backend).losses(Case("scce", {"input": "logit"}).plan(2), Batch(logits, np.array([0, 0])))
+    np.testing.assert_equal(losses, [NAN, 0.0])

@@ -1,0 +1,291 @@
+"""Options: what is decided, what contradicts itself, and what a user is told."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossctl_kernels import LOSSES, OPTIONS, Loss, SpecificationError, resolve
+from lossctl_kernels.options import describe_scope, eps_modes
+from lossctl_kernels.spec import PEERS
+from tests.kernels.cases import Case, Floats, backend_of, sample_gradients, sample_losses
+
+losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=list(LOSSES))
+
+
+def refused(spec: str, options: dict[str, Any]) -> SpecificationError:
+    with pytest.raises(SpecificationError) as caught:
+        resolve(LOSSES[spec], options)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+# ---- what is decided
+
+
+@losses
+def test_every_option_is_decided(loss: Loss) -> None:
+    settings = resolve(loss, {})
+    assert set(settings.options) == {*loss.options, *loss.parameters}
+    assert settings.input == next(iter(loss.forms))
+    assert settings.definition is loss.forms[settings.input]
+    assert settings.value_divisor == 1.0
+    assert settings.unit == loss.unit
+    assert not settings.hidden
+    for name, (default, _) in loss.parameters.items():
+        assert settings[name] == default
+
+
+@losses
+def test_an_option_that_a_loss_lacks_has_the_value_of_its_absence(loss: Loss) -> None:
+    settings = resolve(loss, {})
+    for name in set(OPTIONS) - set(settings.options):
+        assert settings[name] == OPTIONS[name].default
+
+
+@losses
+def test_every_choice_can_be_made_and_text_means_the_same_as_values(loss: Loss) -> None:
+    for name in loss.options:
+        for choice in OPTIONS[name].choices if OPTIONS[name].kind == "choice" else ():
+            if name in ("input", "grad_wrt") and choice not in loss.forms:
+                continue
+            if name == "preset" and choice not in loss.presets:
+                continue
+            if name == "eps_mode" and choice not in eps_modes(loss):
+                continue
+            needs: dict[str, Any] = {"eps": "0.1"} if name == "eps_mode" else {}
+            if choice == "others":
+                needs["label_smoothing"] = 0.1
+                if "smoothing_mode" not in loss.options:
+                    continue
+            assert resolve(loss, {name: choice, **needs})[name] == choice
+
+
+@pytest.mark.parametrize(
+    ("loss", "text", "value"),
+    [
+        ("huber", {"delta": "1.5"}, {"delta": 1.5}),
+        ("bce", {"label_smoothing": "0.1"}, {"label_smoothing": 0.1}),
+        ("cce", {"normalize": "true"}, {"normalize": True}),
+        ("cce", {"normalize": "no"}, {"normalize": False}),
+        ("cce", {"class_weight": "0.5|1|2"}, {"class_weight": [0.5, 1, 2]}),
+        ("cce", {"class_weight": "0.5|1|2"}, {"class_weight": np.array([0.5, 1.0, 2.0])}),
+        ("scce", {"ignore_index": "-100"}, {"ignore_index": -100}),
+        ("cce", {"log_base": "2"}, {"log_base": 2}),
+        ("cosine_similarity", {"sign": "1"}, {"sign": 1}),
+    ],
+)
+def test_text_and_values_resolve_alike(loss: str, text: dict[str, Any], value: dict[str, Any]) -> None:
+    assert resolve(LOSSES[loss], text).options == resolve(LOSSES[loss], value).options
+
+
+@pytest.mark.parametrize(("base", "divisor", "unit"), [("e", 1.0, "nat"), ("2", math.log(2.0), "bit"), ("10", math.log(10.0), "dit")])
+def test_base_of_the_logarithm(base: str, divisor: float, unit: str) -> None:
+    settings = resolve(LOSSES["bce"], {"log_base": base})
+    assert (settings.value_divisor, settings.unit) == (divisor, unit)
+
+
+def test_scopes_in_words() -> None:
+    assert {describe_scope(loss) for loss in LOSSES.values()} == {"each value", "each row", "the whole data set"}
+
+
+# ---- what does not exist
+
+
+@losses
+def test_an_unknown_option_is_answered_with_those_there_are(loss: Loss) -> None:
+    error = refused(loss.name, {"no_such_option": "1"})
+    assert str(error).startswith(f"{loss.name} has no option 'no_such_option'")
+    assert error.hint is not None
+    assert all(name in error.hint for name in (*loss.options, *loss.parameters))
+
+
+@losses
+def test_every_option_of_another_loss_is_refused(loss: Loss) -> None:
+    others = {name for other in LOSSES.values() for name in (*other.options, *other.parameters)}
+    for name in others - {*loss.options, *loss.parameters}:
+        assert f"no option '{name}'" in str(refused(loss.name, {name: "1"}))
+
+
+@pytest.mark.parametrize(
+    ("loss", "option", "meant"),
+    [("huber", "delt", "delta"), ("bce", "pos_wieght", "pos_weight"), ("cce", "label_smothing", "label_smoothing")],
+)
+def test_a_misspelt_option_is_recognised(loss: str, option: str, meant: str) -> None:
+    assert str(refused(loss, {option: "1"})).endswith(f"did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "message", "hint"),
+    [
+        ("bce", {"input": "logits"}, "input cannot be 'logits'; did you mean logit?", "prob, logit"),
+        ("bce", {"input": "log_prob"}, "input cannot be 'log_prob'", "it is one of: prob, logit"),
+        ("cce", {"preset": "tensorflow"}, "preset cannot be 'tensorflow'", "keras, torch, optax, sklearn"),
+        ("cce", {"log_base": "3"}, "log_base cannot be '3'", "e, 2, 10"),
+        ("mse", {"row": "median"}, "row cannot be 'median'", "mean, sum"),
+        ("cosine_similarity", {"eps": 1e-3, "eps_mode": "clip"}, "eps_mode cannot be 'clip'", "floor"),
+        ("huber", {"delta": "0"}, "delta must be > 0, found 0", None),
+        ("huber", {"delta": "-1"}, "delta must be > 0", None),
+        ("huber", {"delta": "wide"}, "delta must be a number, found 'wide'", None),
+        ("huber", {"delta": "nan"}, "delta must be finite", None),
+        ("huber", {"delta": "inf"}, "delta must be finite", None),
+        ("huber", {"delta": None}, "delta must be a number", None),
+        ("cosine_similarity", {"sign": "2"}, "sign must be one of -1, 1", None),
+        ("cosine_similarity", {"eps": "-1"}, "eps must be >= 0", None),
+        ("bce", {"pos_weight": "0"}, "pos_weight must be > 0", None),
+        ("bce", {"label_smoothing": "1.5"}, "label_smoothing must be >= 0 and <= 1, found 1.5", None),
+        ("bce", {"label_smoothing": "-0.1"}, "label_smoothing must be >= 0 and <= 1", None),
+        ("cce", {"normalize": "maybe"}, "normalize must be true or false", None),
+        ("cce", {"class_weight": "1|x"}, "class_weight must be a number, found 'x'", None),
+        ("cce", {"class_weight": "1|-1"}, "not negative", None),
+        ("cce", {"class_weight": "0|0"}, "not all 0", None),
+        ("scce", {"ignore_index": "1.5"}, "ignore_index must be a whole number", None),
+        ("cce", {"eps": "0.5", "eps_mode": "clip"}, "eps must be >= 0 and < 0.5 with eps_mode=clip, found 0.5", None),
+        ("cce", {"eps": "-1e-7"}, "eps must be >= 0 and < 0.5", None),
+        ("cce", {"eps": "-1", "eps_mode": "floor"}, "eps must be >= 0 with eps_mode=floor", None),
+        ("cce", {"eps": "-1", "eps_mode": "add"}, "eps must be >= 0 with eps_mode=add", None),
+        ("cce", {"eps": "machin"}, "eps must be a number", None),
+    ],
+)
+def test_values_that_do_not_fit(loss: str, options: dict[str, Any], message: str, hint: str | None) -> None:
+    error = refused(loss, options)
+    assert message in str(error)
+    assert hint is None or hint in str(error.hint)
+
+
+# ---- what contradicts itself
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "message"),
+    [
+        ("bce", {"input": "logit", "eps": 1e-7}, "eps guards probabilities, but the predictions are input=logit"),
+        ("cce", {"input": "logit", "normalize": True}, "normalize guards probabilities"),
+        ("cce", {"input": "log_prob", "eps": 1e-7, "eps_mode": "clip"}, "guards probabilities"),
+        ("cce", {"preset": "torch", "normalize": True}, "the predictions are input=logit"),
+        ("cce", {"eps_mode": "clip"}, "eps_mode=clip without eps"),
+        ("bce", {"eps_mode": "floor", "eps": 0}, "eps_mode=floor without eps"),
+        ("cce", {"grad_wrt": "logit", "eps": 1e-7}, "cannot be combined with eps or normalize"),
+        ("scce", {"grad_wrt": "logit", "normalize": True}, "cannot be combined with eps or normalize"),
+        ("cce", {"grad_wrt": "logit", "preset": "keras"}, "cannot be combined with eps or normalize"),
+    ],
+)
+def test_contradictions(loss: str, options: dict[str, Any], message: str) -> None:
+    assert message in str(refused(loss, options))
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        ("bce", {"input": "logit", "preset": "keras"}),
+        ("cce", {"input": "logit", "normalize": False}),
+        ("cce", {"input": "logit", "preset": "sklearn"}),
+        ("cce", {"grad_wrt": "prob", "eps": 1e-7}),
+        ("bce", {"preset": "torch", "eps": 1e-7, "eps_mode": "clip"}),
+        ("bce", {"preset": "optax", "input": "prob"}),
+    ],
+)
+def test_what_only_looks_like_a_contradiction(loss: str, options: dict[str, Any]) -> None:
+    settings = resolve(LOSSES[loss], options)
+    assert all(settings[name] == value for name, value in options.items())
+
+
+# ---- presets
+
+
+@pytest.mark.parametrize(
+    ("loss", "preset", "given", "expected"),
+    [
+        ("mse", "keras", {}, {"denom": "count", "empty": "zero"}),
+        ("mse", "torch", {}, {"denom": "weight", "empty": "nan"}),
+        ("huber", "torch", {}, {"denom": "count", "delta": 1.0}),
+        ("huber", "keras", {"denom": "weight"}, {"denom": "weight", "empty": "zero"}),
+        ("rmse", "sklearn", {}, {"multioutput": "columns"}),
+        ("bce", "keras", {}, {"input": "prob", "eps": 1e-7, "eps_mode": "clip", "denom": "count", "empty": "zero"}),
+        ("bce", "keras", {"input": "logit"}, {"input": "logit", "eps": 0.0, "denom": "count"}),
+        ("bce", "torch", {}, {"input": "prob", "eps": -100.0, "eps_mode": "log_floor", "denom": "count"}),
+        ("bce", "torch", {"input": "logit"}, {"input": "logit", "eps": 0.0, "denom": "count"}),
+        ("bce", "optax", {}, {"input": "logit", "denom": "weight"}),
+        ("bce", "sklearn", {}, {"input": "prob", "eps": "machine", "eps_mode": "clip", "denom": "weight"}),
+        ("cce", "keras", {}, {"eps": 1e-7, "eps_mode": "clip", "normalize": True, "denom": "count", "empty": "zero"}),
+        ("cce", "keras", {"input": "logit"}, {"eps": 0.0, "normalize": False, "denom": "count"}),
+        ("cce", "torch", {}, {"input": "logit", "denom": "count"}),
+        ("cce", "optax", {}, {"input": "logit", "denom": "weight"}),
+        ("cce", "sklearn", {}, {"input": "prob", "eps": "machine", "normalize": False}),
+        ("scce", "torch", {}, {"input": "logit", "ignore_index": -100, "denom": "weight", "empty": "nan"}),
+        ("scce", "keras", {}, {"eps": 1e-7, "normalize": True, "denom": "count", "ignore_index": None}),
+        ("cosine_similarity", "keras", {}, {"sign": -1.0, "eps": 1e-7, "denom": "count", "eps_mode": "floor"}),
+        ("cosine_similarity", "torch", {}, {"sign": 1.0, "eps": 1e-8}),
+        ("cosine_similarity", "optax", {}, {"sign": 1.0, "eps": 0.0}),
+        ("cosine_similarity", "torch", {"sign": -1}, {"sign": -1.0, "eps": 1e-8}),
+    ],
+)
+def test_what_a_preset_sets(loss: str, preset: str, given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """As the documentation of the losses lists them; what is given wins."""
+    settings = resolve(LOSSES[loss], {"preset": preset, **given})
+    assert {name: settings[name] for name in expected} == expected
+
+
+@losses
+def test_every_preset_resolves_in_every_form(loss: Loss) -> None:
+    for preset in loss.presets:
+        for form in loss.forms:
+            given = {"preset": preset, **({"input": form} if "input" in loss.options else {})}
+            assert resolve(loss, given)["preset"] == preset
+    if "preset" in loss.options:
+        for missing in set(PEERS) - set(loss.presets):
+            assert "preset cannot be" in str(refused(loss.name, {"preset": missing}))
+
+
+def computed(spec: str, options: dict[str, Any], prediction: Floats, target: Any) -> tuple[Floats, Floats]:
+    plan = Case(spec, options).plan(prediction.shape[-1] if prediction.ndim > 1 else 1, prediction.dtype.name)
+    engine, labels = backend_of("python"), np.array(target)
+    if not plan.sparse:
+        labels = labels.astype(prediction.dtype)
+    return sample_losses(engine, plan, prediction, labels), sample_gradients(engine, plan, prediction, labels)
+
+
+def test_keras_clips_binary_probabilities_at_1e_7() -> None:
+    losses, gradients = computed("bce", {"preset": "keras"}, np.array([0.0, 1.0, 0.5]), [1.0, 1.0, 1.0])
+    np.testing.assert_allclose(losses, [16.11809565095832, 1.0000000494736474e-07, math.log(2.0)], rtol=1e-9)
+    np.testing.assert_allclose(gradients, [0.0, 0.0, -2.0])
+
+
+def test_torch_floors_logarithms_at_100_and_has_a_gradient_there() -> None:
+    p = np.array([0.0, 1e-20, 1.0, 0.25])
+    losses, gradients = computed("bce", {"preset": "torch"}, p, [1.0, 1.0, 0.0, 1.0])
+    np.testing.assert_allclose(losses, [100.0, -math.log(1e-20), 100.0, math.log(4.0)], rtol=1e-14)
+    np.testing.assert_allclose(gradients, [-1e12, -1e12, 1e12, -4.0], rtol=1e-14)
+
+
+def test_a_guard_of_the_user_ends_the_backward_pass_of_torch() -> None:
+    _, gradients = computed("bce", {"preset": "torch", "eps": -2.0}, np.array([1e-20, 0.25]), [1.0, 1.0])
+    np.testing.assert_allclose(gradients, [0.0, -4.0], rtol=1e-14)
+
+
+@pytest.mark.parametrize(("dtype", "cap"), [("float64", 36.04365338911715), ("float32", 15.942385152878742)])
+def test_scikit_learn_clips_at_the_spacing_of_the_dtype(dtype: str, cap: float) -> None:
+    losses, _ = computed("bce", {"preset": "sklearn"}, np.array([0.0, 1.0], dtype), [1.0, 0.0])
+    np.testing.assert_allclose(losses, [cap, cap], rtol=1e-14)
+
+
+def test_keras_renormalises_then_clips_rows() -> None:
+    row = np.array([[0.9, 0.8, 0.0]])
+    for label, expected in ((0, math.log(1.7 / 0.9)), (2, 16.11809565095832)):
+        losses, _ = computed("scce", {"preset": "keras"}, row, [label])
+        np.testing.assert_allclose(losses, [expected], rtol=1e-9)
+
+
+def test_scikit_learn_does_not_renormalise_rows() -> None:
+    losses, _ = computed("scce", {"preset": "sklearn"}, np.array([[0.9, 0.8]]), [1])
+    np.testing.assert_allclose(losses, [-math.log(0.8)], rtol=1e-14)
+
+
+def test_torch_and_keras_hold_up_norms() -> None:
+    """(1e-9, 0) and (1, 0): torch holds the norm at 1e-8, Keras at 1e-7, optax not at all."""
+    a, b = np.array([[1e-9, 0.0]]), [[1.0, 0.0]]
+    found = {preset: computed("cosine_similarity", {"preset": preset}, a, b)[0][0] for preset in ("torch", "keras", "optax")}
+    assert found == pytest.approx({"torch": 0.1, "keras": -0.01, "optax": 1.0}, rel=1e-12)

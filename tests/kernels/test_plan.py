@@ -1,0 +1,172 @@
+"""Plans: what is computed for one loss on data of one shape."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossctl_kernels import LOSSES, Plan, Scope, SpecificationError, resolve
+from lossctl_kernels.domains import LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, REAL
+from tests.kernels.cases import Case, forms, parametrize, variants
+
+
+def plan(loss: str, width: int = 3, dtype: str = "float64", **options: Any) -> Plan:
+    return Plan(resolve(LOSSES[loss], options), width, dtype)
+
+
+@pytest.mark.parametrize("weights", [(1.0, 2.0), (1.0, 2.0, 3.0, 4.0)])
+def test_there_is_one_class_weight_for_each_class(weights: tuple[float, ...]) -> None:
+    with pytest.raises(SpecificationError, match=rf"class_weight has {len(weights)} weights for 3 classes") as caught:
+        plan("cce", class_weight=weights)
+    assert caught.value.hint == "give one weight for each class"
+
+
+def test_class_weights_are_ones_where_none_are_given() -> None:
+    assert plan("cce").class_weights.tolist() == [1.0, 1.0, 1.0]
+    assert plan("scce", class_weight="0|1|2.5").class_weights.tolist() == [0.0, 1.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("case", "domain", "row_sums"),
+    [
+        (Case("mse"), REAL, False),
+        (Case("bce"), PROBABILITY, False),
+        (Case("bce", {"input": "logit"}), LOGIT, False),
+        (Case("cce"), PROBABILITY, True),
+        (Case("scce", {"normalize": True}), NONNEGATIVE, False),
+        (Case("cce", {"input": "logit"}), LOGIT, False),
+        (Case("cce", {"input": "log_prob"}), LOG_PROBABILITY, False),
+        (Case("cce", {"preset": "keras"}), NONNEGATIVE, False),
+        (Case("cosine_distance"), REAL, False),
+    ],
+    ids=str,
+)
+def test_what_predictions_must_be(case: Case, domain: Any, row_sums: bool) -> None:
+    assert case.plan().prediction_domain is domain
+    assert case.plan().rows_sum_to_one == row_sums
+
+
+def test_what_targets_must_be() -> None:
+    assert [plan(loss).targets_sum_to_one for loss in ("cce", "scce", "bce", "mse")] == [True, False, False, False]
+    assert [plan(loss).sparse for loss in ("cce", "scce", "bce")] == [False, True, False]
+    assert plan("scce").at_target_only
+    assert not plan("scce", label_smoothing=0.1).at_target_only
+    assert not plan("cce").at_target_only
+
+
+@pytest.mark.parametrize(("dtype", "tolerance", "spacing"), [("float64", 1e-6, 2.0**-52), ("float32", 1e-3, 2.0**-23)])
+def test_what_depends_on_the_dtype(dtype: str, tolerance: float, spacing: float) -> None:
+    assert plan("cce", dtype=dtype).tolerance == tolerance
+    assert plan("cce", dtype=dtype, eps="machine").eps == spacing
+    assert plan("cce", dtype=dtype, eps="1e-5").eps == 1e-5
+    assert plan("mse", dtype=dtype).eps == 0.0
+
+
+@pytest.mark.parametrize(("width", "rows"), [(1, 4096), (256, 4096), (257, 2048), (1 << 20, 1), (1 << 24, 1)])
+def test_blocks_hold_a_million_values_at_most(width: int, rows: int) -> None:
+    assert plan("mse", width).block_rows == rows
+
+
+# ---- numbers
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (plan("huber", delta=2.5), {"delta": 2.5}),
+        (plan("bce"), {"pos_weight": 1.0, "log_floor": -math.inf, "variance_floor": 0.0}),
+        (plan("bce", preset="torch"), {"pos_weight": 1.0, "log_floor": -100.0, "variance_floor": 1e-12}),
+        (plan("bce", eps=1e-7), {"pos_weight": 1.0, "log_floor": -math.inf, "variance_floor": 0.0, "eps": 1e-7}),
+        (plan("cce", label_smoothing=0.3), {"log_floor": -math.inf, "smoothing_keep": 0.7, "smoothing_offset": 0.1}),
+        (
+            plan("cce", label_smoothing=0.3, smoothing_mode="others"),
+            {"log_floor": -math.inf, "smoothing_keep": 0.55, "smoothing_offset": 0.15},
+        ),
+        (plan("cce", 5, label_smoothing=1.0), {"log_floor": -math.inf, "smoothing_keep": 0.0, "smoothing_offset": 0.2}),
+        (
+            plan("bce", 7, label_smoothing=0.1),
+            {"pos_weight": 1.0, "log_floor": -math.inf, "variance_floor": 0.0, "smoothing_keep": 0.9, "smoothing_offset": 0.05},
+        ),
+        (plan("cosine_similarity", preset="torch"), {"sign": 1.0, "eps": 1e-8}),
+        (plan("mse"), {}),
+    ],
+)
+def test_numbers_of_a_plan(made: Plan, expected: dict[str, float]) -> None:
+    assert made.numbers == pytest.approx(expected, rel=1e-15)
+
+
+def test_others_need_another_class() -> None:
+    with pytest.raises(SpecificationError, match="needs two classes or more"):
+        _ = plan("cce", 1, label_smoothing=0.1, smoothing_mode="others").numbers
+
+
+def test_a_vector_is_in_the_order_of_its_program() -> None:
+    made = plan("rmse")
+    program = made.gradient
+    known = {name: float(position) for position, name in enumerate(program.numbers)}
+    assert made.vector(program, known).tolist() == [float(position) for position in range(len(program.numbers))]
+    assert made.vector(plan("huber", delta=2.0).value, {"delta": 3.0}).tolist() == [3.0]
+
+
+def test_a_number_that_is_not_known_is_an_error() -> None:
+    with pytest.raises(KeyError, match="weight"):
+        plan("rmse").vector(plan("rmse").gradient)
+
+
+# ---- programs
+
+
+@parametrize(variants())
+def test_programs_are_made_once(case: Case) -> None:
+    made = case.plan()
+    assert made.gradient is made.gradient
+    program = made.folds if made.scope is Scope.DATASET else made.value
+    assert program is (made.folds if made.scope is Scope.DATASET else made.value)
+    assert program.numbers[: len(made.numbers)] == tuple(made.numbers)
+
+
+def keys(made: Plan) -> dict[str, str]:
+    first = made.folds if made.scope is Scope.DATASET else made.value
+    return {program.kind: program.key for program in (first, made.gradient)}
+
+
+def test_equal_keys_mean_equal_programs() -> None:
+    """Numbers are no part of a program; what is applied around the definition is."""
+    assert keys(plan("huber", delta=1.0)) == keys(plan("huber", 7, "float32", delta=9.0))
+    different = [
+        {}, {"eps": 0.1}, {"eps": 0.1, "eps_mode": "floor"}, {"eps": 0.1, "eps_mode": "add"}, {"normalize": True},
+        {"normalize": True, "eps": 0.1}, {"label_smoothing": 0.1}, {"class_weight": (1, 2, 3)}, {"input": "logit"},
+        {"label_smoothing": 0.1, "class_weight": (1, 2, 3)}, {"input": "log_prob"},
+    ]  # fmt: skip
+    for kind in ("value", "gradient"):
+        assert len({keys(plan("cce", **options))[kind] for options in different}) == len(different)
+    gradients = {plan("bce", **options).gradient.key for options in (
+        {}, {"grad_wrt": "logit"}, {"input": "logit"}, {"input": "logit", "grad_wrt": "prob"},
+    )}  # fmt: skip
+    assert len(gradients) == 4
+
+
+@pytest.mark.parametrize("case", [case for case in forms() if case.plan().scope is Scope.ROW], ids=str)
+def test_a_gradient_by_the_form_that_was_given_is_the_plain_one(case: Case) -> None:
+    if "input" in case.options:
+        assert (case | {"grad_wrt": case.options["input"]}).plan().gradient.key == case.plan().gradient.key
+
+
+def test_only_rows_of_vectors_can_be_degenerate() -> None:
+    assert [plan(loss).degenerate is not None for loss in ("cosine_similarity", "cosine_distance", "cosine_global", "cce")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    made = plan("cosine_similarity").degenerate
+    assert made == replace(plan("cosine_similarity"), counts_degenerate=True)
+    assert made is not None
+    assert made.degenerate is None
+
+
+def test_scales_of_a_loss_over_the_data_set() -> None:
+    assert plan("rmse").scales == ("error_scale",)
+    assert plan("cosine_global").scales == ("prediction_scale", "target_scale")
+    assert np.isfinite([*plan("cosine_global").numbers.values()]).all()

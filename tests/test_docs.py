@@ -1,0 +1,138 @@
+"""The documentation: what it shows is what comes out, its examples run, its links lead somewhere."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.make import CONSOLE, DOCUMENTS, ROOT, current, loss_reference, printed, session, with_sample_data
+from lossctl import loss_spec
+from lossctl_kernels import LOSSES
+
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
+LINKING = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "sample_data" / "README.md"]
+
+
+def read(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+def name(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+with_commands = [document for document in DOCUMENTS if CONSOLE.search(read(document))]
+with_python = [document for document in DOCUMENTS if PYTHON.search(read(document))]
+
+
+@pytest.mark.parametrize("document", with_commands, ids=name)
+def test_commands_print_what_is_shown(document: Path) -> None:
+    # For docs/losses.md this also compares the text around the commands with the registry.
+    assert current(document) == read(document), "run scripts/docs, and look at what it changes"
+
+
+@pytest.fixture
+def _registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What an example registers is gone afterwards."""
+    losses = dict(LOSSES)
+    loss_spec.names.cache_clear()
+    yield
+    LOSSES.clear()
+    LOSSES.update(losses)
+    loss_spec.names.cache_clear()
+
+
+def run_python(blocks: list[str], source: str) -> str:
+    """Runs blocks one after the other, doctests among them; returns the report of those that failed."""
+    names: dict[str, Any] = {"__name__": "example"}
+    report: list[str] = []
+    for block in blocks:
+        if ">>> " not in block:
+            exec(compile(block, source, "exec", dont_inherit=True), names)
+            continue
+        test = doctest.DocTestParser().get_doctest(block, names, source, None, 0)
+        doctest.DocTestRunner(verbose=False).run(test, out=report.append, clear_globs=False)
+        names = test.globs
+    return "".join(report)
+
+
+@pytest.mark.usefixtures("_registry")
+@pytest.mark.parametrize("document", with_python, ids=name)
+def test_python_examples_give_what_is_shown(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(with_sample_data(tmp_path))
+    assert run_python(PYTHON.findall(read(document)), name(document)) == ""
+
+
+@pytest.mark.parametrize("document", [document for document in LINKING if SHELL.search(read(document))], ids=name)
+def test_shell_blocks_are_shell(document: Path) -> None:
+    for block in SHELL.findall(read(document)):
+        subprocess.run(["bash", "-n", "-c", block], check=True, capture_output=True)
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", read(document)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(document: Path) -> list[str]:
+    """The links of a document to files or headings that do not exist."""
+    broken = []
+    for link in LINK.findall(FENCED.sub("", read(document))):
+        path, _, anchor = link.partition("#")
+        target = document if not path else document.parent / path
+        if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
+            broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize("document", LINKING, ids=name)
+def test_links_lead_somewhere(document: Path) -> None:
+    assert broken_links(document) == []
+
+
+def test_readme_names_every_loss_and_document() -> None:
+    readme = read(ROOT / "README.md")
+    assert [loss for loss in LOSSES if f"`{loss}`" not in readme] == []
+    assert [name(path) for path in DOCUMENTS[1:] if f"({name(path)})" not in readme] == []
+
+
+# ---- the helpers, which must be able to fail
+
+
+def test_session_replaces_what_a_command_printed() -> None:
+    shown = "$ echo one \\\n>     two\nstale\n$ printf '\"seconds\": 0.25\\n'\nstale\n"
+    expected = '$ echo one \\\n>     two\none two\n$ printf \'"seconds": 0.25\\n\'\n"seconds": 0.004\n'
+    assert "".join(session(shown, ROOT)) == expected
+
+
+def test_a_command_that_fails_is_not_shown_as_if_it_had_not() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        printed("lossctl --no-such-option | cat", ROOT)
+
+
+def test_a_wrong_python_example_is_reported() -> None:
+    assert "Expected:\n    2\nGot:\n    3" in run_python(["x = 1\n", ">>> x + 2\n2\n"], "example")
+    assert run_python(["x = 1\n", ">>> y = x\n", ">>> y + 2\n3\n"], "example") == ""
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    document = tmp_path / "a.md"
+    document.write_text(
+        "# A b\n[1](#a-b) [2](#c) [3](a.md) [4](b.md) [5](https://x)\n```\n[6](d)\n```\n", encoding="utf-8"
+    )
+    assert broken_links(document) == ["#c", "b.md"]
+
+
+def test_the_reference_has_a_section_for_every_loss() -> None:
+    sections = re.findall(r"^## (\w+)$", loss_reference(), re.MULTILINE)
+    assert sections == list(LOSSES)
