@@ -158,8 +158,8 @@ class Evaluation:
     def _warn_of_probabilities(self, run: Run, chunk: dict[str, Array]) -> None:
         head = chunk["prediction"][:4096]
         if looks_like_probabilities(run.plan, head.reshape(len(head), -1) if run.plan.width > 1 else head):
-            name = self.feed.arrays["prediction"].path
-            run.warnings.append(f"{name}: the logits of {run.settings.loss.name} all look like probabilities; if they are, use input=prob")
+            found = f"{run.paths['prediction']}: the logits of {run.settings.loss.name} all look like probabilities"
+            run.warnings.append(f"{found}; if they are, use input=prob")
 
     def _inputs(self) -> tuple[InputInfo, ...]:
         return tuple(

@@ -51,7 +51,7 @@ def warm(specs: Sequence[LossSpec]) -> tuple[int, int, Path]:
 
 def _small_work(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, Batch]]:
     """Each loss in both dtypes and, for rows, both layouts."""
-    from lossctl_kernels.loops import ACROSS_WIDTH
+    from lossctl_kernels.rows import ACROSS_WIDTH
 
     for spec in specs:
         for loss, _ in find(spec.name):

@@ -2,14 +2,15 @@
 
 A line of `conformance.jsonl` is one case: `pred`, `target` and perhaps `weights` (float64 where `dtype_pred` or
 `dtype_target` does not say otherwise), `spec`, and in `expect` what must be returned. A number x is right if
-abs(x - expected) <= rtol * abs(expected) + atol, with `rtol_arrays` in place of `rtol` for arrays; null is not compared,
-and infinities are strings. `source` names the release that each number was taken from.
+abs(x - expected) <= rtol * abs(expected) + atol, with `rtol_arrays` in place of `rtol` for arrays; null is not
+compared, and infinities are strings. `source` names the release that each number was taken from.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,21 @@ def array(data: Any, dtype: str = "float64") -> NDArray[Any]:
 
 def compute(case: Record) -> dict[str, Any]:
     """What `expect` holds, from the functions of the package."""
-    data = array(case["pred"], case.get("dtype_pred", "float64")), array(case["target"], case.get("dtype_target", "float64"))
-    weights = {"weights": array(case["weights"])} if "weights" in case else {}
-    reduced = {**weights, **({"reduction": case["reduction"]} if "reduction" in case else {})}
-    calls = {
-        "value": lambda: lossctl.evaluate(*data, case["spec"], **reduced).value,
-        "per_sample": lambda: lossctl.per_sample(*data, case["spec"], **weights),
-        "gradient": lambda: lossctl.gradient(*data, case["spec"], **reduced),
+    data = (
+        array(case["pred"], case.get("dtype_pred", "float64")),
+        array(case["target"], case.get("dtype_target", "float64")),
+    )
+    spec, weights = case["spec"], array(case["weights"]) if "weights" in case else None
+    reduction = case.get("reduction", "mean")
+    calls: dict[str, Callable[[], Any]] = {
+        "value": lambda: lossctl.evaluate(*data, spec, weights=weights, reduction=reduction).value,
+        "per_sample": lambda: lossctl.per_sample(*data, spec, weights=weights),
+        "gradient": lambda: lossctl.gradient(*data, spec, weights=weights, reduction=reduction),
     }
     return {what: calls[what]() for what in case["expect"]}
 
 
-def differences(got: Any, want: Any, rtol: float, atol: float) -> list[str]:
+def differences(got: Any, want: Any, rtol: Any, atol: float) -> list[str]:
     """A line for each number that is not the expected one."""
     found, wanted = np.asarray(got), np.asarray(want, dtype=object)
     if found.shape != wanted.shape:
@@ -78,7 +82,14 @@ def test_every_loss_has_cases() -> None:
 
 @pytest.mark.parametrize(
     ("got", "want"),
-    [([1.0, 2.0], [1.0]), ([1.0], [1.0 + 1e-9]), ([np.nan], [1.0]), ([1.0], ["inf"]), ([-np.inf], ["inf"]), ([1.0], ["nan"])],
+    [
+        ([1.0, 2.0], [1.0]),
+        ([1.0], [1.0 + 1e-9]),
+        ([np.nan], [1.0]),
+        ([1.0], ["inf"]),
+        ([-np.inf], ["inf"]),
+        ([1.0], ["nan"]),
+    ],
 )
 def test_a_difference_is_seen(got: Any, want: Any) -> None:
     assert differences(got, want, 1e-12, 1e-12)

@@ -85,7 +85,7 @@ def _is_ours(folder: Path) -> bool:
     return True
 
 
-class KernelCache(_Cache):  # type: ignore[misc]
+class KernelCache(_Cache):
     """The cache of one kernel, in the form that a Numba dispatcher asks for. `hits` counts what was found."""
 
     hits = 0
@@ -152,4 +152,4 @@ def compile_cached(dispatcher: Any, signature: Any, key: str) -> Callable[..., A
     dispatcher._cache = KernelCache(key)
     dispatcher.compile(signature)
     dispatcher.disable_compile()
-    return dispatcher  # type: ignore[no-any-return]
+    return dispatcher

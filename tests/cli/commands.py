@@ -1,10 +1,11 @@
-"""Running `lossctl` as its users do: in this process where that is the same, as a process of its own where it is not."""
+"""Running `lossctl` as its users do: in this process where that is the same, else as a process of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -69,8 +70,8 @@ def listing() -> dict[str, tuple[int, int]]:
 
 def process(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """`python -m lossctl ARGUMENTS` in a process of its own."""
-    given = {"capture_output": True, "text": True, "timeout": 60, "check": False, **options}
-    completed: subprocess.CompletedProcess[str] = subprocess.run(command(*arguments), **given)
+    given = {"capture_output": True, "text": True, "timeout": 60, **options}
+    completed: subprocess.CompletedProcess[str] = subprocess.run(command(*arguments), check=False, **given)
     return completed
 
 
@@ -87,9 +88,12 @@ def sparse_npy(path: Path, rows: int, dtype: str = "<f8") -> Path:
     return path
 
 
-def write_csv(path: Path, separator: str = ",", **columns: NDArray[Any]) -> Path:
+def write_csv(path: Path, columns: Mapping[str, NDArray[Any]], separator: str = ",") -> Path:
     """A table whose numbers are spelled so that they read back as they are."""
     arrays = [column.tolist() for column in columns.values()]
-    lines = [separator.join(columns), *(separator.join(repr(value) for value in row) for row in zip(*arrays, strict=True))]
+    lines = [
+        separator.join(columns),
+        *(separator.join(repr(value) for value in row) for row in zip(*arrays, strict=True)),
+    ]
     path.write_text("\n".join(lines) + "\n")
     return path

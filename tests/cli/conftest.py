@@ -77,7 +77,8 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.link(folder / "p.npy", folder / "hard.json")
     for extension in ("json", "csv", "npy"):
         (folder / f"full.{extension}").symlink_to("/dev/full")
-    write_csv(folder / "table.csv", id=np.arange(3), p=np.array(ARRAYS["p"]), y=np.array([1, 1, 0]), w=np.array([1, 2, 3]))
+    columns = {"id": np.arange(3), "p": np.array(ARRAYS["p"]), "y": np.array([1, 1, 0]), "w": np.array([1, 2, 3])}
+    write_csv(folder / "table.csv", columns)
     for name, text in {
         "no_header": "0.8,1\n0.1,0\n",
         "short_row": "p,y\n0.8,1\n0.1\n",

@@ -41,7 +41,11 @@ FILES: list[Case] = [
 ]
 
 SHAPES: list[Case] = [
-    ("p.npy y4.npy -l bce", DATA, ("p.npy has 3 rows (shape (3,), float64)", "y4.npy has 4 rows (shape (4,), int64)", "header row")),
+    (
+        "p.npy y4.npy -l bce",
+        DATA,
+        ("p.npy has 3 rows (shape (3,), float64)", "y4.npy has 4 rows (shape (4,), int64)", "header row"),
+    ),
     ("p.npy y6.npy -l bce", DATA, ("2 times as many rows", "flattened")),
     ("p.npy long.csv -l bce", DATA, ("p.npy has 3 rows", "long.csv has 4 rows")),
     ("long.csv y.npy -l bce", DATA, ("long.csv has 4 rows", "y.npy has 3 rows")),
@@ -121,12 +125,20 @@ FLAGS: list[Case] = [
     ("p.npy y.npy -l", USAGE, ("-l",)),
     ("p.npy y.npy y.npy -l mse", USAGE, ("y.npy",)),
     ("-l mse", USAGE, ("PREDS",)),
-]  # fmt: skip
+]
 
 VALUES: list[Case] = [
-    ("logits.npy y.npy -l bce", DATA, ("logits.npy, row 0", "1.4 is outside [0, 1]", "3 of 3", "looks like logits: --from-logits")),
+    (
+        "logits.npy y.npy -l bce",
+        DATA,
+        ("logits.npy, row 0", "1.4 is outside [0, 1]", "3 of 3", "looks like logits: --from-logits"),
+    ),
     ("percent.npy y.npy -l bce", DATA, ("percent.npy, row 0", "80 is outside [0, 1]", "percentages")),
-    ("class_logits.npy index.npy -l scce", DATA, ("class_logits.npy, row 0, column 0", "2 is outside", "--from-logits")),
+    (
+        "class_logits.npy index.npy -l scce",
+        DATA,
+        ("class_logits.npy, row 0, column 0", "2 is outside", "--from-logits"),
+    ),
     ("classes.npy index.npy -l scce:input=log_prob", DATA, ("classes.npy, row 0, column 0", "0.7", "9 of 9")),
     ("p.npy y_signs.npy -l bce", DATA, ("y_signs.npy, row 1", "-1 is outside", "1 of 3", "map them to 0 and 1")),
     ("p.npy index.npy -l bce", DATA, ("index.npy, row 2", "class indices", "scce")),
@@ -134,27 +146,47 @@ VALUES: list[Case] = [
     ("p.npy nan.npy -l mse", DATA, ("nan.npy, row 1", "nan", "1 of 3 targets are not finite")),
     ("infinite.npy y.npy -l mse", DATA, ("infinite.npy, row 2", "inf", "1 of 3")),
     ("nan.npy y.npy -l rmse", DATA, ("nan.npy, row 1", "1 of 3 predictions are not finite")),
-    ("classes.npy index_from_1.npy -l scce", DATA, ("index_from_1.npy, row 2", "class index 3 is outside 0..2", "1 of 3", "subtract 1")),
-    ("classes.npy index_minus_1.npy -l scce", DATA, ("index_minus_1.npy, row 1", "class index -1", "--ignore-index -1")),
+    (
+        "classes.npy index_from_1.npy -l scce",
+        DATA,
+        ("index_from_1.npy, row 2", "class index 3 is outside 0..2", "1 of 3", "subtract 1"),
+    ),
+    (
+        "classes.npy index_minus_1.npy -l scce",
+        DATA,
+        ("index_minus_1.npy, row 1", "class index -1", "--ignore-index -1"),
+    ),
     ("classes.npy index_minus_100.npy -l scce", DATA, ("class index -100", "--ignore-index -100")),
     ("classes.npy index_large.npy -l scce", DATA, ("row 0", "class index 9223372036854775813 is outside 0..2")),
-    ("classes.npy index_half.npy -l scce", DATA, ("index_half.npy, row 1", "1.5 is not a class index", "whole numbers")),
+    (
+        "classes.npy index_half.npy -l scce",
+        DATA,
+        ("index_half.npy, row 1", "1.5 is not a class index", "whole numbers"),
+    ),
     ("classes.npy nan.npy -l scce", DATA, ("nan.npy",)),
     ("rows_off.npy index.npy -l scce", DATA, ("rows_off.npy, row 0", "sums to 1.1, not 1", "1 of 3", "normalize=true")),
     ("classes.npy rows_off.npy -l cce", DATA, ("rows_off.npy, row 0", "target row sums to 1.1", "distribution")),
     ("minus_infinite.npy index.npy -l scce --from-logits", DATA, ("row 0", "minus infinity")),
     ("huge.npy zeros.npy -l mse", DATA, ("huge.npy", "row 0", "exceeds float64", "rescale")),
     ("large_integers.npy y.npy -l mse", DATA, ("large_integers.npy", "2**53", "9007199254740993")),
-    ("p.npy y.npy -l bce --weights w_negative.npy", DATA, ("w_negative.npy, row 1", "-2", "not a finite number from 0 up")),
+    (
+        "p.npy y.npy -l bce --weights w_negative.npy",
+        DATA,
+        ("w_negative.npy, row 1", "-2", "not a finite number from 0 up"),
+    ),
     ("p.npy y.npy -l bce --weights w_nan.npy", DATA, ("w_nan.npy, row 1", "nan")),
     ("p.npy y.npy -l bce --weights w_infinite.npy", DATA, ("w_infinite.npy, row 1", "inf")),
     ("p.npy y.npy -l bce --weights w_zero.npy", DATA, ("w_zero.npy", "0")),
     ("p.npy y.npy -l bce --weights w_huge.npy", DATA, ("sum of the weights exceeds float64",)),
     ("p.npy y.npy -l rmse --weights w_huge.npy", DATA, ("sum of the weights exceeds float64",)),
-    ("p.npy y.npy -l bce --weights w_short.npy", DATA, ("p.npy has 3 rows", "w_short.npy has 2 rows", "its own weight")),
+    (
+        "p.npy y.npy -l bce --weights w_short.npy",
+        DATA,
+        ("p.npy has 3 rows", "w_short.npy has 2 rows", "its own weight"),
+    ),
     ("p.npy y.npy -l bce --weights w_wide.npy", DATA, ("w_wide.npy (3, 3)", "one value a row")),
     ("classes.npy index_zeros.npy -l scce:ignore_index=0,empty=error", DATA, ("nothing is left to average",)),
-]  # fmt: skip
+]
 
 COLUMNS: list[Case] = [
     ("table.csv --pred-col pp --target-col y -l bce", USAGE, ("no column 'pp'", "did you mean 'p'?", "id, p, y, w")),
@@ -175,7 +207,7 @@ COLUMNS: list[Case] = [
     ("nan.csv --pred-col p --target-col y -l bce", DATA, ("nan.csv, line 3, column 'p'",)),
     ("words.csv --pred-col p --target-col y -l bce", DATA, ("words.csv, line 2, column 'y'", "'yes'")),
     ("twins.csv y.npy -l bce", DATA, ("twins.csv", "2 columns are named 'p'")),
-]  # fmt: skip
+]
 
 OUTPUTS: list[Case] = [
     ("p.npy y.npy -l bce -o absent/x.json", USAGE, ("absent/x.json", "no folder")),
@@ -198,7 +230,7 @@ OUTPUTS: list[Case] = [
     ("p.npy y.npy -l bce --grad full.npy", USAGE, ("full.npy", "regular file")),
     ("cube.npy cube.npy -l mse --grad x.csv", USAGE, ("x.csv", "(rows, 2, 2)", ".npy")),
     ("logits.npy y.npy -l bce --per-sample x.npy --grad g.csv -o r.json", DATA, ("--from-logits",)),
-]  # fmt: skip
+]
 
 
 def words(line: str) -> list[str]:
@@ -207,7 +239,9 @@ def words(line: str) -> list[str]:
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize(
-    ("line", "code", "says"), [*FILES, *SHAPES, *SPECS, *FLAGS, *VALUES, *COLUMNS, *OUTPUTS], ids=lambda part: str(part)[:60]
+    ("line", "code", "says"),
+    [*FILES, *SHAPES, *SPECS, *FLAGS, *VALUES, *COLUMNS, *OUTPUTS],
+    ids=lambda part: str(part)[:60],
 )
 def test_eval(line: str, code: int, says: tuple[str, ...]) -> None:
     message = refused(code, "eval", *words(line))
@@ -234,7 +268,9 @@ def test_a_file_without_a_name_is_not_taken_for_no_file(arguments: tuple[str, ..
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize(
-    "options", [("--pred-col", ""), ("--format", ""), ("--backend", ""), ("--preset", ""), ("-l", ""), ("-o", "")], ids=repr
+    "options",
+    [("--pred-col", ""), ("--format", ""), ("--backend", ""), ("--preset", ""), ("-l", ""), ("-o", "")],
+    ids=repr,
 )
 def test_an_empty_option_is_not_taken_for_none(options: tuple[str, str]) -> None:
     refused(USAGE, "eval", "p.npy", "y.npy", "-l", "bce", *options)

@@ -92,7 +92,9 @@ def option_values(loss: Loss, form: str, option: str) -> list[Options]:
     values: dict[str, list[Options]] = {
         "eps": [],  # with its modes
         "eps_mode": guards,
-        "normalize": [{"normalize": True, **more} for more in ({}, *(guards[1::3] if "normalize" in loss.options else ()))],
+        "normalize": [
+            {"normalize": True, **more} for more in ({}, *(guards[1::3] if "normalize" in loss.options else ()))
+        ],
         "label_smoothing": smoothings,
         "smoothing_mode": [{**share, "smoothing_mode": "others"} for share in smoothings],
         "class_weight": [*weights, *({**a, **b} for a, b in zip(weights, smoothings, strict=True))],
@@ -196,7 +198,9 @@ def totals_of(engine: Any, plan: Plan, batch: Batch) -> dict[str, float]:
 
     def folded() -> dict[str, float]:
         states = engine.folds(plan, batch, scales)[1]
-        return dict(zip(names, np.where(np.isin(names, plan.scales), states.max(0), states.sum(0)).tolist(), strict=True))
+        return dict(
+            zip(names, np.where(np.isin(names, plan.scales), states.max(0), states.sum(0)).tolist(), strict=True)
+        )
 
     totals = folded()
     scales = {name: float(safe_scale(totals[name])) for name in plan.scales}
@@ -225,7 +229,9 @@ def assert_close(got: Any, exact: Sequence[Any], rtol: float, atol: float = 0.0)
     """Every number is its mpmath counterpart to `rtol` of that, or `atol`; infinities and NaN are the same."""
     found = np.asarray(got, np.float64).ravel()
     assert found.size == len(exact)
-    lines = (_off(position, a, b, rtol, atol) for position, (a, b) in enumerate(zip(found.tolist(), exact, strict=True)))
+    lines = (
+        _off(position, a, b, rtol, atol) for position, (a, b) in enumerate(zip(found.tolist(), exact, strict=True))
+    )
     wrong = [line for line in lines if line]
     assert not wrong, "\n".join(wrong[:5])
 

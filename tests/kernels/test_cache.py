@@ -6,13 +6,15 @@ what its cache did.
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,8 @@ not_root = pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() == 0, reason
 
 # Block functions only: the drivers of the backend are cached in the same way and take seconds to compile.
 SCRIPT = """
+import inspect
+import json
 import sys
 import numpy as np
 from lossctl_kernels import LOSSES, Plan, resolve
@@ -36,21 +40,42 @@ from lossctl_kernels.cache import KernelCache, cache_folder
 from lossctl_kernels.kernels import block_function
 
 def run(plan, program, prediction, target):
-    prediction, target = np.array(prediction), np.array(target)
-    numbers, weights, result = plan.vector(program), plan.class_weights, np.empty(prediction.size)
+    arrays = {
+        "prediction": np.array(prediction), "target": np.array(target), "class_weights": plan.class_weights,
+        "numbers": plan.vector(program), "bounds": np.array([-1e9, 1e9, -1e9, 1e9, -1.0, -1.0]),
+        "result": np.empty(16), "report": np.zeros(16),
+    }
+    known = {name: array.ctypes.data for name, array in arrays.items()}
+    known.update(rows=len(prediction), width=plan.width)
     fill = block_function(plan, program, "float64")
-    arrays = (prediction, target, weights, numbers, result)
-    fill(len(prediction), plan.width, *(array.ctypes.data for array in arrays))
-    return result[0].item()
+    fill(*(known.get(name, 0) for name in inspect.signature(fill.py_func).parameters))
+    return arrays["result"][0].item()
 
 name = sys.argv[1]
-plan = Plan(resolve(LOSSES[name], {}), 1 if name in ("mse", "log_cosh") else 2)
+plan = Plan(resolve(LOSSES[name], json.loads(sys.argv[3])), 1 if name == "mse" else 2)
 data = ([3.0], [1.0]) if plan.width == 1 else ([[0.25, 0.75]], [0])
 print(*(run(plan, program, *data) for program in (plan.value, plan.gradient)[: int(sys.argv[2])]))
 print(KernelCache.hits, KernelCache.misses)
 print(cache_folder())
 """
 PACKAGE = Path(lossctl_kernels.__file__).parent
+
+
+Variables = Mapping[str, str | None]
+DEFAULTS: Variables = {}
+
+
+@dataclass(frozen=True)
+class Run:
+    """This many programs of a loss, value then gradient; `before` is Python to run first."""
+
+    loss: str = "mse"
+    programs: int = 2
+    options: Mapping[str, str] = field(default_factory=dict)
+    before: str = ""
+
+
+VALUE, BOTH = Run(programs=1), Run()
 
 
 @dataclass
@@ -75,7 +100,7 @@ class Machine:
     def folder(self) -> Path:
         return self.root / "cache"
 
-    def environment(self, **changes: str | None) -> dict[str, str]:
+    def environment(self, changes: Variables) -> dict[str, str]:
         """Of this process, with the copy in front; None removes a variable."""
         base = {
             **os.environ,
@@ -86,14 +111,14 @@ class Machine:
         }
         return {name: value for name, value in base.items() if value is not None}
 
-    def start(self, loss: str = "mse", programs: int = 2, **changes: str | None) -> subprocess.Popen[str]:
-        command = [sys.executable, "-W", "error", "-c", SCRIPT, loss, str(programs)]
-        pipe = subprocess.PIPE
-        environment = self.environment(**changes)
+    def start(self, run: Run, changes: Variables) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "error", "-c", run.before + SCRIPT]
+        command += [run.loss, str(run.programs), json.dumps(run.options)]
+        pipe, environment = subprocess.PIPE, self.environment(changes)
         return subprocess.Popen(command, env=environment, cwd=self.root, stdout=pipe, stderr=pipe, text=True)
 
-    def run(self, loss: str = "mse", programs: int = 2, **changes: str | None) -> Outcome:
-        return outcome(self.start(loss, programs, **changes))
+    def run(self, run: Run, changes: Variables = DEFAULTS) -> Outcome:
+        return outcome(self.start(run, changes))
 
     def files(self) -> list[Path]:
         return sorted(self.folder.iterdir()) if self.folder.exists() else []
@@ -125,7 +150,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_the_second_process_finds_what_the_first_compiled(machine: Machine) -> None:
-    first, second = machine.run(), machine.run()
+    first, second = machine.run(BOTH), machine.run(BOTH)
     assert first.values == second.values == [4.0, 4.0]
     assert (first.hits, first.misses) == (0, 2)
     assert (second.hits, second.misses) == (2, 0)
@@ -137,43 +162,95 @@ def test_the_second_process_finds_what_the_first_compiled(machine: Machine) -> N
     assert not any(stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files)
 
 
-EDITS: list[tuple[str, str, str, str, list[float]]] = [
-    ("losses/regression.py", "    return 2.0 * (prediction", "    return 3.0 * (prediction", "mse", [4.0, 6.0]),
-    ("scalar.py", "    return x * x\n", "    return x + x\n", "mse", [4.0, 4.0]),
-    ("program.py", "(value(a),) + a[1:]", "(value(a),) + a[1:]", "mse", [4.0, 4.0]),
-]
-
-
 def test_an_edited_definition_is_never_its_old_code(machine: Machine) -> None:
     """Not even with the file's old time stamps and length; and undone, the old code is found again."""
     old, new = "return 2.0 * (prediction - target)", "return 3.0 * (prediction - target)"
-    assert machine.run().values == [4.0, 4.0]
+    assert machine.run(BOTH).values == [4.0, 4.0]
     machine.edit("losses/regression.py", old, new)
-    edited = machine.run()
+    edited = machine.run(BOTH)
     assert (edited.values, edited.hits) == ([4.0, 6.0], 0)
     machine.edit("losses/regression.py", new, old)
-    undone = machine.run()
+    undone = machine.run(BOTH)
     assert (undone.values, undone.misses) == ([4.0, 4.0], 0)
 
 
 def test_an_edited_elementary_function_is_never_its_old_code(machine: Machine) -> None:
-    before = machine.run("mse", 1)
-    machine.edit("scalar.py", "    return x * x\n", "    return x + x\n")
-    after = machine.run("mse", 1)
-    assert (before.values, after.values, after.hits) == ([4.0], [4.0], 0)
-    machine.edit("scalar.py", "    return x + x\n", "    return x - x\n")
-    assert machine.run("mse", 1).values == [0.0]
+    assert machine.run(VALUE).values == [4.0]
+    machine.edit("scalar.py", "    return x * x\n", "    return x - x\n")
+    after = machine.run(VALUE)
+    assert (after.values, after.hits) == ([0.0], 0)
 
 
-def test_an_edited_loop_is_never_its_old_code(machine: Machine) -> None:
-    """What writes the loops decides the machine code as much as a definition does."""
-    before = machine.run("scce", 1)
-    machine.edit("loops.py", 'constant(DOUBLE, 1.0)]\n            self.store(self.results, i', 'constant(DOUBLE, 2.0)]\n            self.store(self.results, i')
-    after = machine.run("scce", 1)
-    assert (before.values, after.values, after.hits) == (before.values, before.values, 0)
+def test_an_edited_transformation_is_never_its_old_code(machine: Machine) -> None:
+    weighted = Run("scce", 1, {"class_weight": "2|3"})
+    assert machine.run(weighted).values == pytest.approx([2.0 * math.log(4.0)])
+    machine.edit("transforms.py", "    return target * class_weight\n", "    return target + class_weight\n")
+    after = machine.run(weighted)
+    assert after.values == pytest.approx([3.0 * math.log(4.0)])
+    assert after.hits == 0
 
 
-def damage_by(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+def test_four_processes_at_once_leave_whole_files_and_nothing_else(machine: Machine) -> None:
+    processes = [machine.start(BOTH, DEFAULTS) for _ in range(4)]
+    outcomes = [outcome(process) for process in processes]
+    assert all(one.values == [4.0, 4.0] for one in outcomes)
+    assert len(machine.files()) == 2
+    assert all(path.suffix == ".kernel" for path in machine.files())
+    assert machine.run(BOTH).hits == 2
+
+
+NOWHERE: Variables = {"LOSSCTL_CACHE_DIR": None, "XDG_CACHE_HOME": None, "HOME": "/proc/nonexistent"}
+
+
+def test_without_a_home_the_folder_for_temporary_files_is_used(machine: Machine) -> None:
+    temporary = machine.root / "temporary"
+    temporary.mkdir()
+    nowhere = {**NOWHERE, "TMPDIR": str(temporary)}
+    found = machine.run(VALUE, nowhere)
+    assert found.values == [4.0]
+    assert found.folder == str(temporary / f"lossctl-{os.getuid()}")
+    assert machine.run(VALUE, nowhere).hits == 1
+
+
+def test_with_nowhere_to_write_nothing_is_kept_and_nothing_fails(machine: Machine) -> None:
+    no_temporary = Run(programs=1, before="import tempfile\ntempfile.tempdir = '/proc/nonexistent'\n")
+    found = machine.run(no_temporary, NOWHERE)
+    assert (found.values, found.folder, found.hits) == ([4.0], "None", 0)
+
+
+def test_a_cache_home_serves_where_there_is_no_home(machine: Machine, tmp_path: Path) -> None:
+    found = machine.run(VALUE, {"HOME": None, "LOSSCTL_CACHE_DIR": None, "XDG_CACHE_HOME": str(tmp_path / "xdg")})
+    assert (found.values, found.folder) == ([4.0], str(tmp_path / "xdg" / "lossctl"))
+
+
+# ---- in this process, on a function that compiles in no time
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The place of a cache folder that does not exist yet."""
+    cache.cache_folder.cache_clear()
+    monkeypatch.setenv("LOSSCTL_CACHE_DIR", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+    cache.cache_folder.cache_clear()
+
+
+def compiled(key: str = "triple") -> tuple[float, str]:
+    """(three times 7, what the cache did) by a function that is compiled, or loaded, now."""
+
+    def triple(x: float) -> float:
+        return 3.0 * x
+
+    hits, misses = cache.KernelCache.hits, cache.KernelCache.misses
+    function = cache.compile_cached(numba.njit(triple), (numba.float64,), key)
+    change = cache.KernelCache.hits - hits, cache.KernelCache.misses - misses
+    return function(7.0), {(1, 0): "hit", (0, 1): "miss"}[change]
+
+
+MISSED, HIT = (21.0, "miss"), (21.0, "hit")
+
+
+def damage_by(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(change(path.read_bytes()))
 
 
@@ -181,128 +258,104 @@ DAMAGE = {
     "empty": damage_by(lambda content: b""),
     "a digest alone": damage_by(lambda content: content[:32]),
     "cut short": damage_by(lambda content: content[: len(content) // 2]),
+    "one byte less": damage_by(lambda content: content[:-1]),
     "a flipped bit": damage_by(lambda content: content[:200] + bytes([content[200] ^ 1]) + content[201:]),
     "noise": damage_by(lambda content: b"\x80\x04noise." * 100),
 }
 
 
-def test_damaged_files_are_compiled_again(machine: Machine) -> None:
-    machine.run("mse", 1)
-    (file,) = machine.files()
-    for change in DAMAGE.values():
-        change(file)
-        again = machine.run("mse", 1)
-        assert (again.values, again.hits, again.misses) == ([4.0], 0, 1)
-        assert machine.files() == [file]
-    assert machine.run("mse", 1).hits == 1
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_compiled_again(folder: Path, damage: str) -> None:
+    assert compiled() == MISSED
+    (file,) = folder.iterdir()
+    whole = file.read_bytes()
+    DAMAGE[damage](file)
+    assert file.read_bytes() != whole
+    assert compiled() == MISSED
+    assert list(folder.iterdir()) == [file]
+    assert compiled() == HIT
 
 
-def test_a_folder_in_place_of_a_file_is_no_error(machine: Machine) -> None:
-    machine.run("mse", 1)
-    (file,) = machine.files()
+def test_a_folder_in_place_of_a_file_is_no_error(folder: Path) -> None:
+    compiled()
+    (file,) = folder.iterdir()
     file.unlink()
     file.mkdir()
-    assert machine.run("mse", 1).values == [4.0]
-    assert machine.files() == [file]
+    assert compiled() == MISSED
+    assert list(folder.iterdir()) == [file]
 
 
-def test_four_processes_at_once_leave_whole_files_and_nothing_else(machine: Machine) -> None:
-    processes = [machine.start() for _ in range(4)]
-    outcomes = [outcome(process) for process in processes]
-    assert all(one.values == [4.0, 4.0] for one in outcomes)
-    assert len(machine.files()) == 2
-    assert all(path.suffix == ".kernel" for path in machine.files())
-    assert machine.run().hits == 2
+def test_kernels_are_found_by_key_and_sources(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compiled("one") == MISSED
+    assert compiled("other") == MISSED
+    assert compiled("one") == HIT
+    monkeypatch.setattr(cache, "source_digest", lambda: "of other sources, or another Numba")
+    assert compiled("one") == MISSED
+    assert len(list(folder.iterdir())) == 3
 
 
-@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
-def test_a_folder_that_others_may_write_is_not_used(machine: Machine, mode: int) -> None:
-    machine.folder.mkdir()
-    machine.folder.chmod(mode)
-    found = machine.run("mse", 1)
-    assert (found.values, found.folder) == ([4.0], "None")
-    assert not machine.files()
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o720, 0o702])
+def test_a_folder_that_others_may_write_is_not_used(folder: Path, mode: int) -> None:
+    folder.mkdir()
+    folder.chmod(mode)
+    assert cache.cache_folder() is None
+    assert compiled() == compiled() == MISSED
+    assert not list(folder.iterdir())
 
 
-def test_a_link_to_a_folder_is_not_used(machine: Machine) -> None:
-    (machine.root / "elsewhere").mkdir(mode=0o700)
-    machine.folder.symlink_to(machine.root / "elsewhere")
-    assert machine.run("mse", 1).folder == "None"
-    assert not any((machine.root / "elsewhere").iterdir())
+def test_a_folder_that_others_may_read_is_used(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o755)
+    assert cache.cache_folder() == folder
 
 
-def test_a_file_in_place_of_the_folder_is_no_error(machine: Machine) -> None:
-    machine.folder.write_text("not a folder")
-    found = machine.run("mse", 1)
-    assert (found.values, found.folder) == ([4.0], "None")
+def test_the_folder_of_another_user_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: os.stat(folder.parent).st_uid + 1)
+    assert cache.cache_folder() is None
+
+
+def test_a_link_to_a_folder_is_not_used(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert compiled() == MISSED
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_file_in_place_of_the_folder_is_no_error(folder: Path) -> None:
+    folder.write_text("not a folder")
+    assert compiled() == MISSED
+    assert folder.read_text() == "not a folder"
 
 
 @not_root
-def test_a_folder_that_cannot_be_written_is_no_error(machine: Machine) -> None:
-    machine.folder.mkdir(mode=0o500)
-    found = machine.run("mse", 1)
-    assert (found.values, found.folder) == ([4.0], "None")
+def test_a_folder_that_cannot_be_written_is_no_error(folder: Path) -> None:
+    folder.mkdir(mode=0o500)
+    assert compiled() == MISSED
 
 
-def test_without_a_home_the_folder_for_temporary_files_is_used(machine: Machine) -> None:
-    temporary = machine.root / "temporary"
-    temporary.mkdir()
-    nowhere = {"LOSSCTL_CACHE_DIR": None, "XDG_CACHE_HOME": None, "TMPDIR": str(temporary)}
-    found = machine.run("mse", 1, HOME="/proc/nonexistent", **nowhere)
-    assert found.values == [4.0]
-    assert found.folder == str(temporary / f"lossctl-{os.getuid()}")
-    assert machine.run("mse", 1, HOME="/proc/nonexistent", **nowhere).hits == 1
+def test_a_folder_that_goes_away_is_no_error(folder: Path) -> None:
+    assert compiled() == MISSED
+    shutil.rmtree(folder)
+    assert compiled() == MISSED
 
 
-def test_with_nowhere_to_write_nothing_is_kept_and_nothing_fails(machine: Machine) -> None:
-    """No home, and a file where the temporary folder should be: everything else is a place of this machine."""
-    script = f"import tempfile; tempfile.tempdir = '/proc/nonexistent'\\n{SCRIPT}"
-    environment = machine.environment(LOSSCTL_CACHE_DIR=None, XDG_CACHE_HOME=None, HOME="/proc/nonexistent")
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        [sys.executable, "-c", script.replace("\\n", "\n"), "mse", "1"],
-        env=environment, cwd=machine.root, stdout=pipe, stderr=pipe, text=True,
-    )  # fmt: skip
-    found = outcome(process)
-    assert (found.values, found.folder, found.hits) == ([4.0], "None", 0)
-
-
-def test_a_missing_home_is_that_of_the_user(machine: Machine, tmp_path: Path) -> None:
-    found = machine.run("mse", 1, HOME=None, LOSSCTL_CACHE_DIR=None, XDG_CACHE_HOME=str(tmp_path / "xdg"))
-    assert (found.values, found.folder) == ([4.0], str(tmp_path / "xdg" / "lossctl"))
-
-
-# ---- in this process
-
-
-@pytest.fixture
-def _forgetful() -> None:
-    cache.cache_folder.cache_clear()
-
-
-@pytest.mark.usefixtures("_forgetful")
 @pytest.mark.parametrize("relative", ["relative", ""])
+@pytest.mark.usefixtures("folder")
 def test_a_relative_cache_home_is_ignored(relative: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LOSSCTL_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", relative)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert cache.cache_folder() == tmp_path / ".cache" / "lossctl"
-    cache.cache_folder.cache_clear()
 
 
-@pytest.mark.usefixtures("_forgetful")
-def test_the_folder_of_another_user_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("LOSSCTL_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(os, "getuid", lambda: os.stat(tmp_path).st_uid + 1)
-    assert cache.cache_folder() is None
-    cache.cache_folder.cache_clear()
-
-
-def test_a_write_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="No space left"):
-        cache.write_whole(tmp_path / "file.kernel", b"content")
-    assert not list(tmp_path.iterdir())
+        cache.write_whole(folder.parent / "file.kernel", b"content")
+    assert compiled() == MISSED
+    assert list(folder.parent.iterdir()) == [folder]
+    assert not list(folder.iterdir())

@@ -1,4 +1,4 @@
-"""The helpers of these tests: that the reference is right, that comparisons can fail, and that cases try what they say."""
+"""The helpers of these tests: the reference is right, comparisons can fail, and cases try what they say."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def cube(row: list[Any]) -> Any:
     return row[0] ** 3 * row[1]
 
 
-@pytest.mark.parametrize(("wrong", "position"), [(lambda x, y: 3 * x * x, 0), (lambda x, y: -(x**3), 1), (lambda x, y: 0.0, 1)])
+@pytest.mark.parametrize(
+    ("wrong", "position"), [(lambda x, y: 3 * x * x, 0), (lambda x, y: -(x**3), 1), (lambda x, y: 0.0, 1)]
+)
 def test_a_wrong_gradient_is_seen(wrong: Any, position: int) -> None:
     point = [mpf(2), mpf("0.3")]
     exact = reference.derivative(cube, point, position)
@@ -98,7 +100,13 @@ BY_HAND: list[tuple[str, dict[str, Any], list[float], Any, float]] = [
     ("cce", {"normalize": True}, [1.0, 1.0, 2.0], [0.0, 1.0, 0.0], math.log(4.0)),
     ("cce", {"class_weight": (1.0, 3.0, 1.0)}, [0.5, 0.25, 0.25], [0.0, 1.0, 0.0], 3.0 * math.log(4.0)),
     ("cce", {"label_smoothing": 0.3}, [0.5, 0.25, 0.25], [0.0, 1.0, 0.0], 1.9 * math.log(2.0)),
-    ("cce", {"label_smoothing": 0.3, "smoothing_mode": "others"}, [0.5, 0.25, 0.25], [0.0, 1.0, 0.0], 1.85 * math.log(2.0)),
+    (
+        "cce",
+        {"label_smoothing": 0.3, "smoothing_mode": "others"},
+        [0.5, 0.25, 0.25],
+        [0.0, 1.0, 0.0],
+        1.85 * math.log(2.0),
+    ),
     ("cce", {"input": "logit"}, [0.0, math.log(3.0)], [1.0, 0.0], math.log(4.0)),
     ("cce", {"input": "log_prob"}, [-1.0, -2.0], [0.5, 0.5], 1.5),
     ("scce", {}, [0.5, 0.25, 0.25], 2, math.log(4.0)),
@@ -119,11 +127,17 @@ def test_the_reference_by_hand(
 
 def test_the_reference_over_the_data_set_by_hand() -> None:
     prediction, target, weights = np.array([1.0, 5.0]), np.array([0.0, 1.0]), np.array([3.0, 1.0])
-    assert float(reference.dataset_loss("rmse", {}, prediction, target, weights)) == pytest.approx(math.sqrt(19.0 / 4.0))
-    assert float(reference.dataset_loss("cosine_global", {}, prediction, target)) == pytest.approx(-5.0 / math.sqrt(26.0))
+    assert float(reference.dataset_loss("rmse", {}, prediction, target, weights)) == pytest.approx(
+        math.sqrt(19.0 / 4.0)
+    )
+    assert float(reference.dataset_loss("cosine_global", {}, prediction, target)) == pytest.approx(
+        -5.0 / math.sqrt(26.0)
+    )
 
 
-@pytest.mark.parametrize(("source", "to"), [("logit", "prob"), ("logit", "log_prob"), ("prob", "log_prob"), ("log_prob", "prob")])
+@pytest.mark.parametrize(
+    ("source", "to"), [("logit", "prob"), ("logit", "log_prob"), ("prob", "log_prob"), ("log_prob", "prob")]
+)
 def test_conversions_of_rows_keep_the_distribution(source: str, to: str) -> None:
     row = [mpf(p) / 10 for p in (2, 3, 5)]
     logs = [mpmath.log(p) for p in row]
@@ -147,7 +161,10 @@ def results(case: Case) -> tuple[Any, ...]:
 def option_groups() -> list[tuple[str, list[Case]]]:
     """(label, cases) for each option of each form."""
     return [
-        (f"{case}/{option}", [case | more for more in option_values(LOSSES[case.loss], case.options.get("input", "prob"), option)])
+        (
+            f"{case}/{option}",
+            [case | more for more in option_values(LOSSES[case.loss], case.options.get("input", "prob"), option)],
+        )
         for case in forms()
         for option in dict.fromkeys((*LOSSES[case.loss].options, *LOSSES[case.loss].parameters))
     ]

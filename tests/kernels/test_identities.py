@@ -36,7 +36,9 @@ def test_binary_is_two_class_cross_entropy(share: float, backend: str) -> None:
 
 
 @engines
-@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.2}, {"log_base": "10"}, {"class_weight": (0.5, 1.0, 2.0)}])
+@pytest.mark.parametrize(
+    "options", [{}, {"label_smoothing": 0.2}, {"log_base": "10"}, {"class_weight": (0.5, 1.0, 2.0)}]
+)
 @pytest.mark.parametrize("form", ["prob", "logit", "log_prob"])
 def test_an_index_is_its_one_hot_row(form: str, options: dict[str, object], backend: str) -> None:
     case = Case("scce", {"input": form, **options})
@@ -47,7 +49,10 @@ def test_an_index_is_its_one_hot_row(form: str, options: dict[str, object], back
     np.testing.assert_allclose(*both, rtol=1e-14)
     plans = case.plan(), dense.plan()
     engine = backend_of(backend)
-    found = sample_gradients(engine, plans[0], prediction, index), sample_gradients(engine, plans[1], prediction, one_hot)
+    found = (
+        sample_gradients(engine, plans[0], prediction, index),
+        sample_gradients(engine, plans[1], prediction, one_hot),
+    )
     np.testing.assert_allclose(*found, rtol=1e-13, atol=1e-16)
 
 

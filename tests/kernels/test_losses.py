@@ -97,7 +97,14 @@ PROBABILITIES = np.array([1e-300, 1e-20, 1e-9, 0.5, 1.0 - 2.0**-53, 1.0 - 1e-9, 
 ERRORS = np.array([1e-9, -1e-9, 1e-160, -1e-3, 0.625, 19.0, -373.0, 1e3, 1e150])
 # The loss of class 0 of the first rows is far below 1e-16.
 ROWS_OF_LOGITS = np.array(
-    [[46.05, 0.0, 0.0], [700.0, 0.0, -1.0], [40.0, -40.0, 0.0], [0.0, 700.0, -700.0], [1e9, 1e9, 1e9 + 1.0], [5.0, 5.0, 5.0]]
+    [
+        [46.05, 0.0, 0.0],
+        [700.0, 0.0, -1.0],
+        [40.0, -40.0, 0.0],
+        [0.0, 700.0, -700.0],
+        [1e9, 1e9, 1e9 + 1.0],
+        [5.0, 5.0, 5.0],
+    ]
 )
 ONE_HOT, SOFT = np.eye(3)[[0, 0, 0, 0, 1, 2]], np.array([[1.0 - 2.0**-50, 2.0**-50, 0.0]] * 6)
 CLASSES = np.array([0, 0, 0, 2, 0, 1])
@@ -116,7 +123,9 @@ TAILS: list[tuple[Case, Array, Array]] = [
 
 
 @engines
-@pytest.mark.parametrize(("case", "prediction", "target"), TAILS, ids=[f"{i}-{tail[0]}" for i, tail in enumerate(TAILS)])
+@pytest.mark.parametrize(
+    ("case", "prediction", "target"), TAILS, ids=[f"{i}-{tail[0]}" for i, tail in enumerate(TAILS)]
+)
 def test_tails_keep_their_digits(case: Case, prediction: Array, target: Array, backend: str) -> None:
     plan = case.plan(prediction.shape[-1] if prediction.ndim > 1 else 1)
     exact = reference.losses(case.loss, case.options, prediction, target, digits=1500)
@@ -187,7 +196,9 @@ def test_nearly_parallel_rows_keep_the_digits_of_their_distance(angle: float, ba
 
 @engines
 @pytest.mark.parametrize("loss", ["cosine_similarity", "cosine_distance"])
-@pytest.mark.parametrize(("left", "right"), [(1e200, 1e200), (1e-200, 1e-200), (1e200, 1e-200), (1e-310, 1.0), (1e307, 1.0)])
+@pytest.mark.parametrize(
+    ("left", "right"), [(1e200, 1e200), (1e-200, 1e-200), (1e200, 1e-200), (1e-310, 1.0), (1e307, 1.0)]
+)
 def test_cosines_of_extreme_magnitudes(loss: str, left: float, right: float, backend: str) -> None:
     prediction, target = draw(Case(loss), ROWS)
     prediction, target = prediction * left, target * right
@@ -213,9 +224,8 @@ def test_one_extreme_value_among_ordinary_ones(backend: str) -> None:
 
 
 @engines
-@parametrize(BY_DATASET[:1])
-def test_perfect_predictions_have_no_error(case: Case, backend: str) -> None:
-    prediction, _ = draw(case, 5, 1)
+def test_perfect_predictions_have_no_error(backend: str) -> None:
+    prediction, _ = draw(Case("rmse"), 5, 1)
     assert dataset_value(backend_of(backend), Case("rmse").plan(1), Batch(prediction, prediction)) == 0.0
 
 
@@ -243,5 +253,8 @@ def test_only_a_cosine_is_ever_negative(case: Case, backend: str) -> None:
 def test_zero_vectors_are_counted_as_degenerate(case: Case, backend: str) -> None:
     plan = case.plan(2).degenerate
     assert plan is not None
-    prediction, target = np.array([[0.0, 0.0], [1.0, 1.0], [3.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 0.0], [1e-300, 0.0]])
+    prediction, target = (
+        np.array([[0.0, 0.0], [1.0, 1.0], [3.0, 0.0]]),
+        np.array([[1.0, 0.0], [0.0, 0.0], [1e-300, 0.0]]),
+    )
     assert sample_losses(backend_of(backend), plan, prediction, target).tolist() == [1.0, 1.0, 0.0]

@@ -82,7 +82,9 @@ def test_text_and_values_resolve_alike(loss: str, text: dict[str, Any], value: d
     assert resolve(LOSSES[loss], text).options == resolve(LOSSES[loss], value).options
 
 
-@pytest.mark.parametrize(("base", "divisor", "unit"), [("e", 1.0, "nat"), ("2", math.log(2.0), "bit"), ("10", math.log(10.0), "dit")])
+@pytest.mark.parametrize(
+    ("base", "divisor", "unit"), [("e", 1.0, "nat"), ("2", math.log(2.0), "bit"), ("10", math.log(10.0), "dit")]
+)
 def test_base_of_the_logarithm(base: str, divisor: float, unit: str) -> None:
     settings = resolve(LOSSES["bce"], {"log_base": base})
     assert (settings.value_divisor, settings.unit) == (divisor, unit)
@@ -287,5 +289,7 @@ def test_scikit_learn_does_not_renormalise_rows() -> None:
 def test_torch_and_keras_hold_up_norms() -> None:
     """(1e-9, 0) and (1, 0): torch holds the norm at 1e-8, Keras at 1e-7, optax not at all."""
     a, b = np.array([[1e-9, 0.0]]), [[1.0, 0.0]]
-    found = {preset: computed("cosine_similarity", {"preset": preset}, a, b)[0][0] for preset in ("torch", "keras", "optax")}
+    found = {
+        preset: computed("cosine_similarity", {"preset": preset}, a, b)[0][0] for preset in ("torch", "keras", "optax")
+    }
     assert found == pytest.approx({"torch": 0.1, "keras": -0.01, "optax": 1.0}, rel=1e-12)

@@ -40,7 +40,8 @@ def test_every_number_of_arguments_that_a_definition_has_can_be_bound() -> None:
     functions: list[Any] = [
         lambda: (), lambda a: (a,), lambda a, b: (a, b), lambda a, b, c: (a, b, c), lambda a, b, c, d: (a, b, c, d),
         lambda a, b, c, d, e: (a, b, c, d, e), lambda a, b, c, d, e, f: (a, b, c, d, e, f),
-        lambda a, b, c, d, e, f, g: (a, b, c, d, e, f, g), lambda a, b, c, d, e, f, g, h: (a, b, c, d, e, f, g, h), nine,
+        lambda a, b, c, d, e, f, g: (a, b, c, d, e, f, g),
+        lambda a, b, c, d, e, f, g, h: (a, b, c, d, e, f, g, h), nine,
     ]  # fmt: skip
     for count, function in enumerate(functions):
         assert bind(function, everything)(tuple(range(9))) == tuple(range(count))

@@ -211,7 +211,9 @@ def test_a_definition_asks_only_for_what_there_is(entry: Loss, definition: Defin
 def assert_known(function: Any, known: set[str], entry: Loss) -> None:
     """Every argument is known, or a number with a default that only a preset or a guard sets."""
     hidden = {
-        name for name, argument in inspect.signature(function).parameters.items() if argument.default is not argument.empty
+        name
+        for name, argument in inspect.signature(function).parameters.items()
+        if argument.default is not argument.empty
     }
     assert set(argument_names(function)) <= known | hidden, (entry.name, function.__name__)
 

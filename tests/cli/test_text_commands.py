@@ -1,0 +1,79 @@
+"""`list`, `explain`, `doctor` and `warmup`: text for people, TSV for pipes, JSON where asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lossctl.cli.text import print_rows
+from lossctl_kernels import LOSSES
+from tests.cli.commands import call
+
+
+def test_list_shows_every_loss_once() -> None:
+    outcome = call("list")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].split("\t")[:2] == ["name", "summary"]
+    assert [line.split("\t")[0] for line in lines[1:]] == list(LOSSES)
+    assert len({line.count("\t") for line in lines}) == 1
+    assert call("list", "--format", "tsv") == outcome
+
+
+def test_list_as_json_and_as_a_table() -> None:
+    rows = json.loads(call("list", "--format", "json").out)
+    assert [row["name"] for row in rows] == list(LOSSES)
+    table = call("list", "--format", "table").out
+    assert all(name in table for name in LOSSES)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_explain_says_everything_of_every_loss(name: str) -> None:
+    text = call("explain", name)
+    assert (text.code, text.err) == (0, "")
+    loss = LOSSES[name]
+    lines = text.out.splitlines()
+    assert lines[0] == name
+    assert f"loss      {loss.formula}" in lines
+    assert f"gradient  {loss.gradient_formula}" in lines
+    for option in (*loss.parameters, *loss.options):
+        assert any(line.split()[:1] == [option] for line in lines)
+    document = json.loads(call("explain", name, "--json").out)
+    assert document["name"] == name
+    assert [option["name"] for option in document["options"]] == [*loss.parameters, *loss.options]
+
+
+def test_explain_of_a_name_that_the_shape_decides() -> None:
+    text = call("explain", "log_loss").out
+    assert text.startswith("log_loss is decided by the shape of the data: ")
+    documents = json.loads(call("explain", "log_loss", "--json").out)
+    assert {document["name"] for document in documents} == {"bce", "cce", "scce"}
+
+
+def test_explain_takes_aliases_and_specs() -> None:
+    assert call("explain", "HuberLoss").out == call("explain", "huber").out
+    assert call("explain", "bce:input=logit").out == call("explain", "bce").out
+
+
+def test_doctor_finds_what_is_there() -> None:
+    outcome = call("doctor", "--format", "json")
+    assert (outcome.code, outcome.err) == (0, "")
+    found = {row["name"]: row["found"] for row in json.loads(outcome.out)}
+    assert found["backend python"] == "ready"
+    assert found["backend cpu"].startswith("ready, for ")
+    assert int(found["threads"]) >= 1
+
+
+def test_warmup_compiles_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = call("warmup", "--loss", "mae")
+    assert (first.code, first.err) == (0, "")
+    again = call("warmup", "--loss", "mae")
+    assert again.out.startswith("0 compiled, ")
+    assert call("warmup", "--loss", "mae", "--quiet").out == ""
+
+
+def test_rows_are_cleaned_of_line_ends_and_tabs(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows([{"a": "x\ny\tz", "b": ""}], "tsv")
+    assert capsys.readouterr().out == "a\tb\nx y z\t\n"

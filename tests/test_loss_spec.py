@@ -1,0 +1,153 @@
+"""SPECs: what is a name and what an option, names of other frameworks, shapes that decide, flags and options together."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lossctl.errors import UsageError
+from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle
+from lossctl_kernels import LOSSES
+from lossctl_kernels.domains import TargetKind
+
+FLAT = Shapes((), ())
+DENSE = Shapes((3,), (3,))
+SPARSE = Shapes((3,), ())
+
+
+def test_a_name_and_its_options() -> None:
+    assert parse("bce") == LossSpec("bce", "bce", {})
+    assert parse("huber:delta=2") == LossSpec("huber:delta=2", "huber", {"delta": "2"})
+    assert parse(" scce : input = logit , class_weight = 1|2 ").options == {"input": "logit", "class_weight": "1|2"}
+    assert parse("x:a=b=c").options == {"a": "b=c"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", ":", ":a=1", "bce:", "bce:a", "bce:=1", "bce:a=", "bce:a=1,", "bce:a=1,a=2", "bce:,"]
+)
+def test_what_is_not_a_spec(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert caught.value.hint
+
+
+@given(st.text(max_size=40))
+def test_no_text_raises_another_error(text: str) -> None:
+    try:
+        spec = parse(text)
+    except UsageError as error:
+        assert str(error).isprintable()
+        return
+    assert spec.name
+    assert parse(f"{spec.name}:{','.join(f'{name}={value}' for name, value in spec.options.items())}" if spec.options else spec.name).options == spec.options  # fmt: skip
+
+
+SOME_VALUES = st.sampled_from(
+    ["1", "0", "-1", "nan", "inf", "logit", "prob", "true", "1|2|3", "|", "clip", "mean", "keras", "1e999"]
+)
+
+
+@given(
+    st.sampled_from([*LOSSES, "log_loss", "CrossEntropyLoss", "L1Loss", "x"]),
+    st.dictionaries(st.sampled_from([*LOSSES["scce"].options, *LOSSES["bce"].options, "delta", "sign", "row", "é"]), SOME_VALUES | st.text(max_size=5), max_size=3),
+    st.sampled_from([FLAT, DENSE, SPARSE, Shapes((), (3,)), Shapes((2, 2), (2, 2))]),
+)  # fmt: skip
+def test_no_spec_settles_with_another_error(name: str, options: dict[str, str], shapes: Shapes) -> None:
+    try:
+        settings_ = settle(LossSpec("text", name, options), {}, shapes)
+    except UsageError as error:
+        assert str(error).isprintable()
+        return
+    assert settings_.loss.name in LOSSES
+
+
+# ---- names
+
+
+def every_alias() -> list[tuple[str, str]]:
+    return [(loss.name, alias) for loss in LOSSES.values() for names in loss.aliases.values() for alias in names]
+
+
+@pytest.mark.parametrize(("name", "alias"), every_alias(), ids=lambda text: text)
+def test_every_name_of_every_framework_is_understood(name: str, alias: str) -> None:
+    spec = parse(alias)
+    meant = {loss.name: options for loss, options in find(spec.name)}
+    if spec.name in LOSSES:  # a canonical name means that loss alone
+        assert set(meant) == {spec.name}
+    else:
+        assert meant[name] == spec.options
+    loss = LOSSES[name]
+    shapes = {TargetKind.SAME: FLAT, TargetKind.DISTRIBUTION: DENSE, TargetKind.INDEX: SPARSE}[loss.target_kind]
+    settled = settle(LossSpec(alias, spec.name, {}), {}, shapes)
+    assert settled.loss.name == (spec.name if spec.name in LOSSES else name)
+    assert settled.input == spec.options.get("input", next(iter(loss.forms)))
+
+
+@pytest.mark.parametrize(("shapes", "name"), [(FLAT, "bce"), (DENSE, "cce"), (SPARSE, "scce")])
+def test_log_loss_is_decided_by_the_shapes(shapes: Shapes, name: str) -> None:
+    assert settle(parse("log_loss"), {}, shapes).loss.name == name
+
+
+@pytest.mark.parametrize("alias", ["cross_entropy", "CrossEntropyLoss"])
+@pytest.mark.parametrize(("shapes", "name"), [(DENSE, "cce"), (SPARSE, "scce")])
+def test_cross_entropy_is_decided_by_the_shapes_and_takes_logits(alias: str, shapes: Shapes, name: str) -> None:
+    settled = settle(parse(alias), {}, shapes)
+    assert (settled.loss.name, settled.input) == (name, "logit")
+
+
+def test_a_name_that_no_loss_of_the_shape_has() -> None:
+    with pytest.raises(UsageError, match="cce or scce, and neither fits"):
+        settle(parse("cross_entropy"), {}, FLAT)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("BCE", "bce"), ("Huber-Loss", "huber_loss"), ("mean_square_error", "mean_squared_error"), ("hubre", "huber")],
+)
+def test_a_slip_gets_a_suggestion(written: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find(written)
+    assert f"did you mean {meant}?" in str(caught.value)
+
+
+def test_what_resembles_nothing_gets_none() -> None:
+    with pytest.raises(UsageError) as caught:
+        find("zzzzzz")
+    assert "did you mean" not in str(caught.value)
+
+
+# ---- options
+
+
+def test_a_flag_and_a_spec_that_agree_are_one() -> None:
+    assert settle(parse("bce:input=logit"), {"input": "logit"}, FLAT).input == "logit"
+    assert settle(parse("scce:ignore_index=-1"), {"ignore_index": -1}, SPARSE)["ignore_index"] == -1
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "says"),
+    [
+        ("bce:input=prob", {"input": "logit"}, "the command says input=logit"),
+        ("bce:log_base=2", {"log_base": "10"}, "the command says log_base=10"),
+        ("BCEWithLogitsLoss:input=prob", {}, "the name BCEWithLogitsLoss means input=logit"),
+        ("mse", {"input": "logit"}, "mse has no option 'input', which the command gives"),
+    ],
+)
+def test_a_contradiction_is_refused(text: str, flags: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        settle(parse(text), flags, FLAT)
+    assert says in str(caught.value)
+
+
+def test_presets_fill_in_and_never_contradict() -> None:
+    keras = settle(parse("bce:preset=keras"), {}, FLAT)
+    assert (keras["eps"], keras["denom"]) == (1e-7, "count")
+    own = settle(parse("bce:preset=keras,eps=0.01"), {}, FLAT)
+    assert (own["eps"], own["denom"]) == (0.01, "count")
+    assert settle(parse("scce:preset=torch"), {}, SPARSE).input == "logit"
+
+
+@pytest.mark.parametrize(("shape", "width"), [((), 1), ((3,), 3), ((3, 4), 12)])
+def test_the_width_of_a_row(shape: tuple[int, ...], width: int) -> None:
+    assert Shapes(shape, ()).width == width
