@@ -158,8 +158,10 @@ class SampleRun(Run):
         report, losses = self.backend.losses(self.plan, batch, wanted or self.settings["denom"] == "nonzero")
         self._refuse_bad(report)
         sums = report[:, Column.SUM]
-        if report[:, Column.NONFINITE].any():
-            sums = self._nonfinite_sums(batch)
+        infinite = report[:, Column.NONFINITE] > 0.0
+        if infinite.any():
+            # Block by block, so that the bits of the others do not depend on which chunk they share.
+            sums = np.where(infinite, self._nonfinite_sums(batch), sums)
         self.sum.add(sums)
         self.rows += batch.rows
         self.kept += prepared.kept

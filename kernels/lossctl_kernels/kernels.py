@@ -22,7 +22,7 @@ from .rows import ACROSS_WIDTH, write_block_function
 from .spec import Scope
 from .writer import Arguments, Layout
 
-__all__ = ["BLOCK_FUNCTION", "block_function", "layout_of"]
+__all__ = ["BLOCK_FUNCTION", "as_function", "block_function", "layout_of"]
 
 BLOCK_FUNCTION = types.void(types.int64, types.int64, *[types.intp] * 8)
 
@@ -45,12 +45,14 @@ def block_function(plan: Plan, program: Program, dtype: str) -> Callable[..., An
     key = f"{program.kind}|{program.key}|{layout.key}"
     with _compiling:
         if key not in _compiled:
-            dispatcher = njit(error_model="numpy", nogil=True)(_as_function(layout, program))
+            dispatcher = njit(error_model="numpy", nogil=True)(as_function(layout, program))
             _compiled[key] = compile_cached(dispatcher, BLOCK_FUNCTION.args, key)
         return _compiled[key]
 
 
-def _as_function(layout: Layout, program: Program) -> Callable[..., Any]:
+def as_function(layout: Layout, program: Program) -> Callable[..., Any]:
+    """The block function for Numba to compile: all of its body is written by `write_block_function`."""
+
     @intrinsic
     def body(typingctx, rows, width, prediction, target, class_weights, numbers, bounds, scales, result, report):
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -1,8 +1,8 @@
 """Elementary functions on which every loss is built: at most 1 ulp, branch-free, one definition for every backend.
 
-Each function is plain Python and runs unchanged in three ways: compiled by Numba on one float64 (`jit.py` registers
-it), interpreted on NumPy float64 arrays or scalars, and on CUDA devices. The annotations name the scalar form. An
-interpreter wraps its calls in `numpy.errstate(all="ignore")`: overflow and NaN are answers here, not faults.
+Each function is plain Python and runs unchanged in three ways: traced into machine code (`trace.py`), interpreted on
+NumPy float64 arrays or scalars, and on CUDA devices. The annotations name the scalar form. An interpreter wraps its
+calls in `numpy.errstate(all="ignore")`: overflow and NaN are answers here, not faults.
 
 How they are written, so that LLVM turns a loop over them into vector code:
 - no branch: all sides are computed and `where` selects; special values of IEEE 754 are selects at the end;
@@ -35,7 +35,7 @@ TWO_52_BITS = 0x4330000000000000
 SMALLEST_NORMAL = 2.2250738585072014e-308
 
 
-# ---- primitives: `jit.py` maps the first six to single machine operations --------------------------------------------
+# ---- primitives: the first six become one to three machine operations ----------------------------------------------
 def where(condition: bool, if_true: float, if_false: float) -> float:
     """`if_true` where `condition` holds, else `if_false`; both are always computed."""
     return np.where(condition, if_true, if_false)[()]  # type: ignore[return-value]
