@@ -94,7 +94,7 @@ def test_readme_second_command_ends_with_the_tests() -> None:
     venv, install, tests = SH_BLOCKS[1].replace("\\\n", "").split("&&")
     assert shlex.split(venv) == ["python3", "-m", "venv", ".venv"]
     assert shlex.split(install) == [".venv/bin/pip", "install", "--editable", ".[test]"]
-    assert shlex.split(tests) == [".venv/bin/python", "-m", "pytest"]
+    assert shlex.split(tests) == [".venv/bin/python", "-m", "pytest", "-n", "auto"]
 
 
 def imported_modules(source: str) -> set[str]:

@@ -1,9 +1,14 @@
 """The numerical core of lossctl: losses, defined once, and the engines that run them. It knows no files."""
 
-from . import losses as _losses  # fills the registry
-from .options import OPTIONS, Settings, SpecificationError, resolve
-from .plan import Plan
-from .spec import LOSSES, Definition, Loss, Parameter, Scope
+import time as _time
+
+# Before any other source is read: what is changed later is not what runs in this process.
+LOADED_NS = _time.time_ns()
+
+from . import losses as _losses  # noqa: E402 - fills the registry
+from .options import OPTIONS, Settings, SpecificationError, resolve  # noqa: E402
+from .plan import Plan  # noqa: E402
+from .spec import LOSSES, Definition, Loss, Parameter, Scope  # noqa: E402
 
 __all__ = [
     "LOSSES",
@@ -18,4 +23,4 @@ __all__ = [
     "resolve",
 ]
 
-del _losses
+del _losses, _time

@@ -4,7 +4,8 @@ The name of a file is a digest of everything that decides the machine code: the 
 Python, NumPy, Numba and llvmlite, the processor, and the kernel's own key. An edited definition is therefore another
 file; nothing is ever looked up by name or time stamp. A file is written whole or not at all, so several processes may
 compile at once, and it begins with a digest of its content, so that a damaged one is compiled again. Without a folder
-that can be written, nothing is kept and nothing fails.
+that can be written, nothing is kept and nothing fails; nor is anything kept by a process whose sources were changed,
+by an upgrade or an editor, after it had loaded them.
 """
 
 from __future__ import annotations
@@ -28,19 +29,27 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from . import LOADED_NS
+
 __all__ = ["KernelCache", "cache_folder", "source_digest"]
 
 _DIGEST_BYTES = 32
 
 
 @cache
-def source_digest() -> str:
-    """Digest of the sources of this package and of the versions of all that turns them into machine code."""
+def source_digest() -> str | None:
+    """Digest of the sources of this package and of the versions of all that turns them into machine code.
+
+    None where a source is younger than the code of this process: the digest would name other code than what runs.
+    """
     digest = hashlib.sha256()
     folder = Path(__file__).parent
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+        facts = path.stat()
+        if max(facts.st_mtime_ns, facts.st_ctime_ns) >= LOADED_NS:
+            return None
     for part in (sys.version, np.__version__, numba.__version__, llvmlite.__version__):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
@@ -104,10 +113,10 @@ class KernelCache(_Cache):
     disable = flush = enable
 
     def _path(self, signature: Any, codegen: Any) -> Path | None:
-        folder = cache_folder()
-        if folder is None:
+        folder, sources = cache_folder(), source_digest()
+        if folder is None or sources is None:
             return None
-        made_of = (source_digest(), self._key, str(signature), str(codegen.magic_tuple()))
+        made_of = (sources, self._key, str(signature), str(codegen.magic_tuple()))
         return folder / (hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:40] + ".kernel")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The `cpu` backend: block functions run by parallel drivers that know no loss. See `drivers.py` and `kernels.py`."""
+"""The `cpu` backend: block functions run by a parallel driver that knows no loss. See `drivers.py` and `kernels.py`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from .batch import Array, Batch, Column, Floats
 from .domains import Domain
-from .drivers import drive_folds, drive_gradient, drive_losses, driver
-from .kernels import block_function
+from .drivers import driver
+from .kernels import block_function, extremes_function, is_flat, sum_function
 from .plan import Plan
 from .spec import Scope
 
@@ -19,20 +19,7 @@ __all__ = ["Cpu"]
 # Numba's own thread pool ends the process when two threads start parallel regions at once.
 _one_at_a_time = threading.Lock()
 
-_NO_FLOATS, _NO_FLAGS = np.empty(0), np.empty(0, np.bool_)
-
-
-def address(array: Array) -> int:
-    return int(array.ctypes.data)
-
-
-def plain(array: Array) -> Array:
-    """The array, or a copy, as drivers take it: they are compiled for arrays that may be written."""
-    return np.require(array, requirements=["C", "W"])
-
-
-def row_bytes(array: Array) -> int:
-    return array.strides[0]
+_NOTHING: Floats = np.empty(0)
 
 
 def bounds_of(domain: Domain, dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -55,69 +42,139 @@ class Cpu:
 
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         """Not `wanted` losses come back empty; what the report says of each loss may then be left out of it."""
-        fill = block_function(plan, plan.value, batch.prediction.dtype.name)
-        losses = np.empty(batch.rows if wanted else 0)
+        flat, masked = is_flat(plan), batch.keep is not None
+        needed = wanted or masked or not flat or plan.settings["denom"] == "nonzero"
+        reports, losses = self._fill_losses(plan, batch, needed)
+        if not needed and not np.isfinite(reports[:, Column.SUM]).all():
+            needed, (reports, losses) = True, self._fill_losses(plan, batch, True)
+        with np.errstate(all="ignore"):
+            if masked or not flat:
+                reports[:, Column.SUM] = self._block_sums(plan, batch, losses)
+            divisor = plan.settings.value_divisor
+            if plan.scope is Scope.ELEMENT and plan.settings["row"] == "mean":
+                divisor *= plan.width
+            reports[:, Column.SUM] /= divisor
+            if needed and divisor != 1.0:
+                losses /= divisor
+        if needed:
+            self._describe(plan, batch, losses, reports)
+        return reports, losses if wanted else _NOTHING
+
+    def _fill_losses(self, plan: Plan, batch: Batch, needed: bool) -> tuple[Floats, Floats]:
+        """The losses if they are `needed`, undivided, and the report: its sum is not there where they are masked."""
+        losses = np.empty(batch.rows if needed else 0)
         reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
-        numbers, class_weights, bounds = plan.vector(plan.value), plan.class_weights, self._bounds(plan, batch)
-        per_value = plan.scope is not Scope.ROW
-        needed = wanted or not per_value or batch.keep is not None or plan.settings["denom"] == "nonzero"
+        weights = batch.weights if is_flat(plan) and batch.keep is None else None
         self._run(
-            drive_losses, fill, batch.rows, plan.width, plan.block_rows, per_value, plan.settings["row"] == "mean",
-            plan.settings.value_divisor, address(batch.prediction), row_bytes(batch.prediction),
-            address(batch.target), row_bytes(batch.target), address(class_weights), address(numbers), address(bounds),
-            *_optional(batch.weights, _NO_FLOATS), *_optional(batch.keep, _NO_FLAGS), needed, wanted, losses, reports,
+            block_function(plan, plan.value, batch.prediction.dtype.name), plan, batch,
+            numbers=plan.vector(plan.value), bounds=bounds(plan, batch), scales=weights,
+            result=losses if needed else None, reports=reports,
         )  # fmt: skip
         return reports, losses
 
+    def _block_sums(self, plan: Plan, batch: Batch, losses: Floats) -> Floats:
+        """The weighted sum of each block of losses, without those that are left out."""
+        weights = batch.weights
+        if batch.keep is not None:
+            losses = np.where(batch.keep, losses, 0.0)
+            weights = None if weights is None else np.where(batch.keep, weights, 0.0)
+        sums = np.empty((-(-batch.rows // plan.block_rows), 1))
+        self._run(sum_function(), plan, Batch(losses, losses), scales=weights, states=sums)
+        return sums[:, 0]
+
+    def _describe(self, plan: Plan, batch: Batch, losses: Floats, reports: Floats) -> None:
+        """Fills the columns of the report that come from each loss; those of rows that are left out become NaN."""
+        if batch.keep is not None:
+            losses[~batch.keep] = np.nan
+        self._run(extremes_function(), plan, Batch(losses, losses), reports=reports)
+        if batch.keep is not None:
+            starts = np.arange(0, batch.rows, plan.block_rows)
+            reports[:, Column.NONFINITE] -= np.add.reduceat(~batch.keep, starts, dtype=np.int64)
+
     def folds(self, plan: Plan, batch: Batch, scales: dict[str, float]) -> tuple[Floats, Floats]:
-        fill = block_function(plan, plan.folds, batch.prediction.dtype.name)
         blocks = -(-batch.rows // plan.block_rows)
         states, reports = np.zeros((blocks, len(plan.folds.steps))), np.zeros((blocks, len(Column)))
-        numbers, bounds = plan.vector(plan.folds, scales), self._bounds(plan, batch)
+        weights = None if batch.weights is None else np.repeat(batch.weights, plan.width)
         self._run(
-            drive_folds, fill, batch.rows, plan.width, plan.block_rows, address(batch.prediction),
-            address(batch.target), row_bytes(batch.prediction), address(numbers), address(bounds),
-            *_optional(batch.weights, _NO_FLOATS), states, reports,
+            block_function(plan, plan.folds, batch.prediction.dtype.name), plan, batch,
+            numbers=plan.vector(plan.folds, scales), bounds=bounds(plan, batch), scales=weights, states=states,
+            reports=reports,
         )  # fmt: skip
         return reports, states
 
     def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
         """One scale for all rows is read once if it comes as `numpy.broadcast_to(scale, rows)`."""
-        fill = block_function(plan, plan.gradient, batch.prediction.dtype.name)
         result = np.empty_like(batch.prediction)
-        numbers, class_weights = plan.vector(plan.gradient, totals), plan.class_weights
-        uniform = row_scales.strides == (0,)
-        scales = plain(row_scales[:1] if uniform else row_scales)
+        repeated = plan.width if is_flat(plan) else 1
+        one_scale = row_scales.strides == (0,)
+        if one_scale:
+            row_scales = np.full(plan.block_rows * repeated, row_scales[0])
+        elif repeated > 1:
+            row_scales = np.repeat(row_scales, repeated)
         self._run(
-            drive_gradient, fill, batch.rows, plan.width, plan.block_rows, plan.scope is not Scope.ROW,
-            address(batch.prediction), row_bytes(batch.prediction), address(batch.target), row_bytes(batch.target),
-            address(class_weights), address(numbers), scales, uniform, address(result),
+            block_function(plan, plan.gradient, batch.prediction.dtype.name), plan, batch,
+            numbers=plan.vector(plan.gradient, totals), scales=row_scales, one_scale=one_scale, result=result,
         )  # fmt: skip
         return result
 
-    def _bounds(self, plan: Plan, batch: Batch) -> Floats:
-        """Bounds of predictions and targets, then the tolerances of their row sums; negative is not to be checked."""
-        prediction = bounds_of(plan.prediction_domain, batch.prediction.dtype)
-        target = bounds_of(plan.settings.loss.target, batch.target.dtype)
-        row_sums = plan.tolerance if plan.rows_sum_to_one else -1.0
-        target_sums = plan.tolerance if plan.targets_sum_to_one else -1.0
-        return np.array([*prediction, *target, row_sums, target_sums])
-
-    def _run(self, function: Any, *arguments: Any) -> None:
+    def _run(
+        self,
+        fill: Any,
+        plan: Plan,
+        batch: Batch,
+        *,
+        numbers: Floats = _NOTHING,
+        bounds: Floats = _NOTHING,
+        scales: Floats | None = None,
+        one_scale: bool = False,
+        result: Array | None = None,
+        states: Floats | None = None,
+        reports: Floats | None = None,
+    ) -> None:
+        """Runs a block function over the batch; `result` and `scales` go by rows, `states` and `reports` by blocks."""
+        width = plan.width if batch.prediction.ndim > 1 else 1
+        rows, block = batch.rows, plan.block_rows
+        class_weights, scales = plan.class_weights, None if scales is None else np.ascontiguousarray(scales)
+        results = place(result, block) if states is None else place(states, 1)
+        scale_step = 0 if scales is None or one_scale else 8 * block * (scales.size // rows)
+        places = np.array(
+            [
+                place(batch.prediction, block),
+                place(batch.target, block),
+                place(class_weights, 0),
+                place(numbers, 0),
+                place(bounds, 0),
+                (place(scales, 0)[0], scale_step),
+                results,
+                place(reports, 1),
+            ],
+            np.int64,
+        )
         with _one_at_a_time:
-            run = driver(function)
-            if self.threads is None:
-                run(*arguments)
-                return
-            from numba import get_num_threads, set_num_threads
+            self._drive(fill, rows, width, block, places)
 
-            before = get_num_threads()
-            set_num_threads(self.threads)
-            try:
-                run(*arguments)
-            finally:
-                set_num_threads(before)
+    def _drive(self, *arguments: Any) -> None:
+        run = driver()
+        if self.threads is None:
+            run(*arguments)
+            return
+        from numba import get_num_threads, set_num_threads
+
+        before = get_num_threads()
+        set_num_threads(self.threads)
+        try:
+            run(*arguments)
+        finally:
+            set_num_threads(before)
 
 
-def _optional(array: Array | None, empty: Array) -> tuple[Array, bool]:
-    return (empty, False) if array is None else (plain(array), True)
+def bounds(plan: Plan, batch: Batch) -> Floats:
+    """Bounds of predictions and targets, then the tolerance of their row sums."""
+    prediction = bounds_of(plan.prediction_domain, batch.prediction.dtype)
+    target = bounds_of(plan.settings.loss.target, batch.target.dtype)
+    return np.array([*prediction, *target, plan.tolerance, plan.tolerance])
+
+
+def place(array: Array | None, rows: int) -> tuple[int, int]:
+    """(address, how many bytes so many rows are); 0 where there is no array."""
+    return (0, 0) if array is None else (int(array.ctypes.data), rows * array.strides[0])

@@ -132,10 +132,10 @@ class Cuda:
     def _report(self, plan: Plan, batch: Batch, data: tuple[Any, Any, Any], keep: Any, losses: Any) -> Floats:
         """The report on each block of losses; see `batch.Column`."""
         bad_targets = bad_target_rows = self._cuda.to_device(np.zeros(1))
-        bad, bad_rows = self._check(plan, data[0], plan.prediction_domain, plan.rows_sum_to_one, keep)
+        bad, bad_rows = self._check(plan, data[0], plan.prediction_domain, plan.rows_sum_to_one)
         if not plan.sparse:
             bad_targets, bad_target_rows = self._check(
-                plan, data[1], plan.settings.loss.target, plan.targets_sum_to_one, keep
+                plan, data[1], plan.settings.loss.target, plan.targets_sum_to_one
             )
         blocks = -(-batch.rows // plan.block_rows)
         report = self._cuda.device_array((blocks, len(Column)), np.float64)
@@ -153,14 +153,14 @@ class Cuda:
         )
         return np.asarray(report.copy_to_host())
 
-    def _check(self, plan: Plan, values: Any, domain: Domain, sums: bool, keep: Any) -> tuple[Any, Any]:
+    def _check(self, plan: Plan, values: Any, domain: Domain, sums: bool) -> tuple[Any, Any]:
         """For each row, (values outside the domain, 1 if the row should sum to 1 and does not)."""
         rows, width = values.shape
         lanes = self._lanes(width)
         bad_values = self._cuda.device_array(rows, np.float64)
         bad_rows = self._cuda.device_array(rows, np.float64) if sums else self._cuda.to_device(np.zeros(1))
         self._make.check_kernel(lanes, sums)[self._rows_grid(lanes, rows)](
-            values, domain.bounds(), keep, plan.tolerance, bad_values, bad_rows
+            values, domain.bounds(), plan.tolerance, bad_values, bad_rows
         )
         return bad_values, bad_rows
 

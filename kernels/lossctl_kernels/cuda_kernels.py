@@ -296,18 +296,17 @@ def check_kernel(lanes: int, sums: bool) -> Any:
     places = (outside, value) if sums else (outside,)
     folds = chain([tree_sum(place, layout) for place in places])
 
-    def kernel(values, interval, keep, tolerance, bad_values, bad_rows):
+    def kernel(values, interval, tolerance, bad_values, bad_rows):
         lane = cuda.threadIdx.x % lanes
         team = (lane, cuda.shared.array(0, FLOAT), cuda.local.array(levels, FLOAT))
         for row in range(cuda.grid(1) // lanes, bad_values.size, cuda.gridsize(1) // lanes):
             known = folds((values,), row, values.shape[1], interval, team)
             if lane == 0:
-                kept = per_row(keep, row)
-                bad_values[row] = known[2] if kept else 0.0
+                bad_values[row] = known[2]
                 if sums:
-                    bad_rows[row] = 0.0 if abs(known[-1] - 1.0) <= tolerance or not kept else 1.0
+                    bad_rows[row] = 0.0 if abs(known[-1] - 1.0) <= tolerance else 1.0
 
-    return compiled(kernel, folds, per_row)
+    return compiled(kernel, folds)
 
 
 @cache

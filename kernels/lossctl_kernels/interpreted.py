@@ -150,7 +150,7 @@ def combine(monoid: Monoid, terms: Floats) -> Floats:
 
 
 def report(plan: Plan, block: Batch, losses: Floats) -> Floats:
-    """The report on one block; see `batch.Column`."""
+    """The report on one block; see `batch.Column`. Data must be right in rows that are left out, too."""
     keep = np.ones(block.rows, bool) if block.keep is None else block.keep
     kept = losses[keep]
     row = np.zeros(len(Column))
@@ -161,13 +161,13 @@ def report(plan: Plan, block: Batch, losses: Floats) -> Floats:
         row[Column.POSITIVE] = np.count_nonzero(kept > 0.0)
         row[Column.LOWEST] = kept.min(initial=np.inf)
         row[Column.HIGHEST] = kept.max(initial=-np.inf)
-        row[Column.BAD_PREDICTIONS] = outside(block.prediction[keep], plan.prediction_domain)
+        row[Column.BAD_PREDICTIONS] = outside(block.prediction, plan.prediction_domain)
         if not plan.sparse:
-            row[Column.BAD_TARGETS] = outside(block.target[keep], plan.settings.loss.target)
+            row[Column.BAD_TARGETS] = outside(block.target, plan.settings.loss.target)
         if plan.rows_sum_to_one:
-            row[Column.BAD_PREDICTION_ROWS] = off_one(block.prediction[keep], plan.tolerance)
+            row[Column.BAD_PREDICTION_ROWS] = off_one(block.prediction, plan.tolerance)
         if plan.targets_sum_to_one:
-            row[Column.BAD_TARGET_ROWS] = off_one(block.target[keep], plan.tolerance)
+            row[Column.BAD_TARGET_ROWS] = off_one(block.target, plan.tolerance)
     return row
 
 

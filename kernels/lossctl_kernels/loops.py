@@ -79,7 +79,7 @@ class Flat(Writer):
     def reduce(self) -> None:
         """The sums and largest magnitudes over all values, in pieces of 16 chunks, with the checks of the domains."""
         builder, steps = self.builder, self.program.steps or (None,)
-        checks = self.check(0), self.check(2)
+        checks = [self.check(0), self.check(2)] if self.layout.checked else []
         totals = [self.variable(self.start(step)) for step in steps]
         rests = [self.variable(constant(vector(DOUBLE, LANES), 0.0)) for _ in steps]
         piece_size = PIECE_CHUNKS * LANES
@@ -94,8 +94,8 @@ class Flat(Writer):
                     builder.store(self.accumulated(step, builder.load(variable), value, start, new), variable)
             for step, variable, total, rest in zip(steps, partial, totals, rests, strict=True):
                 self.add_piece(step, builder.load(variable), total, rest)
-        self.report_check(checks[0], Column.BAD_PREDICTIONS)
-        self.report_check(checks[1], Column.BAD_TARGETS)
+        for check, column in zip(checks, (Column.BAD_PREDICTIONS, Column.BAD_TARGETS), strict=False):
+            self.report_check(check, column)
         for position, (step, total, rest) in enumerate(zip(steps, totals, rests, strict=True)):
             value = self.whole_sum(total, rest) if is_sum(step) else self.folded(builder.load(total), self.larger)
             self.store(*((self.results, whole(position)) if step else (self.report, whole(Column.SUM))), value)

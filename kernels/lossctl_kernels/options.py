@@ -208,7 +208,8 @@ def _choice(loss: Loss, name: str, value: Any) -> str:
 
 def _number(loss: Loss, name: str, value: Any) -> float:
     try:
-        number = float(value)
+        # Python reads 1_0 as 10; nobody who writes an option means that.
+        number = math.nan if "_" in str(value) else float(value)
     except (TypeError, ValueError):
         raise SpecificationError(f"{loss.name}: {name} must be a number, found {value!r}") from None
     if not math.isfinite(number):

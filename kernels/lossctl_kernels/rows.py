@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from llvmlite import ir
 
 from .batch import Column
-from .loops import Flat
+from .loops import Extremes, Flat
 from .program import Program, Step
 from .spec import Monoid
 from .trace import DOUBLE, INTEGER, constant, unary
@@ -15,7 +15,7 @@ from .writer import LANES, SINGLE, Arguments, Layout, Value, Writer, is_sum, lev
 
 __all__ = ["ACROSS_WIDTH", "write_block_function"]
 
-ACROSS_WIDTH = 64
+ACROSS_WIDTH = 32
 """The widest rows that are worked on across; at least `MAX_LANES`. `benchmarks/layouts.py` measures it."""
 MAX_LANES = 32
 ROW_COLUMNS = Column.BAD_PREDICTION_ROWS, Column.BAD_TARGET_ROWS
@@ -126,6 +126,8 @@ class _Along(_Rows):
         sums = [self.variable(constant(vector(DOUBLE, lanes), 0.0)) for _ in self.checks] if checked else []
         with self.chunks(self.width, lanes) as (start, repeated):
             new = self.is_new(repeated, lanes)
+            if not checked:
+                self.prefetch(self.at(self.builder.add(self.row, whole(1)), self.width, start))
             self.look_at_chunk(start, new, sums, lanes)
             leading = self.leading(start, lanes) if steps else []
             for step in steps:
@@ -139,6 +141,15 @@ class _Along(_Rows):
         for step in steps:
             combine = self.builder.fadd if is_sum(step) else self.larger
             folds[step.name] = self.end(step, self.folded(self.builder.load(totals[step.name]), combine))
+
+    def prefetch(self, place: Value) -> None:
+        """Asks for the next row while this one is worked on; beyond the last row that does nothing."""
+        number = ir.IntType(32)
+        function = self.builder.module.declare_intrinsic(
+            "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
+        )
+        place = self.builder.gep(self.predictions, [place])
+        self.builder.call(function, [self.builder.bitcast(place, ir.PointerType()), number(0), number(3), number(1)])
 
     def level_lanes(self, steps: Sequence[Step]) -> int:
         """Only sums take long enough to hide how long one waits for the one before it."""
@@ -267,4 +278,4 @@ class _Across(_Rows):
             folds[step.name] = self.end(step, self.builder.load(totals[step.name]))
 
 
-_WRITERS = {"flat": Flat, "along": _Along, "across": _Across}
+_WRITERS = {"flat": Flat, "extremes": Extremes, "along": _Along, "across": _Across}

@@ -203,8 +203,13 @@ def constant(kind: ir.Type, number: Any) -> ir.Constant:
 
 
 def as_double(value: Any, like: ir.Type = DOUBLE) -> ir.Value:
-    """The LLVM value of what a definition returned: a symbol, or a plain number, shaped like the type `like`."""
-    return value.value if isinstance(value, Symbol) else constant(shaped(DOUBLE, like), value)
+    """The LLVM value of what a definition returned, shaped like the type `like`: a symbol, a truth or a number."""
+    kind = shaped(DOUBLE, like)
+    if not isinstance(value, Symbol):
+        return constant(kind, value)
+    if element_of(value.value.type) == TRUTH:
+        return value.builder.select(value.value, constant(kind, 1.0), constant(kind, 0.0))
+    return value.value
 
 
 def _select(condition: Any, if_true: Any, if_false: Any) -> Any:

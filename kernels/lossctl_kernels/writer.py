@@ -33,7 +33,7 @@ class Layout:
     """How a block function finds its data. `name` is flat, along or across; `dtype` that of predictions.
 
     `sparse`: the target is a class index; `at_target_only`: target sums have the one term of that class;
-    `unit_rows`: whether each row of predictions, and of targets, has to sum to 1.
+    `unit_rows`: whether each row of predictions, and of targets, has to sum to 1; `checked`: whether domains matter.
     """
 
     name: str
@@ -41,10 +41,12 @@ class Layout:
     sparse: bool = False
     at_target_only: bool = False
     unit_rows: tuple[bool, bool] = (False, False)
+    checked: bool = True
 
     @property
     def key(self) -> str:
-        return f"{self.name},{self.dtype},sparse={self.sparse},at={self.at_target_only},unit={self.unit_rows}"
+        parts = (self.name, self.dtype, self.sparse, self.at_target_only, *self.unit_rows, self.checked)
+        return ",".join(map(str, parts))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import platform
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,8 +28,8 @@ engines = pytest.mark.parametrize("backend", backends())
 NAN, INF = math.nan, math.inf
 BLOCK = 256
 SIZES = (1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 3)
-# 64 is the last width that goes across rows, 200 takes several strips a block.
-WIDTHS = (1, 3, 64, 65, 200)
+# 32 is the last width that goes across rows.
+WIDTHS = (1, 3, 32, 33, 200)
 FORMS = forms()
 BY_SAMPLE = [case for case in FORMS if LOSSES[case.loss].scope is not Scope.DATASET]
 BY_DATASET = [case for case in FORMS if LOSSES[case.loss].scope is Scope.DATASET]
@@ -194,6 +198,50 @@ def test_the_number_of_threads_is_put_back() -> None:
     before = numba.get_num_threads()
     Cpu(1).losses(Case("mse").plan(1), batch_of(Case("mse"), 3, 1, "float64"))
     assert numba.get_num_threads() == before
+
+
+# Weights, rows left out and gradients of several widths, twice: with freed memory as it was, and overwritten.
+OWN_MEMORY = """
+import sys
+import numpy as np
+from lossctl_kernels import LOSSES, Plan, Scope, resolve
+from lossctl_kernels.batch import Batch
+from lossctl_kernels.cpu import Cpu
+
+random = np.random.default_rng(0)
+for name, width in (("mae", 1), ("mae", 5), ("scce", 3), ("scce", 70), ("cosine_distance", 3), ("rmse", 5)):
+    plan = Plan(resolve(LOSSES[name], {"input": "logit"} if name == "scce" else {}), width)
+    shape, rows = ((300, width) if width > 1 else (300,)), 300
+    prediction, weights = random.normal(size=shape), random.uniform(0.5, 2.0, rows)
+    keep = random.uniform(size=rows) < 0.7
+    target = random.integers(0, width, rows) if plan.sparse else random.normal(size=shape)
+    cpu, totals = Cpu(), {}
+    if plan.scope is Scope.DATASET:
+        report, states = cpu.folds(plan, Batch(prediction, target, weights), dict.fromkeys(plan.scales, 1.0))
+        totals = {**dict(zip((step.name for step in plan.folds.steps), states.sum(axis=0))), "weight": 1.0}
+        sys.stdout.write(states.tobytes().hex())
+    else:
+        for more in ((), (weights,), (weights, keep)):
+            batch = Batch(prediction, target, *more)
+            for part in (*cpu.losses(plan, batch), cpu.losses(plan, batch, wanted=False)[0]):
+                sys.stdout.write(part.tobytes().hex())
+    for scales in (weights, np.broadcast_to(np.float64(0.5), rows)):
+        sys.stdout.write(cpu.gradient(plan, Batch(prediction, target), scales, totals).tobytes().hex())
+"""
+
+
+@needs_compiler
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="MALLOC_PERTURB_ is glibc's")
+def test_freed_memory_is_never_read() -> None:
+    """Numba frees an array after its last mention, also where its address is still to be used."""
+    outputs = []
+    for environment in ({}, {"MALLOC_PERTURB_": "165"}):
+        done = subprocess.run(
+            [sys.executable, "-c", OWN_MEMORY], env={**os.environ, **environment}, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        outputs.append(done.stdout)
+    assert outputs[0] == outputs[1]
 
 
 @engines

@@ -190,6 +190,17 @@ def test_an_edited_transformation_is_never_its_old_code(machine: Machine) -> Non
     assert after.hits == 0
 
 
+def test_sources_that_change_under_a_process_are_not_mistaken_for_its_code(machine: Machine) -> None:
+    """An upgrade after the start of a process and before it compiles: the new digest is not that of the old code."""
+    path = machine.package / "scalar.py"
+    new = path.read_text(encoding="utf-8").replace("    return x * x\n", "    return x - x\n")
+    upgrade = f"import pathlib, lossctl_kernels\npathlib.Path({str(path)!r}).write_text({new!r})\n"
+    old = machine.run(Run(programs=1, before=upgrade))
+    assert (old.values, old.hits) == ([4.0], 0)
+    assert not machine.files()
+    assert machine.run(VALUE).values == [0.0]
+
+
 def test_four_processes_at_once_leave_whole_files_and_nothing_else(machine: Machine) -> None:
     processes = [machine.start(BOTH, DEFAULTS) for _ in range(4)]
     outcomes = [outcome(process) for process in processes]

@@ -90,7 +90,7 @@ def test_gradients_compile(turn: int, case: tuple[str, Given]) -> None:
 def test_checks_compile(lanes: int, dtype: Any, sums: bool) -> None:
     kernel = cuda_kernels.check_kernel(lanes, sums)
     interval = types.UniTuple(types.float64, 2)
-    assert assembled(kernel, dtype[:, ::1], interval, KEEP, types.float64, FLOATS, FLOATS)
+    assert assembled(kernel, dtype[:, ::1], interval, types.float64, FLOATS, FLOATS)
 
 
 def test_weighted_losses_are_rounded_before_they_are_added() -> None:

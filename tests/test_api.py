@@ -1,0 +1,222 @@
+"""The Python API: the worked examples, what is taken for an array, and the errors of the command line as exceptions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import lossctl
+from lossctl.errors import DataError, EnvironmentFault, LossctlError, UsageError
+from lossctl_kernels import LOSSES
+from tests.cli.commands import SAMPLES
+
+P, Y = np.array([0.8, 0.8, 0.1]), np.array([1, 1, 0])
+BACKENDS = ["python", "cpu"]
+
+
+# ---- worked examples
+
+
+def test_binary_cross_entropy_in_nats_and_bits() -> None:
+    assert lossctl.evaluate([0.8], [1], "bce").value == pytest.approx(0.2231, abs=5e-5)
+    assert lossctl.evaluate([0.8], [1], "bce:log_base=2").value == pytest.approx(0.3219, abs=5e-5)
+    assert lossctl.evaluate([0.1], [0], "bce").value == pytest.approx(0.1054, abs=5e-5)
+    assert lossctl.evaluate([0.1], [0], "bce:log_base=2").value == pytest.approx(0.1520, abs=5e-5)
+    for base in ("e", "2"):
+        result = lossctl.evaluate(P, Y, f"bce:log_base={base}")
+        losses = lossctl.per_sample(P, Y, f"bce:log_base={base}")
+        assert result.value == pytest.approx(math.fsum(losses) / 3, rel=1e-15)
+        assert result.unit == {"e": "nat", "2": "bit"}[base]
+
+
+def test_categorical_cross_entropy_dense_and_sparse() -> None:
+    row = [[0.7, 0.2, 0.1]]
+    for base, expected in (("e", 0.3567), ("2", 0.5146)):
+        dense = lossctl.evaluate(row, [[1, 0, 0]], f"cce:log_base={base}").value
+        assert dense == pytest.approx(expected, abs=5e-5)
+        assert lossctl.evaluate(row, [0], f"scce:log_base={base}").value == dense
+    assert lossctl.per_sample(np.eye(3), [0, 1, 2], "scce").tolist() == [0.0, 0.0, 0.0]
+
+
+def test_squared_errors_and_their_gradients() -> None:
+    assert lossctl.evaluate([2.89], [3.07], "mse").value == pytest.approx(0.0324, rel=1e-14)
+    prediction, target = np.array([2.89, 1.0, -2.0]), np.array([3.07, 0.0, 1.0])
+    error = prediction - target
+    assert lossctl.gradient(prediction, target, "mse") == pytest.approx(2 * error / 3, rel=1e-15)
+    assert lossctl.gradient(prediction, target, "half_mse", reduction="sum") == pytest.approx(error, rel=1e-15)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_of_cross_entropy(backend: str) -> None:
+    slopes = (P - Y) / (P * (1 - P))
+    assert lossctl.gradient(P, Y, "bce:grad_scale=sample", backend=backend) == pytest.approx(slopes, rel=1e-15)
+    assert lossctl.gradient(P, Y, "bce", backend=backend) == pytest.approx(slopes / 3, rel=1e-15)
+    logits = np.log(P) - np.log1p(-P)
+    by_logit = lossctl.gradient(logits, Y, "bce:input=logit", reduction="sum", backend=backend)
+    assert by_logit == pytest.approx(P - Y, rel=1e-14)
+    z = np.array([[2.0, 0.5, -1.0], [0.0, 1.0, 0.5]])
+    softmax = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    by_row = lossctl.gradient(z, [0, 2], "scce:input=logit", reduction="sum", backend=backend)
+    assert by_row == pytest.approx(softmax - np.eye(3)[[0, 2]], rel=1e-14)
+    by_probability = lossctl.gradient(softmax, [0, 2], "scce", reduction="sum", backend=backend)
+    assert by_probability == pytest.approx(-np.eye(3)[[0, 2]] / softmax, rel=1e-14)
+
+
+def test_the_gradient_of_cosine_proximity_has_no_component_along_the_prediction() -> None:
+    a, b = np.array([[1.0, 2.0], [3.0, -4.0]]), np.array([[2.0, 1.0], [3.0, 4.0]])
+    norm, other = math.hypot(*a.ravel()), math.hypot(*b.ravel())
+    cosine = float((a * b).sum()) / norm / other
+    gradient = lossctl.gradient(a, b, "cosine_global")
+    assert gradient == pytest.approx(-(b / other - cosine * a / norm) / norm, rel=1e-13)
+    assert float((gradient * a).sum()) == pytest.approx(0.0, abs=1e-15)
+    by_row = lossctl.gradient(a, b, "cosine_similarity", reduction="sum")
+    assert (by_row * a).sum(axis=1) == pytest.approx([0.0, 0.0], abs=1e-15)
+
+
+def test_logits_give_the_loss_of_their_probabilities() -> None:
+    z = np.linspace(-20, 20, 41)
+    y = (np.arange(41) % 2).astype(np.float64)
+    from_probabilities = lossctl.per_sample(1 / (1 + np.exp(-z)), y, "bce")
+    assert lossctl.per_sample(z, y, "bce:input=logit") == pytest.approx(from_probabilities, rel=1e-6)
+
+
+# ---- what is taken
+
+
+ARRAYS: list[tuple[str, Any, Any]] = [
+    ("lists", P.tolist(), Y.tolist()),
+    ("tuples", tuple(P), tuple(Y)),
+    ("a column", P[:, None], Y),
+    ("both columns", P[:, None], Y[:, None]),
+    ("strides", np.repeat(P, 2)[::2], np.repeat(Y, 2)[::2]),
+    ("backwards", P[::-1][::-1], Y),
+    ("big endian", P.astype(">f8"), Y.astype(">i2")),
+    ("bools", P, Y.astype(bool)),
+    ("floats", P, Y.astype(np.float32)),
+    ("series", pd.Series(P), pd.Series(Y)),
+    ("a frame", pd.DataFrame({"p": P}), pd.Series(Y, dtype="Int64")),
+    ("Arrow", pa.array(P.tolist()), pa.array(Y.tolist())),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("prediction", "target"), [case[1:] for case in ARRAYS], ids=[case[0] for case in ARRAYS])
+def test_arrays_of_any_kind_have_one_value(prediction: Any, target: Any, backend: str) -> None:
+    expected = lossctl.evaluate(P, Y, "bce", backend=backend).value
+    assert lossctl.evaluate(prediction, target, "bce", backend=backend).value == expected
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_read_only_arrays_and_arrays_left_as_they_are(backend: str) -> None:
+    arrays = P.copy(), Y.copy(), np.array([1.0, 2.0, 3.0])
+    for array in arrays:
+        array.flags.writeable = False
+    value = lossctl.evaluate(*arrays[:2], "bce", weights=arrays[2], backend=backend).value
+    assert value == pytest.approx(np.average(-np.log([0.8, 0.8, 0.9]), weights=[1, 2, 3]), rel=1e-15)
+    lossctl.gradient(*arrays[:2], "bce", weights=arrays[2], backend=backend)
+
+
+def test_paths_and_arrays_can_be_mixed(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", P)
+    expected = lossctl.evaluate(P, Y, "bce", weights=[1, 2, 3])
+    assert lossctl.evaluate(tmp_path / "p.npy", Y, "bce", weights=[1, 2, 3]) == expected
+    assert lossctl.evaluate(str(tmp_path / "p.npy"), Y, "bce", weights=[1, 2, 3]) == expected
+
+
+def test_several_losses_give_several_results() -> None:
+    results = lossctl.evaluate(P, Y, ["mse", "rmse"])
+    assert [result.loss for result in results] == ["mse", "rmse"]
+    assert results[1].value == pytest.approx(math.sqrt(results[0].value), rel=1e-15)
+    assert lossctl.evaluate(P, Y, ("mse", "rmse")) == results
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("float16", "float32"), ("float32", "float32"), ("float64", "float64"), ("int8", "float64")]
+)
+def test_dtype_and_shape_of_a_gradient(dtype: str, expected: str) -> None:
+    for shape in ((4,), (4, 1), (4, 3), (2, 2, 3)):
+        prediction = np.ones(shape, dtype)
+        gradient = lossctl.gradient(prediction, np.zeros(shape), "mse")
+        assert (gradient.dtype.name, gradient.shape) == (expected, shape)
+        losses = lossctl.per_sample(prediction, np.zeros(shape), "mse")
+        assert (losses.dtype.name, losses.shape) == ("float64", shape[:1])
+        assert gradient == pytest.approx(np.full(shape, 2.0 / prediction.size), rel=1e-6)
+
+
+def test_the_registry() -> None:
+    assert lossctl.losses() == LOSSES
+    assert set(lossctl.losses()) >= {"mse", "bce", "scce", "cosine_global"}
+
+
+def test_the_package_says_what_it_has() -> None:
+    assert set(dir(lossctl)) >= {"evaluate", "gradient", "per_sample", "losses", "LossResult", "__version__"}
+    assert type(lossctl.evaluate(P, Y, "mse")) is lossctl.LossResult
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        lossctl.nothing_of_the_kind  # noqa: B018
+
+
+# ---- errors
+
+WRONG: list[tuple[type[LossctlError], str, dict[str, Any]]] = [
+    (UsageError, "unknown loss", {"loss": "bcee"}),
+    (UsageError, "a loss is text", {"loss": 3}),
+    (UsageError, "a loss is text", {"loss": None}),
+    (UsageError, "a loss is text", {"loss": [3]}),
+    (UsageError, "a loss is text", {"loss": b"mse"}),
+    (UsageError, "no loss", {"loss": []}),
+    (UsageError, "no predictions", {"predictions": None}),
+    (UsageError, "no targets", {"targets": None}),
+    (UsageError, "mean or sum", {"reduction": "none"}),
+    (UsageError, "no backend", {"backend": None}),
+    (UsageError, "threads", {"threads": 0}),
+    (UsageError, "threads", {"threads": "2"}),
+    (UsageError, "threads", {"threads": 1.5}),
+    (UsageError, "no further input", {"inputs": {"var": P}}),
+    (DataError, "no such file", {"targets": "absent.npy"}),
+    (DataError, "no rows", {"predictions": [], "targets": []}),
+    (DataError, "<U1", {"targets": ["a", "b", "c"]}),
+    (DataError, "object", {"targets": [1, None, 0]}),
+    (DataError, "complex", {"predictions": P + 1j}),
+    (DataError, "shape ()", {"predictions": 0.5}),
+    (DataError, "masked", {"predictions": np.ma.masked_less(P, 0.5)}),
+    (DataError, "rows differ", {"targets": [1, 0]}),
+    (DataError, "one value a row", {"weights": np.ones((3, 2))}),
+    (DataError, "weight -1", {"weights": [1, -1, 1]}),
+    (DataError, "--from-logits", {"predictions": [2.0, 0.5, 0.5]}),
+    (DataError, "nan", {"predictions": [0.5, np.nan, 0.5]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "says", "changes"), WRONG, ids=[f"{says} {list(what)}" for _, says, what in WRONG])
+def test_errors_are_those_of_the_command_line(kind: type[LossctlError], says: str, changes: dict[str, Any]) -> None:
+    arguments: dict[str, Any] = {"predictions": P, "targets": Y, "loss": "bce", **changes}
+    with pytest.raises(kind) as caught:
+        lossctl.evaluate(**arguments)
+    assert says in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_missing_backend_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossctl.backends.find_spec", lambda name: None)
+    with pytest.raises(EnvironmentFault, match="not installed"):
+        lossctl.evaluate(P, Y, "mse", backend="cuda")
+
+
+def test_files_are_closed_when_an_evaluation_fails(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", P)
+    for function in (lossctl.evaluate, lossctl.per_sample, lossctl.gradient):
+        with pytest.raises(DataError):  # an unclosed file would be a ResourceWarning, and those are errors here
+            function(tmp_path / "p.npy", [1, 0], "mse")
+
+
+def test_the_sample_data() -> None:
+    folder = SAMPLES / "binary"
+    result = lossctl.evaluate(folder / "preds.npy", folder / "labels.npy", "bce")
+    p, y = np.load(folder / "preds.npy").astype(np.float64), np.load(folder / "labels.npy")
+    assert result.value == pytest.approx(-math.fsum(np.log(np.where(y == 1, p, 1 - p))) / 569, rel=1e-14)

@@ -1,0 +1,76 @@
+"""The one road: chunks of whole blocks, how many values there are, progress, inputs as they were read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lossctl.errors import DataError, UsageError
+from lossctl.evaluation import Evaluation, Request
+from lossctl.feed import Feed
+from lossctl.loss_spec import parse
+from lossctl.sources import memory_reader
+
+
+def feed(rows: int = 10_000, width: int = 1) -> Feed:
+    array = np.linspace(0.0, 1.0, rows * width).reshape((rows, width) if width > 1 else (rows,))
+    return Feed([memory_reader({"prediction": array}), memory_reader({"target": array[::-1]})])
+
+
+@pytest.mark.parametrize(("wanted", "rows"), [(1, 4096), (4096, 4096), (4097, 8192), (10**9, 4096 * 244141)])
+def test_chunks_are_whole_blocks(wanted: int, rows: int) -> None:
+    assert Evaluation(feed(10), Request([parse("mse")], chunk_rows=wanted)).chunk_rows == rows
+
+
+def test_wide_rows_make_short_chunks() -> None:
+    narrow = Evaluation(feed(10, 10), Request([parse("mse")])).chunk_rows
+    wide = Evaluation(feed(10, 100_000), Request([parse("mse")])).chunk_rows
+    assert wide * 100_000 * 8 <= 32 << 20
+    assert narrow > wide
+
+
+def test_progress_is_told_after_every_chunk_of_every_pass() -> None:
+    told: list[int] = []
+    evaluation = Evaluation(feed(), Request([parse("mse")], chunk_rows=4096), told.append)
+    evaluation.run()
+    assert told == [4096, 8192, 10_000]
+    evaluation.gradient(evaluation.runs[0], lambda part: None)
+    assert told == [4096, 8192, 10_000] * 2
+
+
+def test_all_losses_share_one_pass() -> None:
+    counted = feed()
+    passes = []
+    chunks = counted.chunks
+    counted.chunks = lambda rows: passes.append(rows) or chunks(rows)  # type: ignore[method-assign, func-returns-value]
+    Evaluation(counted, Request([parse(spec) for spec in ("mse", "mae", "rmse", "cosine_global")])).run()
+    assert len(passes) == 1
+
+
+def test_a_run_says_what_it_read() -> None:
+    run = Evaluation(feed(100, 3), Request([parse("mse")])).run()
+    assert [(info.role, info.shape, info.dtype) for info in run.inputs] == [
+        ("prediction", (100, 3), "float64"),
+        ("target", (100, 3), "float64"),
+    ]
+    assert (run.backend, run.threads) == ("python", 1)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda: Request([]),
+        lambda: Request([parse("mse")], reduction="none"),
+        lambda: Request([parse("mse")], chunk_rows=0),
+    ],
+)
+def test_a_request_that_makes_no_sense(request_: object) -> None:
+    assert callable(request_)
+    with pytest.raises(UsageError):
+        request_()
+
+
+def test_weights_of_0_alone_are_refused() -> None:
+    readers = [memory_reader({role: np.zeros(3)}) for role in ("prediction", "target", "weights")]
+    with pytest.raises(DataError, match=r"all weights .* are 0"):
+        Evaluation(Feed(readers), Request([parse("mse")])).run()

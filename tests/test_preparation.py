@@ -1,0 +1,82 @@
+"""From arrays to batches: nothing is lost on the way, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lossctl.errors import DataError
+from lossctl.loss_spec import Shapes, parse, settle
+from lossctl.preparation import class_labels, compute_dtype, exact, not_whole, prepare
+from lossctl_kernels import Plan
+from lossctl_kernels.domains import TargetKind
+
+PATHS = {"prediction": "p.npy", "target": "y.npy"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounded", "prediction", "target", "expected"),
+    [
+        (TargetKind.SAME, False, "float32", "float32", "float32"),
+        (TargetKind.SAME, False, "float16", "int16", "float32"),
+        (TargetKind.SAME, False, "float32", "int32", "float64"),
+        (TargetKind.SAME, True, "float32", "int64", "float32"),
+        (TargetKind.SAME, True, "float32", "float64", "float64"),
+        (TargetKind.SAME, False, "float64", "float32", "float64"),
+        (TargetKind.SAME, False, "int8", "int8", "float64"),
+        (TargetKind.INDEX, False, "float32", "int64", "float32"),
+    ],
+)
+def test_float32_is_used_where_it_holds_every_value(
+    kind: TargetKind, bounded: bool, prediction: str, target: str, expected: str
+) -> None:
+    assert compute_dtype(kind, bounded, prediction, target) == expected
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53)])
+def test_integers_up_to_2_to_the_53_are_exact(value: int) -> None:
+    assert exact(np.array([value, 1]), "float64", "p.npy").tolist() == [float(value), 1.0]
+
+
+@pytest.mark.parametrize(
+    "array", [np.array([2**53 + 1]), np.array([-(2**53) - 1]), np.array([2**64 - 1], np.uint64)], ids=str
+)
+def test_larger_integers_are_refused(array: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    with pytest.raises(DataError, match=str(array[0])):
+        exact(array, "float64", "p.npy")
+
+
+def test_labels_go_to_int64_without_a_detour() -> None:
+    assert class_labels(np.array([[3], [0]], np.uint8)).tolist() == [3, 0]
+    assert class_labels(np.array([True, False])).tolist() == [1, 0]
+    assert class_labels(np.array([2.0, -1.0])).tolist() == [2, -1]
+    assert (class_labels(np.array([2**64 - 1, 2**63], np.uint64)) > 1 << 50).all()
+    assert (class_labels(np.array([np.nan, np.inf, 1e300])) < 0).all()
+    assert not_whole(np.array([1.0, 1.5, np.nan, np.inf, -2.0])).tolist() == [False, True, True, True, False]
+    assert not not_whole(np.array([1, 2])).any()
+
+
+def test_rows_that_are_ignored_have_no_share_and_no_class_outside_the_row() -> None:
+    plan = Plan(settle(parse("scce:ignore_index=-1,class_weight=1|4"), {}, Shapes((2,), ())), 2)
+    chunk = {"prediction": np.full((3, 2), 0.5), "target": np.array([1, -1, 0])}
+    prepared = prepare(plan, "float64", chunk, np.array([1.0, 2.0, 3.0]), PATHS)
+    assert prepared.kept == 2
+    assert prepared.shares is not None
+    assert prepared.shares.tolist() == [4.0, 0.0, 3.0]
+    assert prepared.batch.keep is not None
+    assert prepared.batch.keep.tolist() == [True, False, True]
+    assert set(prepared.batch.target.tolist()) <= {0, 1}
+
+
+def test_class_weights_of_soft_targets_are_shared_out() -> None:
+    plan = Plan(settle(parse("cce:class_weight=1|4"), {}, Shapes((2,), (2,))), 2)
+    chunk = {"prediction": np.full((2, 2), 0.5), "target": np.array([[0.5, 0.5], [0.0, 1.0]])}
+    shares = prepare(plan, "float64", chunk, None, PATHS).shares
+    assert shares is not None
+    assert shares.tolist() == [2.5, 4.0]
+
+
+def test_labels_outside_the_classes_never_reach_a_kernel() -> None:
+    plan = Plan(settle(parse("scce"), {}, Shapes((2,), ())), 2)
+    chunk = {"prediction": np.full((3, 2), 0.5), "target": np.array([-(10**9), 10**9, 1])}
+    assert prepare(plan, "float64", chunk, None, PATHS).batch.target.tolist() == [0, 1, 1]
