@@ -56,9 +56,7 @@ OPTIONS: Mapping[str, Option] = {
         ("clip", "floor", "add", "log_floor"),
     ),
     "normalize": Option("divide each row of probabilities by its sum", "flag", False),
-    "label_smoothing": Option(
-        "share of the label that is spread evenly", "number", 0.0, allowed=">= 0 and <= 1"
-    ),
+    "label_smoothing": Option("share of the label that is spread evenly", "number", 0.0, allowed=">= 0 and <= 1"),
     "smoothing_mode": Option(
         "spread over all classes, or only over the others", "choice", "uniform", ("uniform", "others")
     ),

@@ -20,7 +20,7 @@ from lossctl_kernels.kernels import is_flat
 from lossctl_kernels.program import Program
 from lossctl_kernels.spec import Monoid
 
-DTYPES = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64}
+DTYPES: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64}
 
 
 def at(address: int, count: int, dtype: str = "float64") -> Any:
