@@ -61,45 +61,29 @@ def command(
     debug: o.Debug = False,
 ) -> None:
     """See HELP."""
-    from lossctl.cli.progress import Progress
     from lossctl.cli.show import chosen_format, emit, warn
+    from lossctl.cli.work import evaluating, input_files, known_losses
     from lossctl.files import plan_outputs
-    from lossctl.inputs import InputFiles, open_feed
-    from lossctl.loss_spec import find, parse
     from lossctl.outputs import format_of
 
     shown = chosen_format(format)
     outputs = output or []
     for path in outputs:
         format_of(path)
-    specs = [parse(text) for text in loss or []]
-    for spec in specs:
-        find(spec.name)
+    specs = known_losses(loss)
     if len(specs) > 1 and (per_sample is not None or grad is not None):
         raise UsageError("--per-sample and --grad write one loss", hint="give one --loss")
-    files = InputFiles(
-        predictions,
-        targets,
-        o.comma_list(pred_col),
-        o.comma_list(target_col),
-        weights,
-        weight_col,
-        pred_format,
-        target_format,
-    )
+    files = input_files(predictions, targets, pred_col, target_col, weights, weight_col, pred_format, target_format)
     arrays = [path for path in (per_sample, grad) if path is not None]
     plan_outputs([*outputs, *arrays], [*files.paths, *([class_weights] if class_weights is not None else [])])
 
-    from lossctl.evaluation import Evaluation, Request
+    from lossctl.evaluation import Request
     from lossctl.extras import gradient_writer, per_sample_writer
 
     flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
     request = Request(specs, flags, reduction, backend, threads, chunk_rows)
     with ExitStack() as stack:
-        feed = open_feed(files)
-        stack.callback(feed.close)
-        progress = stack.enter_context(Progress(feed.rows, not quiet and not no_progress))
-        evaluation = Evaluation(feed, request, progress)
+        evaluation = stack.enter_context(evaluating(files, request, not quiet and not no_progress))
         losses_out = stack.enter_context(per_sample_writer(per_sample)) if per_sample else None
         gradient_out = stack.enter_context(gradient_writer(grad, evaluation)) if grad else None
         run = evaluation.run(losses_out.write if losses_out else None)

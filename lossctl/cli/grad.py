@@ -49,41 +49,26 @@ def command(
     debug: o.Debug = False,
 ) -> None:
     """See HELP."""
-    from lossctl.cli.progress import Progress
     from lossctl.cli.show import chosen_format, emit, warn
+    from lossctl.cli.work import evaluating, input_files, known_losses
     from lossctl.files import plan_outputs
-    from lossctl.inputs import InputFiles, open_feed
-    from lossctl.loss_spec import find, parse
 
     shown = chosen_format(format)
     if output is None:
         raise UsageError("grad writes a file, and none is named", hint="-o gradient.npy")
     if len(loss or []) != 1:
         raise UsageError(f"grad takes one loss, found {len(loss or [])}", hint="name it with --loss")
-    spec = parse((loss or [])[0])
-    find(spec.name)
-    files = InputFiles(
-        predictions,
-        targets,
-        o.comma_list(pred_col),
-        o.comma_list(target_col),
-        weights,
-        weight_col,
-        pred_format,
-        target_format,
-    )
+    specs = known_losses(loss)
+    files = input_files(predictions, targets, pred_col, target_col, weights, weight_col, pred_format, target_format)
     plan_outputs([output], [*files.paths, *([class_weights] if class_weights is not None else [])])
 
-    from lossctl.evaluation import Evaluation, Request
+    from lossctl.evaluation import Request
     from lossctl.extras import GradientSummary, gradient_writer
 
     flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
-    request = Request([spec], flags, reduction, backend, threads, chunk_rows)
+    request = Request(specs, flags, reduction, backend, threads, chunk_rows)
     with ExitStack() as stack:
-        feed = open_feed(files)
-        stack.callback(feed.close)
-        progress = stack.enter_context(Progress(feed.rows, not quiet and not no_progress))
-        evaluation = Evaluation(feed, request, progress)
+        evaluation = stack.enter_context(evaluating(files, request, not quiet and not no_progress))
         summary = GradientSummary(stack.enter_context(gradient_writer(output, evaluation)))
         run = evaluation.run()
         evaluation.gradient(evaluation.runs[0], summary.write)
