@@ -50,14 +50,15 @@ def warm(specs: Sequence[LossSpec]) -> tuple[int, int, Path]:
 
 
 def _small_work(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, Batch]]:
-    """Each loss in both dtypes and, for rows, both layouts."""
+    """Each loss in both dtypes and every layout."""
     from lossctl_kernels.rows import ACROSS_WIDTH
 
     for spec in specs:
         for loss, _ in find(spec.name):
-            widths = (2, ACROSS_WIDTH + 1) if loss.scope is Scope.ROW else (1,)
-            for width in widths:
-                row = (width,) if loss.scope is Scope.ROW else ()
+            narrow_and_wide = (2, ACROSS_WIDTH + 1)
+            widths = {Scope.ROW: narrow_and_wide, Scope.ELEMENT: (1, *narrow_and_wide), Scope.DATASET: (1,)}
+            for width in widths[loss.scope]:
+                row = (width,) if width > 1 else ()
                 target_row = () if loss.target_kind is TargetKind.INDEX else row
                 settings = settle(spec, {}, Shapes(row, target_row))
                 weights = settings["class_weight"]
