@@ -33,6 +33,7 @@ SIGN_MASK = -(1 << 63)
 LEADING_HALF_MASK = -(1 << 27)
 TWO_52_BITS = 0x4330000000000000
 SMALLEST_NORMAL = 2.2250738585072014e-308
+EXP_UNSCALE = 2.0**-200
 
 
 # ---- primitives: the first six become one to three machine operations ----------------------------------------------
@@ -106,7 +107,7 @@ def _power_of_two(shifted: float) -> float:
 
 
 def _reduced_exp(x: float, multiple: float) -> tuple[float, float, float, float]:
-    """(k + SHIFT, r, low, t) with exp(x) = 2**k (1 + (r - low) + t), for |x| <= 746; NaN where x is.
+    """(k + SHIFT, r, low, t) with exp(x) = 2**k (1 + (r - low) + t), for |x| <= 800; NaN where x is.
 
     k = round(multiple), near x / ln 2, so that x - k ln 2 is in [-0.3467, 0.4057]; r = x - k * LN2_HIGH, exact;
     low = k * LN2_LOW. With s = r - low, t = e**s - 1 - s, in [0, 0.1]: own minimax polynomial of degree 12 (Remez
@@ -194,6 +195,17 @@ def exp(x: float) -> float:
     tiny = x < -700.0
     scale = _power_of_two(shifted + where(tiny, 64.0, -1.0))
     return (1.0 + (r + (t - low))) * scale * where(tiny, 2.0**-64, 2.0)
+
+
+def exp_scaled(x: float) -> float:
+    """2**200 e**x for x <= 0; below 1 ulp. NaN for NaN.
+
+    For sums of exponentials: no term underflows, so the factor 2**k needs no care, and `EXP_UNSCALE` takes the sum back
+    with one rounding. Below -800 it stays at 2**200 e**-800, which scaled back is 0 in any sum of fewer than 2**78.
+    """
+    bounded = where(x < -800.0, -800.0, x)
+    shifted, r, low, t = _reduced_exp(bounded, bounded * LOG2_E)
+    return (1.0 + (r + (t - low))) * _power_of_two(shifted + 200.0)
 
 
 def expm1(x: float) -> float:
@@ -365,6 +377,7 @@ ULP_BOUNDS = {
     "log": 1.0,
     "log1p": 1.0,
     "exp": 1.0,
+    "exp_scaled": 1.0,
     "expm1": 1.0,
     "tanh": 1.0,
     "sigmoid": 1.0,

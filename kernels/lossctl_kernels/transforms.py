@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .losses.multiclass import largest, tail, ties
+from .losses.multiclass import largest, others, relative_exp, tail, ties
 from .scalar import exp, log, log1p, maximum, minimum, sigmoid, where
 from .spec import Fold, Monoid
 
@@ -110,11 +110,11 @@ def exponential(prediction: float) -> float:
 
 
 def softmax(prediction: float, largest: float, ties: float, tail: float) -> float:
-    return where(prediction == largest, 1.0, exp(prediction - largest)) / (ties + tail)
+    return relative_exp(prediction, largest) / (1.0 + others(ties, tail))
 
 
 def log_softmax(prediction: float, largest: float, ties: float, tail: float) -> float:
-    return (prediction - largest) - log1p(tail + (ties - 1.0))
+    return (prediction - largest) - log1p(others(ties, tail))
 
 
 SOFTMAX_FOLDS = (

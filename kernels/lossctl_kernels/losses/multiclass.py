@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from ..domains import LOG_PROBABILITY, LOGIT, PROBABILITY, TargetKind
-from ..scalar import exp, log, log1p, maximum, where
+from ..scalar import EXP_UNSCALE, exp, exp_scaled, log, log1p, maximum, where
 from ..spec import LOSSES, Monoid, Scope, fold, form_of, gradient_of, loss, share
 
 CROSS_ENTROPY_OPTIONS = (
@@ -95,8 +95,18 @@ def ties(prediction: float, largest: float) -> float:
 
 @fold(Monoid.SUM)
 def tail(prediction: float, largest: float) -> float:
-    """The exponentials of all classes below the largest, relative to it."""
-    return where(prediction == largest, 0.0, exp(prediction - largest))
+    """The exponentials of all classes below the largest, relative to it, times 2**200."""
+    return where(prediction == largest, 0.0, exp_scaled(prediction - largest))
+
+
+def others(ties: float, tail: float) -> float:
+    """The exponentials of all classes but one of the largest, relative to it."""
+    return tail * EXP_UNSCALE + (ties - 1.0)
+
+
+def relative_exp(prediction: float, largest: float) -> float:
+    """The exponential of one class relative to that of the largest: exactly 1 for that one."""
+    return where(prediction == largest, 1.0, exp_scaled(prediction - largest) * EXP_UNSCALE)
 
 
 @fold(Monoid.TARGET_SUM)
@@ -113,7 +123,7 @@ def mass(target: float) -> float:
 @form_of("cce", "logit", LOGIT, folds=(largest, ties, tail, gap, mass))
 def cce_from_logits(gap: float, mass: float, ties: float, tail: float) -> float:
     """Σ y (lse(z) - z), with lse(z) = max + log1p(sum of the others)."""
-    return gap + mass * log1p(tail + (ties - 1.0))
+    return gap + mass * log1p(others(ties, tail))
 
 
 @gradient_of(cce_from_logits)
@@ -121,9 +131,8 @@ def cce_from_logits_gradient(
     prediction: float, target: float, largest: float, ties: float, tail: float, mass: float
 ) -> float:
     """mass softmax(z) - y over one denominator: 1 - p of the right class is the sum of the others, not a difference."""
-    others = tail + (ties - 1.0)
-    relative = where(prediction == largest, 1.0, exp(prediction - largest))
-    return ((mass * relative - target) - target * others) / (1.0 + others)
+    rest = others(ties, tail)
+    return ((mass * relative_exp(prediction, largest) - target) - target * rest) / (1.0 + rest)
 
 
 # ---- log-probabilities
