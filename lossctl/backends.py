@@ -14,7 +14,7 @@ BACKENDS = ("auto", "python", "cpu", "cuda")
 
 # Up to here the interpreter has finished before Numba is imported and its cached kernels are loaded:
 # benchmarks/auto_threshold.py measures it.
-INTERPRETED_VALUES = 1_000_000
+INTERPRETED_VALUES = 3_000_000
 # From here on a GPU has earned its start-up.
 GPU_VALUES = 50_000_000
 
