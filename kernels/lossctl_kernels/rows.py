@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -102,7 +102,7 @@ class _Along(_Rows):
         prediction = self.widened(self.chunk(self.predictions, place, lanes))
         return [prediction, target, index, self.chunk(self.class_weights, start, lanes)]
 
-    def look_at_chunk(self, start: Value, new: Value, sums: Sequence[Value], lanes: int) -> None:
+    def look_at_chunk(self, start: Value, new: Value | None, sums: Sequence[Value], lanes: int) -> None:
         """Checks the values of a chunk, and adds to the sums that have to be 1."""
         builder = self.builder
         for source, check, total, has_unit_rows in zip(
@@ -112,7 +112,8 @@ class _Along(_Rows):
             self.look_at(check, values)
             if has_unit_rows:
                 before = builder.load(total)
-                builder.store(builder.select(new, builder.fadd(before, self.widened(values)), before), total)
+                after = builder.fadd(before, self.widened(values))
+                builder.store(after if new is None else builder.select(new, after, before), total)
 
     def run_level(
         self, steps: Sequence[Step], known: dict[str, Value], folds: dict[str, Value], place: Value | None = None
@@ -124,8 +125,8 @@ class _Along(_Rows):
         if not steps and not checked:
             return
         sums = [self.variable(constant(vector(DOUBLE, lanes), 0.0)) for _ in self.checks] if checked else []
-        with self.chunks(self.width, lanes) as (start, repeated):
-            new = self.is_new(repeated, lanes)
+
+        def chunk(start: Value, new: Value | None) -> None:
             if not checked:
                 self.prefetch(self.at(self.builder.add(self.row, whole(1)), self.width, start))
             self.look_at_chunk(start, new, sums, lanes)
@@ -133,14 +134,26 @@ class _Along(_Rows):
             for step in steps:
                 before = self.builder.load(totals[step.name])
                 after = self.combine(step, before, self.term(step, leading, known))
-                after = self.builder.select(new, after, before) if is_sum(step) else after
+                after = self.builder.select(new, after, before) if new is not None and is_sum(step) else after
                 self.builder.store(after, totals[step.name])
+
+        self.whole_and_last_chunks(lanes, chunk)
         for buffer, total, has_unit_rows in zip(self.row_sums, sums, self.layout.unit_rows, strict=False):
             if has_unit_rows:
                 self.store(buffer, place, self.folded(self.builder.load(total), self.builder.fadd))
         for step in steps:
             combine = self.builder.fadd if is_sum(step) else self.larger
             folds[step.name] = self.end(step, self.folded(self.builder.load(totals[step.name]), combine))
+
+    def whole_and_last_chunks(self, lanes: int, chunk: Callable[[Value, Value | None], None]) -> None:
+        """Writes `chunk` twice: for whole chunks, all of which is new, and for a last one that reaches back."""
+        builder = self.builder
+        count = builder.udiv(self.width, whole(lanes))
+        with self.loop(count) as number:
+            chunk(builder.mul(number, whole(lanes)), None)
+        rest = builder.sub(self.width, builder.mul(count, whole(lanes)))
+        with builder.if_then(builder.icmp_signed("!=", rest, whole(0))):
+            chunk(builder.sub(self.width, whole(lanes)), self.is_new(builder.sub(whole(lanes), rest), lanes))
 
     def prefetch(self, place: Value) -> None:
         """Asks for the next row while this one is worked on; beyond the last row that does nothing."""
