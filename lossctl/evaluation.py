@@ -17,7 +17,7 @@ from lossctl.diagnosis import check_weights, looks_like_probabilities
 from lossctl.errors import DataError, UsageError
 from lossctl.feed import Feed
 from lossctl.loss_spec import LossSpec, settle
-from lossctl.preparation import check_shapes, check_weights_shape, compute_dtype, row_shapes
+from lossctl.preparation import check_shapes, check_weights_shape, compute_dtype, precision, row_shapes
 from lossctl.results import InputInfo, RunResult
 from lossctl.runs import Run, make_run
 from lossctl.sources.base import Array
@@ -79,13 +79,8 @@ class Evaluation:
         loss = settings.loss
         names = [np.dtype(info.dtype).newbyteorder("=").name for info in (prediction, target)]
         dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, *names)
-        given = (
-            "float32"
-            if np.dtype(prediction.dtype).itemsize < 8 and np.dtype(prediction.dtype).kind == "f"
-            else "float64"
-        )
         try:
-            plan = Plan(settings, width, given)
+            plan = Plan(settings, width, precision(prediction.dtype).name)
         except SpecificationError as error:
             raise UsageError(str(error), hint=error.hint) from None
         return make_run(spec, plan, self.backend, self.feed, dtype, self.request.reduction, self.chunk_rows)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lossctl._version import __version__
 from lossctl.evaluation import Evaluation
+from lossctl.preparation import precision
 from lossctl.results import GradientResult, GradientStatistics, signature
 from lossctl.runs import Run
 from lossctl.writers import ArrayWriter, open_array_writer
@@ -28,13 +29,7 @@ def gradient_writer(path: str, evaluation: Evaluation) -> ArrayWriter:
     evaluation.check_gradient(evaluation.runs[0])
     info = evaluation.feed.arrays["prediction"]
     tail = tuple(int(size) for size in info.shape[1:] if size is not None)
-    return open_array_writer(path, tail, gradient_dtype(info.dtype), _column_names(info.columns, tail))
-
-
-def gradient_dtype(prediction: str) -> np.dtype[Any]:
-    """float32 for predictions in float32 or float16, else float64."""
-    given = np.dtype(prediction)
-    return np.dtype(np.float32) if given.kind == "f" and given.itemsize < 8 else np.dtype(np.float64)
+    return open_array_writer(path, tail, precision(info.dtype), _column_names(info.columns, tail))
 
 
 def _column_names(columns: tuple[str, ...], tail: tuple[int, ...]) -> tuple[str, ...]:
@@ -77,7 +72,7 @@ class GradientSummary:
             scale=scale,
             path=path,
             shape=(evaluation.rows, *(int(size) for size in info.shape[1:] if size is not None)),
-            dtype=gradient_dtype(info.dtype).name,
+            dtype=precision(info.dtype).name,
             stats=GradientStatistics(
                 min=self._low if self._count else math.nan,
                 max=self._high if self._count else math.nan,

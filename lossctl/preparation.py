@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from lossctl_kernels import Loss, Plan, Scope
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.domains import TargetKind
 
-__all__ = ["Prepared", "check_shapes", "compute_dtype", "prepare", "row_shapes"]
+__all__ = ["Prepared", "check_shapes", "compute_dtype", "precision", "prepare", "row_shapes"]
 
 LARGEST_EXACT = 1 << 53
 SMALL_INTEGERS = {"bool", "int8", "uint8", "int16", "uint16"}
@@ -74,6 +75,12 @@ def _remedy(loss: Loss, shapes: Shapes) -> str:
     if shapes.target == tuple(reversed(shapes.prediction)):
         return "one side looks transposed: save array.T"
     return "nothing is broadcast: save both in one shape"
+
+
+def precision(dtype: str) -> np.dtype[Any]:
+    """The precision that predictions of a dtype come in, and their gradients go out: float64 but for shorter floats."""
+    given = np.dtype(dtype)
+    return np.dtype(np.float32) if given.kind == "f" and given.itemsize < 8 else np.dtype(np.float64)
 
 
 def compute_dtype(plan_target: TargetKind, bounded_target: bool, prediction: str, target: str) -> str:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from lossctl.evaluation import Evaluation, Request
-from lossctl.extras import GradientSummary, gradient_dtype, gradient_writer
+from lossctl.extras import GradientSummary, gradient_writer
 from lossctl.feed import Feed
 from lossctl.loss_spec import parse
+from lossctl.preparation import precision
 from lossctl.sources import memory_reader
 
 
@@ -27,7 +28,7 @@ from lossctl.sources import memory_reader
     ],
 )
 def test_the_dtype_of_a_gradient(prediction: str, expected: str) -> None:
-    assert gradient_dtype(prediction).name == expected
+    assert precision(prediction).name == expected
 
 
 def test_a_summary_does_not_depend_on_the_chunks(tmp_path: Path) -> None:
