@@ -46,11 +46,9 @@ class _Along(_Rows):
 
     def write(self) -> None:
         builder = self.builder
-        first_level = [step for step in self.program.steps if step.level == 0 and not self.is_at_target(step)]
-        lanes = self.level_lanes(first_level)
-        self.checks = [] if self.is_gradient else [self.check(0, lanes)]
+        self.checks = [] if self.is_gradient else [self.check(0)]
         if self.checks and not self.layout.sparse:
-            self.checks.append(self.check(2, lanes))
+            self.checks.append(self.check(2))
         self.kept = {step.name: self.buffer(LANES) for step in self.program.steps}
         self.row_sums = [self.buffer(LANES) for _ in range(2)]
         self.ends = self.buffer(LANES)
@@ -120,7 +118,7 @@ class _Along(_Rows):
     ) -> None:
         """One pass over the row: its folds of a level and, where there is a place for their results, its checks."""
         lanes = self.level_lanes(steps)
-        totals = {step.name: self.variable(self.start(step, lanes)) for step in steps}
+        totals = {step.name: self.variable(self.start(step, lanes, self.kind(step))) for step in steps}
         checked = place is not None and bool(self.checks)
         if not steps and not checked:
             return
@@ -133,7 +131,11 @@ class _Along(_Rows):
             leading = self.leading(start, lanes) if steps else []
             for step in steps:
                 before = self.builder.load(totals[step.name])
-                after = self.combine(step, before, self.term(step, leading, known))
+                if self.is_largest_prediction(step):
+                    value = self.chunk(self.predictions, self.at(self.row, self.width, start), lanes)
+                else:
+                    value = self.term(step, leading, known)
+                after = self.combine(step, before, value)
                 after = self.builder.select(new, after, before) if new is not None and is_sum(step) else after
                 self.builder.store(after, totals[step.name])
 
@@ -143,7 +145,21 @@ class _Along(_Rows):
                 self.store(buffer, place, self.folded(self.builder.load(total), self.builder.fadd))
         for step in steps:
             combine = self.builder.fadd if is_sum(step) else self.larger
-            folds[step.name] = self.end(step, self.folded(self.builder.load(totals[step.name]), combine))
+            total = self.widened(self.folded(self.builder.load(totals[step.name]), combine))
+            folds[step.name] = self.end(step, total)
+
+    def kind(self, step: Step) -> ir.Type:
+        return self.number if self.is_largest_prediction(step) else DOUBLE
+
+    def is_largest_prediction(self, step: Step) -> bool:
+        """Whether a fold is found among the predictions as they are stored, before they are made wider."""
+        if step.monoid is not Monoid.MAX:
+            return False
+        environment = tuple(object() for _ in range(4 + len(self.numbers) + len(self.program.steps)))
+        try:
+            return step.term(environment) is environment[0]
+        except TypeError:  # it computes
+            return False
 
     def whole_and_last_chunks(self, lanes: int, chunk: Callable[[Value, Value | None], None]) -> None:
         """Writes `chunk` twice: for whole chunks, all of which is new, and for a last one that reaches back."""

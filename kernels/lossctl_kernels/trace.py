@@ -199,7 +199,7 @@ _OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
 
 def constant(kind: ir.Type, number: Any) -> ir.Constant:
     """The number as a constant of this type; the same in each lane of a vector."""
-    return ir.Constant(kind, float(number) if element_of(kind) == DOUBLE else int(number))
+    return ir.Constant(kind, int(number) if isinstance(element_of(kind), ir.IntType) else float(number))
 
 
 def as_double(value: Any, like: ir.Type = DOUBLE) -> ir.Value:

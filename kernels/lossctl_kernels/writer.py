@@ -223,8 +223,8 @@ class Writer:
         value = self.call(step.term, leading, folds)
         return unary(self.builder, "llvm.fabs", value) if step.monoid is Monoid.SCALE else value
 
-    def start(self, step: Step | None, lanes: int = LANES) -> Value:
-        return constant(vector(DOUBLE, lanes), 0.0 if is_sum(step) else float("-inf"))
+    def start(self, step: Step | None, lanes: int = LANES, kind: ir.Type = DOUBLE) -> Value:
+        return constant(vector(kind, lanes), 0.0 if is_sum(step) else float("-inf"))
 
     def combine(self, step: Step, total: Value, value: Value) -> Value:
         """The monoid of the step. A NaN does not become the largest; the sums that follow are NaN by themselves."""
@@ -240,17 +240,27 @@ class Writer:
 
     # ---- domains
 
-    def check(self, first: int, lanes: int = LANES) -> Check:
+    def check(self, first: int) -> Check:
         """A check against the bounds that begin at position `first`, in the type of the data."""
+        lanes = self.check_lanes
         bits = vector(ir.IntType(32) if self.number == SINGLE else INTEGER, lanes)
         low, high = (self.bound(first + i) for i in range(2))
         return Check(self.splat(low, lanes), self.splat(high, lanes), self.variable(ir.Constant(bits, -1)))
+
+    @property
+    def check_lanes(self) -> int:
+        """What 512 bits hold: answers of wider vectors would be joined first, at the cost of another instruction."""
+        return 16 if self.number == SINGLE else 8
 
     def bound(self, position: int) -> Value:
         bound = self.load(self.bounds, whole(position))
         return self.builder.fptrunc(bound, SINGLE) if self.number == SINGLE else bound
 
     def look_at(self, check: Check, values: Value) -> None:
+        if values.type.count > self.check_lanes:
+            for half in self.halves(values):
+                self.look_at(check, half)
+            return
         builder = self.builder
         inside = builder.and_(
             builder.fcmp_ordered(">=", values, check.low), builder.fcmp_ordered("<=", values, check.high)

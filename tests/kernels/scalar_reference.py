@@ -35,7 +35,7 @@ REFERENCES: dict[str, Callable[..., mpmath.mpf]] = {
     "log": mpmath.log,
     "log1p": mpmath.log1p,
     "exp": _clipped(mpmath.exp, -2000.0, 2000.0),
-    "exp_scaled": lambda x: mpmath.mpf(2) ** 200 * mpmath.exp(max(x, mpmath.mpf(-800))),
+    "tail_exp": lambda x: mpmath.mpf(2) ** 200 * mpmath.exp(max(x, mpmath.mpf(-800))) if x < 0.0 else mpmath.mpf(0),
     "expm1": _clipped(mpmath.expm1, -2000.0, 2000.0),
     "tanh": _clipped(mpmath.tanh, -2000.0, 2000.0),
     "sigmoid": _clipped(_sigmoid, -2000.0, 2000.0),
@@ -54,7 +54,7 @@ BINARY = ("xlogy", "maximum", "minimum")
 # Where a function is defined: the lower end, excluded.
 LOWER = {"log": 0.0, "log1p": -1.0, "sqrt": 0.0}
 # And the upper end.
-UPPER = {"exp_scaled": 0.0}
+UPPER = {"tail_exp": 0.0}
 HARD_EXPM1 = (0.3481090453915511, 0.34962468333, 0.3526369504818568, 0.3561461842639686)
 # Where the formulas change, inside and at the ends of the range; for expm1 also where rounding k to the nearest would
 # be more than 1 ulp off.
@@ -62,7 +62,7 @@ THRESHOLDS: dict[str, tuple[float, ...]] = {
     "log": (math.sqrt(0.5), math.sqrt(2.0), 1.0, 2.0**-1022),
     "log1p": (math.sqrt(0.5) - 1.0, math.sqrt(2.0) - 1.0, 1.0, -1.0, 2.0**60, 2.0**-54),
     "exp": (-700.0, -708.3964185322641, -745.1332191019411, 709.782712893384, 0.34657359, -0.34657359),
-    "exp_scaled": (-800.0, -746.0, -708.3964185322641, -0.34657359),
+    "tail_exp": (-800.0, -746.0, -708.3964185322641, -0.34657359),
     "expm1": (math.log(1.5), math.log(0.75), -40.0, -37.42, 709.782712893384, 2.0**-54, *HARD_EXPM1),
     "tanh": (0.625, -0.625, 19.0615, 22.0, -22.0),
     "sigmoid": (-700.0, -708.3964185322641, -745.1332191019411, 36.7, -36.7, 2.0**-54),

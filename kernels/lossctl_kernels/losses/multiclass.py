@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from ..domains import LOG_PROBABILITY, LOGIT, PROBABILITY, TargetKind
-from ..scalar import EXP_UNSCALE, exp, exp_scaled, log, log1p, maximum, where
+from ..scalar import TAIL_UNSCALE, exp, log, log1p, maximum, tail_exp, where
 from ..spec import LOSSES, Monoid, Scope, fold, form_of, gradient_of, loss, share
 
 CROSS_ENTROPY_OPTIONS = (
@@ -96,17 +96,17 @@ def ties(prediction: float, largest: float) -> float:
 @fold(Monoid.SUM)
 def tail(prediction: float, largest: float) -> float:
     """The exponentials of all classes below the largest, relative to it, times 2**200."""
-    return where(prediction == largest, 0.0, exp_scaled(prediction - largest))
+    return tail_exp(prediction - largest)
 
 
 def others(ties: float, tail: float) -> float:
     """The exponentials of all classes but one of the largest, relative to it."""
-    return tail * EXP_UNSCALE + (ties - 1.0)
+    return tail * TAIL_UNSCALE + (ties - 1.0)
 
 
 def relative_exp(prediction: float, largest: float) -> float:
     """The exponential of one class relative to that of the largest: exactly 1 for that one."""
-    return where(prediction == largest, 1.0, exp_scaled(prediction - largest) * EXP_UNSCALE)
+    return where(prediction == largest, 1.0, tail_exp(prediction - largest) * TAIL_UNSCALE)
 
 
 @fold(Monoid.TARGET_SUM)
