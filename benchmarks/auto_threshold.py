@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 
-from benchmarks.timing import machine, table
+from benchmarks.machine import one_line
+from benchmarks.report import Section, Table, show
 
 PROGRAM = """
 import sys
@@ -69,8 +70,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=5)
     rounds = options.parse_args().rounds
-    print(machine() + "\nmilliseconds: interpreted / compiled, without drawing the data\n")
-    rows, crossings = [], []
+    print(one_line())
+    table, crossings = Table(["loss, width", *(f"{size:,}" for size in SIZES), "equal at"]), []
     for kind in KINDS:
         empty = [seconds(kind, size, "none", rounds) for size in SIZES]
         times = {backend: [seconds(kind, size, backend, rounds) for size in SIZES] for backend in ("python", "cpu")}
@@ -80,11 +81,11 @@ def main() -> None:
             f"{(slow - base) * 1e3:.0f} / {(fast - base) * 1e3:.0f}"
             for slow, fast, base in zip(interpreted, compiled, empty, strict=True)
         ]
-        rows.append([f"{kind[0]} {kind[1]} {kind[2]}".replace("  ", " "), *cells, f"{crossings[-1]:,.0f}"])
-    print(table(["loss, width", *(f"{size:,}" for size in SIZES), "equal at"], rows))
+        table.add(f"{kind[0]} {kind[1]} {kind[2]}".replace("  ", " "), *cells, f"{crossings[-1]:,.0f}")
     finite = sorted(value for value in crossings if math.isfinite(value))
-    if finite:
-        print(f"\nrecommended: {finite[len(finite) // 2]:,.0f} values (the median)")
+    notes = [f"recommended: {finite[len(finite) // 2]:,.0f} values (the median)"] if finite else []
+    what = "Milliseconds: interpreted / compiled, without drawing the data."
+    show(Section("How much data repays compiled code", what, table, notes))
 
 
 if __name__ == "__main__":

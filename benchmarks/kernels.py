@@ -1,190 +1,265 @@
-"""Values and gradients side by side in one process: this project, NumPy, PyTorch where it is installed, a plain read.
-
-python -m benchmarks.kernels [--pairs N] [--rounds N] [--dtype float32|float64]
-"""
+"""Every loss of the registry on arrays in memory: values and gradients, next to the peers in the same process."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-import numba
 import numpy as np
 
-from benchmarks.timing import machine, rivals, table
-from lossctl_kernels import LOSSES, Plan, resolve
-from lossctl_kernels.batch import Batch
-from lossctl_kernels.cpu import Cpu
+from benchmarks.data import Data, draw
+from benchmarks.engine import Engine
+from benchmarks.options import Options
+from benchmarks.peers import Key, with_jax, with_numpy, with_sklearn, with_torch
+from benchmarks.report import Section, Table, milliseconds, percent, times
+from benchmarks.roofline import PlainRead
+from benchmarks.targets import Targets
+from benchmarks.timing import Task, Times, geometric_mean, race
+from lossctl_kernels import LOSSES, Scope, Settings, resolve
+from lossctl_kernels.domains import TargetKind
 
-torch: Any = import_module("torch") if find_spec("torch") else None
+__all__ = ["Case", "Measured", "agrees", "cases", "measure", "sections"]
 
-Array = np.ndarray[Any, Any]
-Task = Callable[[], object]
+FEW_CLASSES = 10
+CLASSES = (1000, FEW_CLASSES, 3)
+QUICK = ("bce", "scce", "mse", "rmse", "cosine_similarity")
+ALL_WIDTHS = ("cce", "scce")
+"""The width of a row decides how it is worked on, whatever the loss: it is tried on these."""
+
+VECTOR = 256
+"""The width of rows that are vectors, and not the scores of classes."""
+
+# A peer that computes in float32 sums in float32 as well.
+TOLERANCE = {"float32": 2e-3, "float64": 1e-9}
+COMPARED_ROWS = 100
+
+Maker = Callable[[Key, Data], Task | None]
+VALUE_PEERS: Mapping[str, Maker] = {
+    "NumPy": with_numpy.value,
+    "PyTorch": with_torch.value,
+    "JAX": with_jax.value,
+    "scikit-learn": with_sklearn.value,
+}
+GRADIENT_PEERS: Mapping[str, Maker] = {"PyTorch": with_torch.gradient, "JAX": with_jax.gradient}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Case:
-    """A loss, the width of a row, what is drawn for it, the same in NumPy, and its name in torch.nn.functional."""
+    """A loss in one form, on rows of one width."""
 
-    label: str
     loss: str
-    options: dict[str, str]
-    width: int
-    target: str
-    with_numpy: Callable[[Array, Array], object]
-    in_torch: str
-    prediction: str = "real"
+    form: str
+    width: int = 1
+    soft: bool = False
+
+    def __str__(self) -> str:
+        options = f":input={self.form}" if self.form != next(iter(LOSSES[self.loss].forms)) else ""
+        soft = ", soft labels" if self.soft else ""
+        width = f", {self.width}" if self.width > 1 else ""
+        return f"{self.loss}{options}{soft}{width}"
+
+    @property
+    def settings(self) -> Settings:
+        """With what has to be given, and otherwise as the loss is by default."""
+        loss = LOSSES[self.loss]
+        return resolve(loss, {**({"input": self.form} if "input" in loss.options else {}), **loss.required})
+
+    def data(self, values: int, dtype: str) -> Data:
+        """About so many predicted values."""
+        return draw(self.settings, max(1, values // self.width), self.width, dtype, soft=self.soft)
 
 
-def bce(p: Array, y: Array) -> object:
-    """Of probabilities."""
-    return -(y * np.log(p) + (1 - y) * np.log1p(-p)).mean()
+@dataclass(frozen=True)
+class Measured:
+    """The times of one case, and by contender what stands in place of a time: "failed", or "differs" where the answer
+    is not the same, by more than rounding: it was asked something else, or loses too many digits.
+    """
+
+    case: Case
+    times: Times
+    verdicts: Mapping[str, str]
+
+    @property
+    def share(self) -> float:
+        """Its speed as a share of that of the plain read."""
+        return self.times.ratio("read", "lossctl")
+
+    def ratio(self, peer: str) -> float:
+        """NaN where there is nothing to compare."""
+        return math.nan if peer in self.verdicts else self.times.ratio(peer, "lossctl")
+
+    def cell(self, peer: str) -> str:
+        return self.verdicts.get(peer) or times(self.ratio(peer))
 
 
-def bce_from_logits(z: Array, y: Array) -> object:
-    """Without overflow."""
-    return (np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))).mean()
+def cases(options: Options) -> Iterator[Case]:
+    """Every form of every loss that is asked for, in the order of the registry."""
+    wanted = options.losses or (QUICK if options.quick else tuple(LOSSES))
+    for name, loss in LOSSES.items():
+        for form in loss.forms if name in wanted else ():
+            if loss.scope is not Scope.ROW:
+                yield Case(name, form)
+            elif loss.target_kind is TargetKind.SAME:
+                yield Case(name, form, VECTOR)
+            elif name in ALL_WIDTHS and not options.quick:
+                yield from (Case(name, form, width) for width in CLASSES)
+            else:
+                yield Case(name, form, FEW_CLASSES)
+            if name == "bce":
+                yield Case(name, form, soft=True)
 
 
-def cross_entropy(z: Array, index: Array) -> object:
-    """Of logits and class indices."""
-    largest = z.max(axis=1)
-    log_sum = largest + np.log(np.exp(z - largest[:, None]).sum(axis=1))
-    return (log_sum - np.take_along_axis(z, index[:, None], axis=1)[:, 0]).mean()
+# ---- one case
 
 
-def cosine(p: Array, y: Array) -> object:
-    """Mean cosine of rows."""
-    return ((p * y).sum(axis=1) / np.sqrt((p * p).sum(axis=1) * (y * y).sum(axis=1))).mean()
+def measure(case: Case, data: Data, gradients: bool, read: PlainRead, options: Options) -> Measured | None:
+    """Runs everyone who has the loss in turn; None where there is no gradient to compute."""
+    engine = Engine(case.settings, data)
+    make = engine.gradient if gradients else engine.value
+    small, ours = make(data.head(COMPARED_ROWS)), make(data)
+    if small is None or ours is None:
+        return None
+    small()  # compiles, or loads what is compiled
+    verdicts: dict[str, str] = {}
+    answers: dict[str, Any] = {}
+    tasks: dict[str, Task] = {"read": lambda: read(data.arrays), "lossctl": _remembering(answers, "lossctl", ours)}
+    for name, maker in (GRADIENT_PEERS if gradients else VALUE_PEERS).items():
+        try:
+            task = _peer(name, maker, case, data)
+        except Exception:  # noqa: BLE001 - a release that has changed is no end of the run
+            verdicts[name] = "failed"
+            continue
+        if task is not None:
+            tasks[name] = _remembering(answers, name, task)
+    found = race(tasks, options.rounds, options.share_seconds, options.clock)
+    tolerance = TOLERANCE[data.prediction.dtype.name]
+    compared = {name: answer[:COMPARED_ROWS] if gradients else answer for name, answer in answers.items()}
+    for name, answer in compared.items():
+        if not agrees(answer, compared["lossctl"], tolerance):
+            verdicts[name] = "differs"
+    return Measured(case, found, verdicts)
 
 
-def huber(p: Array, y: Array) -> object:
-    """With delta = 1."""
-    error = np.abs(p - y)
-    return np.where(error <= 1, 0.5 * error * error, error - 0.5).mean()
+def _peer(name: str, maker: Maker, case: Case, data: Data) -> Task | None:
+    """A task that is ready to run, with its threads started and its libraries loaded."""
+    key = case.loss, case.form
+    if case.soft and name == "scikit-learn":
+        return None  # its labels are classes, not probabilities
+    if name != "JAX":  # compiles for one shape
+        small = maker(key, data.head(COMPARED_ROWS))
+        if small is not None:
+            small()
+    return maker(key, data)
 
 
-def squared(p: Array, y: Array) -> object:
-    """Mean squared error."""
-    return np.square(p - y).mean()
+def _remembering(answers: dict[str, Any], name: str, task: Task) -> Task:
+    """The task, which leaves its first answer."""
+    return lambda: answers.setdefault(name, task())
 
 
-def absolute(p: Array, y: Array) -> object:
-    """Mean absolute error."""
-    return np.abs(p - y).mean()
+def agrees(found: Any, expected: Any, tolerance: float) -> bool:
+    """Whether two numbers, or two arrays of gradients, are the same to `tolerance` of the largest."""
+    a, b = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    scale = float(np.max(np.abs(b), initial=0.0))
+    return a.shape == b.shape and bool(np.all(np.abs(a - b) <= tolerance * scale))
 
 
-LOGIT = {"input": "logit"}
-CASES = [
-    Case("mse", "mse", {}, 1, "real", squared, "mse_loss"),
-    Case("mae", "mae", {}, 1, "real", absolute, "l1_loss"),
-    Case("huber", "huber", {}, 1, "real", huber, "huber_loss"),
-    Case("bce, hard", "bce", {}, 1, "hard", bce, "binary_cross_entropy", "prob"),
-    Case("bce, soft", "bce", {}, 1, "prob", bce, "binary_cross_entropy", "prob"),
-    Case("bce, logits", "bce", LOGIT, 1, "hard", bce_from_logits, "binary_cross_entropy_with_logits"),
-    *(
-        Case(f"cross-entropy, {width}", "scce", LOGIT, width, "index", cross_entropy, "cross_entropy")
-        for width in (3, 10, 1000)
+# ---- tables
+
+SHARES = (
+    (
+        "arithmetic",
+        0.8,
+        ("mse", "half_mse", "mae", "huber", "smooth_l1", "quantile", "epsilon_insensitive", "hinge", "squared_hinge"),
     ),
-    Case("cosine, 256", "cosine_similarity", {}, 256, "real", cosine, "cosine_similarity"),
-]
+    ("one logarithm", 0.5, ("poisson", "gamma_deviance", "msle", "log_cosh", "soft_margin", "bce:input=logit")),
+    ("binary cross-entropy of hard labels", 0.8, ("bce",)),
+    ("softmax cross-entropy, 1000 classes", 0.35, ("cce:input=logit, 1000", "scce:input=logit, 1000")),
+    (
+        "softmax cross-entropy, 3 and 10 classes",
+        0.25,
+        ("cce:input=logit, 10", "cce:input=logit, 3", "scce:input=logit, 10", "scce:input=logit, 3"),
+    ),
+)
+"""What is aimed at: the share of the speed of a plain read, and the rows that it is about."""
+
+WHAT = {
+    False: "The mean loss of arrays in memory{size}: this project's time, its speed as a share of that of merely "
+    "reading both arrays, and how many times as long each peer takes.",
+    True: "The gradient of the mean loss{size}. This project computes the gradient alone, PyTorch and JAX run forward "
+    "and backward. A gradient is as large as the predictions and has to be written, so it cannot reach the speed of "
+    "the plain read.",
+}
 
 
-def draw(kind: str, shape: tuple[int, ...], width: int, dtype: str, random: np.random.Generator) -> Array:
-    """Predictions or targets."""
-    if kind == "index":
-        return random.integers(0, width, shape[0])
-    if kind == "real":
-        return random.standard_normal(shape, dtype=np.dtype(dtype))
-    uniform = random.random(shape, dtype=np.dtype(dtype))
-    return (uniform < 0.5).astype(dtype) if kind == "hard" else uniform * 0.98 + 0.01
+def sections(options: Options) -> Iterator[Section]:
+    """Values and gradients, for each dtype."""
+    read = PlainRead(options.threads)
+    with_torch.use_threads(options.threads)
+    single: dict[bool, list[Measured]] = {}
+    for dtype in ("float32", "float64"):
+        # As many bytes of either.
+        values = options.values * 4 // np.dtype(dtype).itemsize
+        found: dict[bool, list[Measured]] = {False: [], True: []}
+        failures: dict[bool, list[str]] = {False: [], True: []}
+        for case in cases(options):
+            options.progress(f"{dtype} {case}")
+            for gradients, measured in found.items():
+                try:
+                    one = measure(case, case.data(values, dtype), gradients, read, options)
+                except Exception as error:  # noqa: BLE001 - one loss that cannot be timed is no end of the run
+                    failures[gradients].append(f"{case} is not timed: {type(error).__name__}: {error}")
+                    continue
+                if one is not None:
+                    measured.append(one)
+        single = single or found
+        for gradients, peers in ((False, tuple(VALUE_PEERS)), (True, tuple(GRADIENT_PEERS))):
+            title = f"{'Gradients' if gradients else 'Values'}, {dtype}"
+            what = WHAT[gradients].format(size=f": {values:,} predicted values")
+            table, notes = _table(found[gradients], peers)
+            yield Section(title, what, table, notes + failures[gradients])
+    yield _targets(single[False], single[True])
 
 
-@numba.njit(parallel=True, fastmath=True)  # type: ignore[untyped-decorator]
-def read(a: Array, b: Array) -> float:
-    """Touches every number of both arrays, as fast as memory gives them."""
-    total = 0.0
-    for i in numba.prange(a.size):
-        total += a[i] + b[i]
-    return total
+def _targets(values: list[Measured], gradients: list[Measured]) -> Section:
+    """In float32."""
+    targets = Targets("kernels in float32")
+    shares = {str(one.case): one.share for one in values}
+    for what, wanted, names in SHARES:
+        targets.at_least(
+            f"{what}: speed of the plain read", wanted, {name: shares.get(name, math.nan) for name in names}, percent
+        )
+    for what, wanted, measured in (("values", 8.0, values), ("gradients", 5.0, gradients)):
+        ratios = {str(one.case): one.ratio("PyTorch") for one in measured}
+        targets.at_least(f"PyTorch, {what}: geometric mean", wanted, {"": geometric_mean(ratios.values())}, times)
+        targets.at_least(f"PyTorch, {what}: every loss", 1.5, ratios, times)
+    return targets.section()
 
 
-@numba.njit(parallel=True, fastmath=True)  # type: ignore[untyped-decorator]
-def read_one(a: Array) -> float:
-    """Touches every number."""
-    total = 0.0
-    for i in numba.prange(a.size):
-        total += a[i]
-    return total
+def _table(measured: list[Measured], peers: tuple[str, ...]) -> tuple[Table, list[str]]:
+    table = Table(["loss", "read, ms", "lossctl, ms", "of the read", *peers])
+    for one in measured:
+        table.add(
+            str(one.case),
+            milliseconds(one.times.median("read")),
+            milliseconds(one.times.median("lossctl")),
+            percent(one.share),
+            *map(one.cell, peers),
+        )
+    return table, [note for peer in peers if (note := _summary(measured, peer))]
 
 
-def tasks(case: Case, pairs: int, dtype: str) -> tuple[dict[str, Task], dict[str, Task]]:
-    """(values, gradients) of one case, by who computes them."""
-    random, rows = np.random.default_rng(0), max(1, pairs // case.width)
-    shape = (rows,) if case.width == 1 else (rows, case.width)
-    prediction = draw(case.prediction, shape, case.width, dtype, random)
-    target = draw(case.target, shape, case.width, dtype, random)
-    plan = Plan(resolve(LOSSES[case.loss], case.options), case.width, dtype)
-    batch, backend, scales = Batch(prediction, target), Cpu(), np.broadcast_to(1.0 / rows, rows)
-    p, t = prediction.reshape(-1), target.reshape(-1)
-    values: dict[str, Task] = {
-        "read": lambda: read_one(p) if case.target == "index" else read(p, t),
-        "lossctl": lambda: backend.losses(plan, batch, False),
-        "numpy": lambda: case.with_numpy(prediction, target),
-    }
-    gradients: dict[str, Task] = {"lossctl": lambda: backend.gradient(plan, batch, scales, {})}
-    if torch is not None:
-        x, y = torch.from_numpy(prediction), torch.from_numpy(target)
-        leaf = torch.from_numpy(prediction).requires_grad_()
-        function = getattr(torch.nn.functional, case.in_torch)
-        values["torch"] = lambda: function(x, y).mean()
-        gradients["torch"] = lambda: torch.autograd.grad(function(leaf, y).mean(), leaf)
-    return values, gradients
-
-
-def ratio(times: dict[str, float], name: str) -> str:
-    """How many times as long as this project."""
-    return f"{times[name] / times['lossctl']:.2f}" if name in times else "-"
-
-
-def milliseconds(times: dict[str, float], name: str) -> str:
-    """A time, where there is one."""
-    return f"{times[name] * 1e3:.1f}" if name in times else "-"
-
-
-def main() -> None:
-    """Prints one table for each dtype."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--pairs", type=int, default=20_000_000, help="predicted values (default: 20 million)")
-    options.add_argument("--rounds", type=int, default=5, help="runs of each, of which the best counts")
-    options.add_argument("--dtype", choices=("float32", "float64"), action="append")
-    given = options.parse_args()
-    print(machine() + (f", PyTorch {torch.__version__}" if torch is not None else ""))
-    if torch is not None:
-        torch.set_num_threads(numba.get_num_threads())
-    print(f"{given.pairs:,} predicted values, {numba.get_num_threads()} threads; processor time in ms")
-    print("A ratio is how many times as long as this project: above 1 it is slower.\n")
-    for dtype in given.dtype or ("float32", "float64"):
-        rows = []
-        for case in CASES:
-            values, gradients = tasks(case, given.pairs, dtype)
-            value, gradient = rivals(values, given.rounds), rivals(gradients, given.rounds)
-            rows.append(
-                [
-                    case.label,
-                    *(milliseconds(value, name) for name in ("read", "lossctl", "numpy", "torch")),
-                    *(ratio(value, name) for name in ("read", "numpy", "torch")),
-                    *(milliseconds(gradient, name) for name in ("lossctl", "torch")),
-                    ratio(gradient, "torch"),
-                ]
-            )
-        heads = ["read", "lossctl", "numpy", "torch", "read/", "numpy/", "torch/", "grad", "torch", "torch/"]
-        print(table([dtype, *heads], rows) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def _summary(measured: list[Measured], peer: str) -> str:
+    """The geometric mean over the rows that a peer has, by medians and by the least times, and the least ratio."""
+    compared = [one for one in measured if not math.isnan(one.ratio(peer))]
+    if not compared:
+        return ""
+    mean = geometric_mean(one.ratio(peer) for one in compared)
+    by_least = geometric_mean(one.times.least(peer) / one.times.least("lossctl") for one in compared)
+    slowest = min(compared, key=lambda one: one.ratio(peer))
+    return (
+        f"{peer}: geometric mean {times(mean)} over {len(compared)} rows ({times(by_least)} by the least times), "
+        f"least {times(slowest.ratio(peer))} ({slowest.case})."
+    )

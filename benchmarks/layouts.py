@@ -1,4 +1,4 @@
-"""From which row width on a vector should go along a row, and not across rows (`ACROSS_WIDTH` in `rows.py`).
+"""From which row width on a vector should go along a row, and not across rows (`ACROSS_WIDTH` in `recipes.py`).
 
 python -m benchmarks.layouts [--values N] [--rounds N]
 """
@@ -14,13 +14,15 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.timing import machine, rivals, table
-from lossctl_kernels import LOSSES, Plan, kernels, resolve, rows
+from benchmarks.machine import one_line
+from benchmarks.report import Section, Table, show
+from benchmarks.timing import CLOCKS, race
+from lossctl_kernels import LOSSES, Plan, across, along, recipes, resolve
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.cpu import Cpu
 
 # Below the lanes of a vector a row is too short for the layout along it.
-WIDTHS = (rows.MAX_LANES, 40, 48, 64, 80, 96, 128, 192, 256)
+WIDTHS = (along.MAX_LANES, 40, 48, 64, 80, 96, 128, 192, 256)
 LOSS_FORMS: tuple[tuple[str, dict[str, str]], ...] = (
     ("scce", {"input": "logit"}),
     ("cosine_similarity", {}),
@@ -32,7 +34,7 @@ def with_layout(widest: int, task: Callable[[], object]) -> Callable[[], object]
     """The task, with rows up to this width worked on across."""
 
     def run() -> object:
-        with mock.patch.object(kernels, "ACROSS_WIDTH", widest):
+        with mock.patch.object(recipes, "ACROSS_WIDTH", widest):
             return task()
 
     return run
@@ -41,8 +43,8 @@ def with_layout(widest: int, task: Callable[[], object]) -> Callable[[], object]
 def compare(values: int, rounds: int) -> None:
     """Prints nanoseconds a value for both layouts, value and gradient."""
     random, backend = np.random.default_rng(0), Cpu(threads=1)
-    print(machine() + "\none thread, processor time in ns a value, across / along\n")
-    lines = []
+    print(one_line())
+    table = Table(["loss", "width", "value", "gradient"])
     for name, settings in LOSS_FORMS:
         for width in WIDTHS:
             count = values // width
@@ -62,10 +64,13 @@ def compare(values: int, rounds: int) -> None:
                 for kind, task in (("value", value), ("gradient", gradient))
                 for layout in ("across", "along")
             }
-            times = {key: best / prediction.size * 1e9 for key, best in rivals(tasks, rounds).items()}
+            for task in tasks.values():
+                task()
+            found = race(tasks, rounds, clock=CLOCKS["cpu"])
+            times = {key: found.least(key) / prediction.size * 1e9 for key in tasks}
             cells = [f"{times[f'{kind} across']:.2f} / {times[f'{kind} along']:.2f}" for kind in ("value", "gradient")]
-            lines.append([name, str(width), *cells])
-    print(table(["loss", "width", "value", "gradient"], lines))
+            table.add(name, str(width), *cells)
+    show(Section("Along a row or across rows", "One thread, processor time in ns a value: across / along.", table))
 
 
 def main() -> None:
@@ -75,8 +80,11 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=7)
     given = options.parse_args()
     # The buffers of a tile are as wide as the widest row that may be asked for: such code is not for others to find.
-    rows.ACROSS_WIDTH = max(WIDTHS)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, LOSSCTL_CACHE_DIR=folder):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(os.environ, LOSSCTL_CACHE_DIR=folder),
+        mock.patch.object(across, "ACROSS_WIDTH", max(WIDTHS)),
+    ):
         compare(given.values, given.rounds)
 
 

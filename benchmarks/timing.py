@@ -1,54 +1,79 @@
-"""Timing that holds on a shared machine: processor time, the least of several, rivals in turn."""
+"""Timing that is fair between rivals: they take turns, and are compared round by round."""
 
 from __future__ import annotations
 
-import os
-import platform
+import math
+import statistics
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
-import numpy as np
+__all__ = ["CLOCKS", "Task", "Times", "geometric_mean", "race"]
 
-__all__ = ["machine", "rivals", "table"]
+Task = Callable[[], object]
+
+REST_SECONDS = 0.003
+"""Between two runs: the threads of the one before spin for a while before they sleep, and would be in the way."""
+
+CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+"""What is read before and after a run: the time that passes, or the processor time of all threads together, which
+other work on the machine disturbs less."""
+
+PATIENCE = 5.0
 
 
-def rivals(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The least processor time in seconds of each task; they take turns, after one run to warm up."""
-    for task in tasks.values():
-        task()
-    best = dict.fromkeys(tasks, float("inf"))
+@dataclass(frozen=True)
+class Times:
+    """The seconds of each run of each contender, in the order of the rounds."""
+
+    seconds: Mapping[str, list[float]]
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.seconds.get(name))
+
+    def median(self, name: str) -> float:
+        """NaN for a contender that did not run."""
+        return statistics.median(self.seconds[name]) if name in self else math.nan
+
+    def least(self, name: str) -> float:
+        """NaN for a contender that did not run."""
+        return min(self.seconds[name]) if name in self else math.nan
+
+    def ratio(self, name: str, to: str) -> float:
+        """How many times as long as `to` it takes: the median over the rounds in which both ran. NaN without any."""
+        pairs = zip(self.seconds.get(name, []), self.seconds.get(to, []), strict=False)
+        ratios = [time / other for time, other in pairs]
+        return statistics.median(ratios) if ratios else math.nan
+
+
+def race(
+    tasks: Mapping[str, Task],
+    rounds: int = 5,
+    share: float = math.inf,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Times:
+    """Runs every task once a round, forwards in one round and backwards in the next.
+
+    A task that has used `share` seconds rests: a slow rival is measured fewer times, at least twice, or once if that
+    takes longer than `PATIENCE` shares. Nothing is run to warm up: tasks come with their code compiled and their data
+    in memory.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    order = list(tasks)
     for _ in range(rounds):
-        for name, task in tasks.items():
-            start = time.process_time()
-            task()
-            best[name] = min(best[name], time.process_time() - start)
-    return best
+        for name in order:
+            spent = sum(seconds[name])
+            if spent >= share and (len(seconds[name]) > 1 or spent >= PATIENCE * share):
+                continue
+            time.sleep(REST_SECONDS)
+            start = clock()
+            tasks[name]()
+            seconds[name].append(clock() - start)
+        order.reverse()
+    return Times(seconds)
 
 
-def machine() -> str:
-    """The processor and the versions that matter, in one line."""
-    import numba
-
-    processor = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        names = [
-            line.partition(":")[2].strip() for line in information.read_text().splitlines() if "model name" in line
-        ]
-        processor = names[0] if names else processor
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"{processor}, {cores} cores; Python {platform.python_version()}, NumPy {np.__version__}, "
-        f"Numba {numba.__version__}"
-    )
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """Columns of text, the first to the left and the others to the right."""
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    lines = []
-    for first, *others in [heads, *rows]:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    return "\n".join(lines)
+def geometric_mean(ratios: Iterable[float]) -> float:
+    """Of those that are numbers; NaN of none."""
+    known = [math.log(ratio) for ratio in ratios if ratio > 0.0]
+    return math.exp(statistics.fmean(known)) if known else math.nan

@@ -24,7 +24,7 @@ from typing import Any
 from lossctl.reference import describe, overview
 from lossctl.results import spelled
 from lossctl_kernels import LOSSES, Loss, Scope
-from lossctl_kernels.domains import PROBABILITY, TargetKind
+from lossctl_kernels.domains import LOGIT, REAL, SIGN_LABEL, TargetKind
 
 __all__ = ["CONSOLE", "DOCUMENTS", "ROOT", "current", "loss_reference", "printed", "session", "with_sample_data"]
 
@@ -134,7 +134,9 @@ def _section(loss: Loss) -> str:
         )
     if facts["presets"]:
         parts.append(_table(("preset", "sets"), [(peer, _settings(sets)) for peer, sets in facts["presets"].items()]))
-    return "\n".join([*parts, f"```console\n$ {_example(loss)}\n```\n"])
+    if "log_prob" not in list(loss.forms)[:1]:  # there are no logarithms among the sample data
+        parts.append(f"```console\n$ {_example(loss)}\n```\n")
+    return "\n".join(parts)
 
 
 def _facts(facts: dict[str, Any]) -> str:
@@ -166,17 +168,29 @@ def _code(words: Iterable[str]) -> str:
 
 def _example(loss: Loss) -> str:
     """A command on the sample data that fits the loss."""
+    options = [f"{name}={number:g}" for name, number in loss.required.items()]
+    if SIGN_LABEL in (loss.target, *(facts.get("target") for facts in loss.variants.get("labels", {}).values())):
+        options.append("labels=01")
+    spec = ":".join([loss.name, *([",".join(options)] if options else [])])
+    predictions, targets = _example_data(loss)
+    return f"lossctl eval sample_data/{predictions}.npy sample_data/{targets}.npy --loss {spec}"
+
+
+def _example_data(loss: Loss) -> tuple[str, str]:
+    """The sample data that a loss takes: arrays of predictions and of targets."""
+    domain = next(iter(loss.forms.values())).prediction
+    has_scores = domain in (REAL, LOGIT)
+    if not loss.has_gradient and loss.scope is Scope.ELEMENT:
+        return "multiclass/labels", "multiclass/labels"
     if loss.target_kind is TargetKind.INDEX:
-        folder, targets = "multiclass", "labels"
-    elif loss.target_kind is TargetKind.DISTRIBUTION:
-        folder, targets = "multiclass", "onehot"
-    elif loss.scope is Scope.ROW:
-        folder, targets = "vectors", "targets"
-    elif loss.target is PROBABILITY:
-        folder, targets = "binary", "labels"
-    else:
-        folder, targets = "regression", "targets"
-    return f"lossctl eval sample_data/{folder}/preds.npy sample_data/{folder}/{targets}.npy --loss {loss.name}"
+        return "multiclass/logits" if has_scores else "multiclass/preds", "multiclass/labels"
+    if loss.target_kind is TargetKind.DISTRIBUTION or (loss.scope is Scope.ROW and domain is not REAL):
+        return "multiclass/logits" if has_scores else "multiclass/preds", "multiclass/onehot"
+    if loss.scope is Scope.ROW:
+        return "vectors/preds", "vectors/targets"
+    if loss.target.high == 1.0:
+        return "binary/logits" if has_scores else "binary/preds", "binary/labels"
+    return "regression/preds", "regression/targets"
 
 
 def _table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

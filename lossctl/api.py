@@ -119,7 +119,7 @@ def gradient(
     float32 for float32 predictions, else float64. `grad_wrt` and `grad_scale` of the SPEC choose another variable and
     another scale. Arguments and errors are those of `evaluate`.
     """
-    request = Request(_specs([loss]), {}, reduction, backend, threads)
+    request = Request(_specs([loss]), {}, reduction, backend, threads, gradient=True)
     feed = _feed(predictions, targets, weights, inputs, request.specs)
     parts: list[NDArray[Any]] = []
     try:

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from lossctl.errors import EnvironmentFault, UsageError, visible
+from lossctl_kernels import Plan
 from lossctl_kernels.batch import Backend
+from lossctl_kernels.gpu import BackendUnavailable, DeviceFailure
+from lossctl_kernels.processors import usable_processors
 
-__all__ = ["BACKENDS", "choose", "usable_threads"]
+__all__ = ["BACKENDS", "choose", "compiler_faults", "usable_threads"]
 
 BACKENDS = ("auto", "python", "cpu", "cuda")
 
-# Up to here the interpreter has finished before Numba is imported and its cached kernels are loaded:
-# benchmarks/auto_threshold.py measures it.
-INTERPRETED_VALUES = 3_000_000
+# benchmarks/auto_threshold.py measures both. Up to the first the interpreter has finished before LLVM is loaded, which
+# links compiled code that is kept; up to the second, before Numba is imported and has compiled it.
+INTERPRETED_VALUES = 250_000
+INTERPRETED_VALUES_UNCOMPILED = 3_000_000
 # From here on a GPU has earned its start-up.
-GPU_VALUES = 50_000_000
+GPU_VALUES = 2_000_000_000
 
 
 def usable_threads() -> int:
-    """The processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The processors that this process may run on, within the limits of its container."""
+    return usable_processors()
 
 
-def choose(name: str, values: int, threads: int | None) -> Backend:
+def choose(
+    name: str, values: int, threads: int | None, plans: Sequence[tuple[Plan, str]] = (), gradient: bool = False
+) -> Backend:
     """The backend called `name`; for `auto`, the one for about this many predicted values.
 
+    `plans` are what will be computed, each with the dtype of its predictions, and `gradient` whether their gradients
+    will be too: what is compiled already pays sooner.
     Raises UsageError for a name or a number of threads that does not exist, EnvironmentFault for a backend that this
     machine does not have.
     """
@@ -38,14 +45,33 @@ def choose(name: str, values: int, threads: int | None) -> Backend:
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= most):
         raise UsageError(f"threads must be from 1 to {most} on this machine, found {visible(threads)}")
     if name == "auto":
-        name = "python" if values <= INTERPRETED_VALUES else "cuda" if _gpu_pays(values) else "cpu"
+        name = _automatic(values, plans, gradient)
     if name == "python":
         from lossctl_kernels.interpreted import Interpreter
 
         return Interpreter()
     if name == "cuda":
         return _cuda()
-    return _cpu(threads)
+    return _cpu(threads, plans, gradient)
+
+
+def _automatic(values: int, plans: Sequence[tuple[Plan, str]], gradient: bool) -> str:
+    if values <= INTERPRETED_VALUES:
+        return "python"
+    if _gpu_pays(values):
+        return "cuda"
+    return "cpu" if values > INTERPRETED_VALUES_UNCOMPILED or _are_compiled(plans, gradient) else "python"
+
+
+def _are_compiled(plans: Sequence[tuple[Plan, str]], gradient: bool) -> bool:
+    """Whether the code for all of these plans is kept; of no plans nothing is known."""
+    try:
+        from lossctl_kernels.roads import are_kept
+    except ImportError:  # of what LLVM needs: the interpreter does not
+        return False
+    from lossctl_kernels.recipes import usual_recipes
+
+    return bool(plans) and all(are_kept(usual_recipes(plan, dtype, gradient)) for plan, dtype in plans)
 
 
 def _gpu_pays(values: int) -> bool:
@@ -56,21 +82,36 @@ def _gpu_pays(values: int) -> bool:
     return available()
 
 
-def _cpu(threads: int | None) -> Backend:
+def _cpu(threads: int | None, plans: Sequence[tuple[Plan, str]], gradient: bool) -> Backend:
     try:
         from lossctl_kernels.cpu import Cpu
+        from lossctl_kernels.roads import load_compiler
     except ImportError as error:
-        raise EnvironmentFault(
-            f"the cpu backend cannot be loaded: {visible(error)}", hint="pip install numba"
-        ) from error
+        raise _no_compiler(error) from error
+    if not _are_compiled(plans, gradient):
+        with compiler_faults():  # now rather than when data is read
+            load_compiler()
     return Cpu(threads)
+
+
+@contextmanager
+def compiler_faults() -> Iterator[None]:
+    """Turns what a backend raises where its compiler does not load, or its GPU fails, into an EnvironmentFault."""
+    try:
+        yield
+    except DeviceFailure as error:
+        raise EnvironmentFault(visible(error, 300), hint="use --backend cpu") from error
+    except BackendUnavailable as error:
+        raise _no_compiler(error) from error
+
+
+def _no_compiler(error: Exception) -> EnvironmentFault:
+    return EnvironmentFault(f"the cpu backend cannot be loaded: {visible(error, 300)}", hint="pip install numba")
 
 
 def _cuda() -> Backend:
     if find_spec("numba_cuda") is None:
         raise EnvironmentFault("the cuda backend is not installed", hint="pip install 'lossctl[cuda]'")
-    from lossctl_kernels.gpu import BackendUnavailable
-
     try:
         from lossctl_kernels.cuda import Cuda
 

@@ -19,7 +19,7 @@ from lossctl_kernels import Plan
 from lossctl_kernels.domains import Domain, TargetKind
 from lossctl_kernels.reduce import tree_sum
 
-__all__ = ["bad_labels", "check_weights", "diagnose"]
+__all__ = ["bad_labels", "check_weights", "diagnose", "diagnose_labels", "has_bad_labels", "looks_like_probabilities"]
 
 Mask = NDArray[np.bool_]
 Test = Callable[[Array], Mask]
@@ -92,6 +92,8 @@ def nonfinite(domain: Domain) -> Test:
 def outside(domain: Domain) -> Test:
     # As NumPy scalars: a Python float would be rounded to the dtype of the array, the largest float64 to infinity.
     low, high = (np.float64(bound) for bound in domain.bounds())
+    if domain.labels:
+        return lambda array: ~np.isin(array, domain.labels)
     return lambda array: ~((array >= low) & (array <= high))
 
 
@@ -149,6 +151,10 @@ def _row_sum_remedy(plan: Plan, fault: Fault) -> str:
 
 def _domain_remedy(plan: Plan, fault: Fault) -> str:  # noqa: PLR0911 - one return for each remedy
     if fault.role == "target":
+        if "labels" in plan.settings.options and fault.whole and (fault.low, fault.high) in ((0, 1), (-1, 1)):
+            return f"labels={'01' if fault.low == 0 else 'pm1'} says what they are"
+        if plan.settings.loss.target.labels or plan.settings.loss.target.high != 1.0:
+            return f"targets of {plan.settings.loss.name} lie in {plan.settings.loss.target}"
         if fault.whole and fault.low >= -1 and fault.high <= 1:
             return "the labels look like -1 and 1: map them to 0 and 1"
         if fault.whole and fault.low >= 0:
@@ -161,6 +167,13 @@ def _domain_remedy(plan: Plan, fault: Fault) -> str:  # noqa: PLR0911 - one retu
     if plan.settings.input == "log_prob":
         return "logarithms of probabilities are not above 0; for logits use --from-logits"
     return f"predictions of {plan.settings.loss.name} lie in {plan.prediction_domain}"
+
+
+def has_bad_labels(plan: Plan, array: Array) -> bool:
+    """Whether class indices are not whole numbers, or name no class and are not ignored."""
+    if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() < plan.width:
+        return False
+    return bool(bad_labels(plan, array).any())
 
 
 def bad_labels(plan: Plan, array: Array) -> Mask:
@@ -197,6 +210,9 @@ def _label_remedy(plan: Plan, fault: Fault) -> str:
 
 def check_weights(feed: Feed, array: Array, first_row: int) -> None:
     """Raises DataError unless every weight is finite and not negative."""
+    # A NaN is its own minimum and maximum, and within no bounds.
+    if not array.size or (array.min() >= 0 and array.max() < np.inf):
+        return
     wrong = ~((array >= 0.0) & np.isfinite(array)) if array.dtype.kind == "f" else array < 0
     if wrong.any():
         position = int(np.argmax(wrong.reshape(-1)))

@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl._version import __version__
-from lossctl.backends import choose, usable_threads
+from lossctl.backends import choose, compiler_faults, usable_threads
+from lossctl.dataset_runs import make_run
 from lossctl.diagnosis import check_weights, looks_like_probabilities
 from lossctl.errors import DataError, UsageError
 from lossctl.feed import Feed
 from lossctl.loss_spec import LossSpec, settle
-from lossctl.preparation import check_shapes, check_weights_shape, compute_dtype, precision, row_shapes
+from lossctl.preparation import check_shapes, check_weights_shape, compute_dtype, exact, precision, row_shapes
 from lossctl.results import InputInfo, RunResult
-from lossctl.runs import Run, make_run
+from lossctl.runs import Run
 from lossctl.sources.base import Array
 from lossctl_kernels import Plan, SpecificationError
 from lossctl_kernels.reduce import block_rows
@@ -28,6 +29,9 @@ __all__ = ["Evaluation", "Request"]
 
 CHUNK_BYTES = 16 << 20
 """Of one array: large enough that the work of a chunk hides its overhead, small enough for any machine."""
+
+TABLE_CHUNK_BYTES = 4 << 20
+"""The same where chunks are put together from what was decoded: so much is still in the cache when it is used."""
 
 # A text row holds about this many bytes for each number.
 TEXT_BYTES = 12
@@ -43,6 +47,8 @@ class Request:
     backend: str = "auto"
     threads: int | None = None
     chunk_rows: int | None = None
+    gradient: bool = False
+    """Whether a gradient will be asked for when the values are known."""
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
@@ -70,25 +76,30 @@ class Evaluation:
         settled = [(spec, settle(spec, request.flags, shapes)) for spec in request.specs]
         for _, settings in settled:
             check_shapes(settings.loss, shapes, prediction, target)
-        self.backend = choose(request.backend, self._values(shapes.width), request.threads)
-        self.runs = [self._make_run(spec, settings, shapes.width) for spec, settings in settled]
+        plans = [self._plan(settings, shapes.width) for _, settings in settled]
+        self.backend = choose(request.backend, self._values(shapes.width), request.threads, plans, request.gradient)
+        self.runs = [
+            make_run(spec, plan, self.backend, feed, dtype, request.reduction, self.chunk_rows)
+            for (spec, _), (plan, dtype) in zip(settled, plans, strict=True)
+        ]
         self.rows = 0
 
-    def _make_run(self, spec: LossSpec, settings: Any, width: int) -> Run:
+    def _plan(self, settings: Any, width: int) -> tuple[Plan, str]:
+        """What is computed, and the dtype that predictions are converted to for it."""
         prediction, target = self.feed.arrays["prediction"], self.feed.arrays["target"]
         loss = settings.loss
         names = [np.dtype(info.dtype).newbyteorder("=").name for info in (prediction, target)]
         dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, *names)
         try:
-            plan = Plan(settings, width, precision(prediction.dtype).name)
+            return Plan(settings, width, precision(prediction.dtype).name), dtype
         except SpecificationError as error:
             raise UsageError(str(error), hint=error.hint) from None
-        return make_run(spec, plan, self.backend, self.feed, dtype, self.request.reduction, self.chunk_rows)
 
     def _chunk_rows(self, width: int) -> int:
         """Whole blocks: the sums of blocks do not depend on where chunks begin."""
         block = block_rows(width)
-        wanted = self.request.chunk_rows or CHUNK_BYTES // (8 * width)
+        as_it_is = self.feed.arrays["prediction"].format in ("npy", "memory")
+        wanted = self.request.chunk_rows or (CHUNK_BYTES if as_it_is else TABLE_CHUNK_BYTES) // (8 * width)
         return max(1, -(-wanted // block)) * block
 
     def _values(self, width: int) -> int:
@@ -102,8 +113,12 @@ class Evaluation:
 
     # ---- values
 
+    @compiler_faults()
     def run(self, per_sample: Callable[[NDArray[np.float64]], None] | None = None) -> RunResult:
-        """All losses in one pass; `per_sample` gets the losses of the first one, chunk by chunk. Raises DataError."""
+        """All losses in one pass. Raises DataError.
+
+        `per_sample` gets the losses of each chunk: shape (rows,), or (rows, losses) of several.
+        """
         waiting = list(self.runs)
         first_pass = True
         while waiting:
@@ -127,13 +142,10 @@ class Evaluation:
         for chunk in self.feed.chunks(self.chunk_rows):
             weights = self._weights(chunk, rows)
             any_weight = any_weight or weights is None or bool(weights.any())
-            for position, run in enumerate(runs):
-                if first and rows == 0:
+            if first and rows == 0:
+                for run in runs:
                     self._warn_of_probabilities(run, chunk)
-                wanted = per_sample is not None and position == 0
-                losses = run.consume(chunk, weights, wanted)
-                if wanted and per_sample is not None:
-                    per_sample(losses)
+            self._consume(runs, chunk, weights, per_sample)
             rows += len(chunk["prediction"])
             self.progress(rows)
         self.rows = rows
@@ -142,6 +154,34 @@ class Evaluation:
             raise DataError(f"{prediction.path} has no rows: there is nothing to average", hint="check what wrote it")
         if not any_weight:
             raise DataError(f"all weights of {self.feed.arrays['weights'].path} are 0", hint="some sample must count")
+
+    def _consume(
+        self,
+        runs: list[Run],
+        chunk: dict[str, Array],
+        weights: NDArray[np.float64] | None,
+        per_sample: Callable[[NDArray[np.float64]], None] | None,
+    ) -> None:
+        """Gives one chunk to each loss in turn."""
+        wanted = per_sample is not None
+        losses = np.empty((len(chunk["prediction"]), len(runs))) if wanted and len(runs) > 1 else None
+        converted: dict[tuple[str, str], Array] = {}
+        for column, run in enumerate(runs):
+            found = run.consume(self._converted(run, chunk, converted), weights, wanted)
+            if losses is not None:
+                losses[:, column] = found
+            elif per_sample is not None:
+                per_sample(found)
+        if losses is not None and per_sample is not None:
+            per_sample(losses)
+
+    def _converted(self, run: Run, chunk: dict[str, Array], done: dict[tuple[str, str], Array]) -> dict[str, Array]:
+        """The chunk in the dtype that a loss takes; `done` holds what others have converted, by role and dtype."""
+        roles = ("prediction",) if run.plan.sparse else ("prediction", "target")
+        for role in roles:
+            if (role, run.dtype) not in done:
+                done[role, run.dtype] = exact(chunk[role], run.dtype, run.paths[role])
+        return chunk | {role: done[role, run.dtype] for role in roles}
 
     def _weights(self, chunk: dict[str, Array], first_row: int) -> NDArray[np.float64] | None:
         if "weights" not in chunk:
@@ -181,6 +221,7 @@ class Evaluation:
                 f"{run.settings.loss.name} has no gradient", hint="`lossctl list` shows which losses have one"
             )
 
+    @compiler_faults()
     def gradient(self, run: Run, write: Callable[[Array], None]) -> None:
         """Gives `write` the gradient of one loss, chunk by chunk, after `run`."""
         rows = 0

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossctl._version import __version__
+from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation
 from lossctl.preparation import precision
 from lossctl.results import GradientResult, GradientStatistics, signature
 from lossctl.runs import Run
 from lossctl.writers import ArrayWriter, open_array_writer
-from lossctl_kernels.reduce import ExactSum
+from lossctl_kernels.reduce import ExactSum, block_rows, block_sums
 
 __all__ = ["GradientSummary", "gradient_writer", "per_sample_writer"]
 
+CACHED_VALUES = 1 << 16
+"""Looked at together: few enough to stay in the cache from the first look at them to the last."""
 
-def per_sample_writer(path: str) -> ArrayWriter:
-    """Writes one float64 loss a row."""
-    return open_array_writer(path, (), np.dtype(np.float64), ("loss",))
+
+def per_sample_writer(path: str, evaluation: Evaluation) -> ArrayWriter:
+    """Writes float64 losses: one a row, of several losses a column each."""
+    runs = evaluation.runs
+    if len(runs) == 1:
+        return open_array_writer(path, (), np.dtype(np.float64), ("loss",))
+    return open_array_writer(path, (len(runs),), np.dtype(np.float64), _loss_names(runs))
+
+
+def _loss_names(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The names of the losses, or their SPECs where two have one name."""
+    names = tuple(run.settings.loss.name for run in runs)
+    if len(set(names)) < len(names):
+        names = tuple(run.spec.text for run in runs)
+    twice = next((name for position, name in enumerate(names) if name in names[:position]), None)
+    if twice is not None:
+        raise UsageError(f"two columns of --per-sample would be called '{visible(twice)}'", hint="give each loss once")
+    return names
 
 
 def gradient_writer(path: str, evaluation: Evaluation) -> ArrayWriter:
@@ -43,21 +62,35 @@ class GradientSummary:
 
     def __init__(self, writer: ArrayWriter) -> None:
         self._writer = writer
+        width = math.prod(writer.shape_tail)
+        self._block = block_rows(width) * width
         self._sum, self._squares = ExactSum(), ExactSum()
         self._count = self._zeros = self._nonfinite = 0
         self._low, self._high = math.inf, -math.inf
 
     def write(self, gradient: NDArray[Any]) -> None:
+        """Takes the next chunk, of whole blocks but for the last one."""
         self._writer.write(gradient)
-        values = gradient.reshape(-1).astype(np.float64)
-        finite = values[np.isfinite(values)]
-        self._nonfinite += values.size - finite.size
-        self._zeros += int(np.count_nonzero(values == 0.0))
-        self._count += finite.size
-        if finite.size:
-            self._low, self._high = min(self._low, float(finite.min())), max(self._high, float(finite.max()))
-            self._sum.add(finite)
-            self._squares.add(finite * finite)
+        entries = gradient.reshape(-1)
+        step = max(1, CACHED_VALUES // self._block) * self._block
+        for start in range(0, entries.size, step):
+            self._look(entries[start : start + step].astype(np.float64))
+
+    def _look(self, values: NDArray[np.float64]) -> None:
+        self._zeros += values.size - int(np.count_nonzero(values))
+        finite = np.isfinite(values)
+        count = int(np.count_nonzero(finite))
+        self._count += count
+        self._nonfinite += values.size - count
+        if not count:
+            return
+        kept = values if count == values.size else values[finite]
+        self._low, self._high = min(self._low, float(kept.min())), max(self._high, float(kept.max()))
+        if count < values.size:
+            values[~finite] = 0.0
+        self._sum.add(block_sums(values, self._block))
+        with np.errstate(over="ignore"):
+            self._squares.add(block_sums(values * values, self._block))
 
     def result(self, evaluation: Evaluation, run: Run, path: str) -> GradientResult:
         settings = run.settings

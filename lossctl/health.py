@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from lossctl._version import __version__
 from lossctl.backends import usable_threads
+from lossctl.errors import visible
+from lossctl_kernels.gpu import BackendUnavailable
 
 __all__ = ["examine"]
 
@@ -30,18 +33,24 @@ def examine() -> dict[str, str]:
 
 def _compiled() -> tuple[str, str]:
     try:
-        from numba.core.registry import cpu_target
-
         from lossctl_kernels.cache import cache_folder
-    except ImportError as error:
-        return f"not usable: {error}", "none"
+        from lossctl_kernels.objects import processor
+        from lossctl_kernels.roads import load_compiler
+
+        load_compiler()
+    except (BackendUnavailable, ImportError) as error:
+        return f"not usable: {visible(error, 300)}", "none"
+    name, _ = processor()
     folder = cache_folder()
-    processor = cpu_target.target_context.codegen().magic_tuple()[1]
     if folder is None:
-        return f"ready, for {processor}", "none: no folder can be written, so every process compiles anew"
-    kept = list(folder.glob("*.kernel"))
-    size = sum(path.stat().st_size for path in kept)
-    return f"ready, for {processor}", f"{folder}: {len(kept)} compiled functions, {size / 1e6:.1f} MB"
+        return f"ready, for {name}", "none: no folder can be written, so every process compiles anew"
+    return f"ready, for {name}", f"{folder}: {_content(folder)}"
+
+
+def _content(folder: Path) -> str:
+    """How much compiled code there is, whatever it was made from."""
+    sizes = [path.stat().st_size for path in folder.iterdir() if path.suffix in (".object", ".kernel")]
+    return f"{len(sizes)} compiled functions, {sum(sizes) / 1e6:.1f} MB"
 
 
 def _cuda() -> str:

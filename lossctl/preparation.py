@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from lossctl.errors import DataError
 from lossctl.loss_spec import Shapes
 from lossctl.sources import ArrayInfo
+from lossctl.sources.arrays import LARGEST_EXACT
 from lossctl.sources.base import Array
 from lossctl_kernels import Loss, Plan, Scope
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.domains import TargetKind
 
-__all__ = ["Prepared", "check_shapes", "compute_dtype", "precision", "prepare", "row_shapes"]
+__all__ = ["Prepared", "check_shapes", "compute_dtype", "exact", "precision", "prepare", "row_shapes"]
 
-LARGEST_EXACT = 1 << 53
+_CACHED_VALUES = 1 << 15
 SMALL_INTEGERS = {"bool", "int8", "uint8", "int16", "uint16"}
 
 
@@ -102,7 +103,8 @@ class Prepared:
 
     batch: Batch
     shares: NDArray[np.float64] | None
-    """Each row's share in the denominator: sample weight times class weight; None is 1. 0 for rows not kept."""
+    """Each row's share in the denominator: sample weight times class weight, 0 for rows not kept; None is 1 for each of
+    those kept."""
     kept: int
 
 
@@ -115,6 +117,8 @@ def prepare(
     kernel reads outside the row.
     """
     rows = len(chunk["prediction"])
+    if not plan.sparse and chunk["target"].dtype == np.float64:
+        dtype = "float64"  # whole numbers of a text table may have gone over into decimals
     wide = plan.width > 1 or plan.scope is Scope.ROW
     prediction = exact(chunk["prediction"], dtype, paths["prediction"]).reshape((rows, plan.width) if wide else (rows,))
     if not plan.sparse:
@@ -136,8 +140,8 @@ def prepare(
     if plan.settings["class_weight"] is not None:
         by_class = plan.class_weights[safe]
         shares = by_class if weights is None else by_class * weights
-    if keep is not None:
-        shares = np.where(keep, 1.0 if shares is None else shares, 0.0)
+    if keep is not None and shares is not None:
+        shares = np.where(keep, shares, 0.0)
     return Prepared(Batch(prediction, safe, weights, keep), shares, kept)
 
 
@@ -147,16 +151,21 @@ def _all_inside(labels: NDArray[np.int64], classes: int) -> bool:
 
 def exact(array: Array, dtype: str, path: str) -> Array:
     """The array in a float dtype, C-contiguous, with every value unchanged. Raises DataError for integers too large."""
-    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
-        # Python integers: neither sign nor width can wrap.
-        low, high = int(array.min()), int(array.max())
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8:
+        return np.ascontiguousarray(array, dtype=dtype)
+    given, converted = array.reshape(-1), np.empty(array.size, dtype)
+    # In pieces that stay in a core's cache between the look and the conversion.
+    for start in range(0, given.size, _CACHED_VALUES):
+        piece = given[start : start + _CACHED_VALUES]
+        low, high = int(piece.min()), int(piece.max())  # Python's integers: neither sign nor width can wrap
         if low < -LARGEST_EXACT or high > LARGEST_EXACT:
             found = high if high > LARGEST_EXACT else low
             raise DataError(
                 f"{path}: integers beyond 2**53 are not exact in float64, found {found}",
                 hint="rescale them, or save floating-point numbers",
             )
-    return np.ascontiguousarray(array, dtype=dtype)
+        converted[start : start + _CACHED_VALUES] = piece
+    return converted.reshape(array.shape)
 
 
 def class_labels(array: Array) -> NDArray[np.int64]:

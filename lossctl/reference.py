@@ -8,7 +8,7 @@ from lossctl.loss_spec import find
 from lossctl.results import spelled
 from lossctl_kernels import LOSSES, OPTIONS, Loss
 from lossctl_kernels.domains import TargetKind
-from lossctl_kernels.options import allowed_choices, describe_scope, eps_modes
+from lossctl_kernels.options import allowed_choices, default_of, describe_scope
 
 __all__ = ["describe", "example", "overview"]
 
@@ -33,7 +33,9 @@ def overview() -> list[dict[str, str]]:
 
 def example(loss: Loss) -> str:
     """A command that works for this loss."""
-    options = "".join(f":{name}={default:g}" for name, (default, _) in list(loss.parameters.items())[:1])
+    numbers = {name: default for name, (default, _) in loss.parameters.items() if isinstance(default, float)}
+    shown = list((loss.required or numbers).items())[:1]
+    options = "".join(f":{name}={number:g}" for name, number in shown)
     return f"lossctl eval preds.npy targets.npy --loss {loss.name}{options}"
 
 
@@ -58,18 +60,19 @@ def _describe(loss: Loss) -> dict[str, Any]:
         "targets": target,
         "options": [_option(loss, name) for name in (*loss.parameters, *loss.options)],
         "names": {PEER_NAMES[peer]: list(names) for peer, names in loss.aliases.items()},
-        "presets": {PEER_NAMES[peer]: _preset(facts) for peer, facts in loss.presets.items()},
+        "presets": {PEER_NAMES[peer]: _preset(facts, loss) for peer, facts in loss.presets.items()},
         "source": loss.source,
         "example": example(loss),
     }
 
 
-def _preset(facts: Any) -> dict[str, str]:
+def _preset(facts: Any, loss: Loss) -> dict[str, str]:
     """The options that a preset sets; numbers that only its backward pass uses are not options."""
     flat: dict[str, str] = {}
     for name, value in facts.items():
         if isinstance(value, dict):
-            public = {option: setting for option, setting in value.items() if option in OPTIONS}
+            known = {*loss.options, *loss.parameters}
+            public = {option: setting for option, setting in value.items() if option in known}
             flat |= {option: f"{spelled(setting)} with input={name}" for option, setting in public.items()}
         else:
             flat[name] = spelled(value)
@@ -78,15 +81,12 @@ def _preset(facts: Any) -> dict[str, str]:
 
 def _option(loss: Loss, name: str) -> dict[str, str]:
     if name in loss.parameters:
-        number, facts = loss.parameters[name]
-        return {"name": name, "default": f"{number:g}", "allowed": facts.range(), "meaning": facts.description}
+        default, facts = loss.parameters[name]
+        said = "required" if name in loss.required else spelled(default)
+        return {"name": name, "default": said, "allowed": facts.range(), "meaning": facts.description}
     option = OPTIONS[name]
     choices = allowed_choices(loss, name)
-    default: Any = option.default
-    if name == "input":
-        default = next(iter(loss.forms))
-    elif name == "eps_mode":
-        default = eps_modes(loss)[0]
+    default = default_of(loss, name)
     allowed = {"number": "a number", "integer": "a whole number", "flag": "true or false", "vector": "w|w|…"}
     return {
         "name": name,

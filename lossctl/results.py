@@ -6,7 +6,6 @@ leave as Python numbers.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -268,6 +267,8 @@ def spelled(value: object) -> str:
         text = "[" + ",".join(spelled(entry) for entry in value) + "]"
         if len(value) <= LONGEST_SPELLED_VECTOR:
             return text
+        import hashlib
+
         return f"[{len(value)} values,sha256={hashlib.sha256(text.encode()).hexdigest()[:16]}]"
     return _without_separator(str(value))
 

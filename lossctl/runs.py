@@ -1,7 +1,7 @@
 """One loss over a stream of chunks: what it has summed so far, and the result when the stream ends.
 
-A run is fed every chunk in order. Losses of values and rows need one pass; a loss of the whole data set asks for
-another where magnitudes turn out to be extreme. Gradients are a pass of their own, when the value is known.
+A run is fed every chunk in order. Losses of values and rows, which are here, need one pass; those of the whole data set
+are in `dataset_runs.py`. Gradients are a pass of their own, when the value is known.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossctl._version import __version__
-from lossctl.diagnosis import bad_labels, diagnose, diagnose_labels
-from lossctl.errors import DataError, UsageError
+from lossctl.diagnosis import diagnose, diagnose_labels, has_bad_labels
+from lossctl.errors import DataError
 from lossctl.feed import Feed
 from lossctl.loss_spec import LossSpec
 from lossctl.preparation import Prepared, prepare
@@ -24,15 +25,13 @@ from lossctl.results import LossResult, signature
 from lossctl.sources.base import Array
 from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.batch import Backend, Batch, Column
-from lossctl_kernels.options import OPTIONS
+from lossctl_kernels.options import default_of
 from lossctl_kernels.reduce import ExactSum, block_sums
-from lossctl_kernels.scales import safe_scale
-from lossctl_kernels.spec import Monoid
 
-__all__ = ["DatasetRun", "Run", "SampleRun", "make_run"]
+__all__ = ["Run", "SampleRun", "sums_of_weights"]
 
 Floats = NDArray[np.float64]
-BAD = (Column.BAD_PREDICTIONS, Column.BAD_TARGETS, Column.BAD_PREDICTION_ROWS, Column.BAD_TARGET_ROWS)
+BAD = slice(Column.BAD_PREDICTIONS, Column.BAD_TARGET_ROWS + 1)
 
 
 class Run(ABC):
@@ -68,7 +67,7 @@ class Run(ABC):
         """The gradient of a chunk, shaped and typed like its predictions, after `result`."""
 
     def _prepare(self, chunk: dict[str, Array], weights: Floats | None) -> Prepared:
-        if self.plan.sparse and bad_labels(self.plan, chunk["target"]).any():
+        if self.plan.sparse and has_bad_labels(self.plan, chunk["target"]):
             raise diagnose_labels(self.feed, self.plan, self.chunk_rows)
         return prepare(self.plan, self.dtype, chunk, weights, self.paths)
 
@@ -92,27 +91,24 @@ class Run(ABC):
         return gradient.reshape(given.shape).astype(dtype, copy=False)
 
     def _row_scales(self, prepared: Prepared, weights: Floats | None, denominator: float) -> Floats:
-        """What each row's gradient is multiplied by, as `grad_scale` says."""
+        """What each row's gradient is multiplied by, as `grad_scale` says; where it is one number, of stride 0."""
         scale = self.settings["grad_scale"]
         if scale == "reported":
             scale = self.reduction
-        each = np.ones(prepared.batch.rows)
-        if scale != "sample" and weights is not None:
-            each = weights.copy()
+        each: Any = np.float64(1.0) if weights is None or scale == "sample" else weights
         if scale == "mean":
-            each = each / denominator if denominator else np.zeros_like(each)
+            each = each / denominator if denominator else each * 0.0
         if self.settings["row"] == "mean" and self.plan.scope is Scope.ELEMENT:
-            each /= self.plan.width
-        each /= self.settings.value_divisor
-        return each if prepared.batch.keep is None else np.where(prepared.batch.keep, each, 0.0)
+            each = each / self.plan.width
+        each = each / self.settings.value_divisor
+        keep = prepared.batch.keep
+        return np.broadcast_to(each, prepared.batch.rows) if keep is None else np.where(keep, each, 0.0)
 
     @property
     def changed(self) -> tuple[str, ...]:
         """The options that are not what the loss has by default."""
         loss, options = self.settings.loss, self.settings.options
-        defaults = {name: OPTIONS[name].default if name in OPTIONS else None for name in options}
-        defaults |= {name: default for name, (default, _) in loss.parameters.items()}
-        defaults |= {"input": next(iter(loss.forms)), "eps_mode": options.get("eps_mode")}
+        defaults = {name: default_of(loss, name) for name in options} | {"eps_mode": options.get("eps_mode")}
         return tuple(name for name, value in options.items() if value != defaults[name])
 
     def _result(self, **numbers: Any) -> LossResult:
@@ -128,7 +124,7 @@ class Run(ABC):
         )
 
 
-def _sums_of_weights(weights: Floats, rows: int) -> Floats:
+def sums_of_weights(weights: Floats, rows: int) -> Floats:
     """Block sums, infinite where they exceed float64."""
     with np.errstate(over="ignore"):
         return block_sums(weights, rows)
@@ -136,7 +132,7 @@ def _sums_of_weights(weights: Floats, rows: int) -> Floats:
 
 def _of_the_value(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a value depends on; a guard of 0 has no mode."""
-    left_out = {"grad_wrt", "grad_scale", "preset"}
+    left_out = {"grad_wrt", "grad_scale", "kink", "preset"}
     if not options.get("eps"):
         left_out.add("eps_mode")
     return {name: value for name, value in options.items() if name not in left_out and value is not None}
@@ -153,7 +149,7 @@ class SampleRun(Run):
 
     def consume(self, chunk: dict[str, Array], weights: Floats | None, wanted: bool) -> Floats:
         prepared = self._prepare(chunk, weights)
-        batch = prepared.batch
+        batch = replace(prepared.batch, first_row=self.rows)
         # Backends count the losses above 0 only where they deliver them.
         report, losses = self.backend.losses(self.plan, batch, wanted or self.settings["denom"] == "nonzero")
         self._refuse_bad(report)
@@ -168,7 +164,7 @@ class SampleRun(Run):
         self.positive += int(report[:, Column.POSITIVE].sum())
         if prepared.shares is not None:
             self.weighted = True
-            self.shares.add(_sums_of_weights(prepared.shares, self.plan.block_rows))
+            self.shares.add(sums_of_weights(prepared.shares, self.plan.block_rows))
         if self.plan.degenerate is not None:
             counted, _ = self.backend.losses(self.plan.degenerate, Batch(batch.prediction, batch.target), False)
             self.degenerate += int(counted[:, Column.SUM].sum())
@@ -181,6 +177,8 @@ class SampleRun(Run):
         kept = np.ones(batch.rows, np.bool_) if batch.keep is None else batch.keep
         undefined = np.isnan(losses) & kept
         if undefined.any():
+            if self.settings.loss.target.labels:
+                raise diagnose(self.feed, self.plan, self.chunk_rows)
             row = self.rows + int(np.argmax(undefined))
             place = self.feed.place("prediction", row)
             if self.plan.scope is Scope.ROW and self.settings.input in ("logit", "log_prob"):
@@ -249,7 +247,9 @@ class SampleRun(Run):
         if math.isinf(value) and not self.nonfinite:
             raise self._overflow("the sum")
         if self.degenerate:
-            self.warnings.append(f"{self.settings.loss.name}: {self.degenerate} rows hold a zero vector")
+            self.warnings.append(
+                f"{self.settings.loss.name}: {self.degenerate} rows hold {self.plan.definition.degenerate_means}"
+            )
         return self._result(
             value=value,
             sum=total,
@@ -275,120 +275,7 @@ class SampleRun(Run):
         number = denominator.value if isinstance(denominator, ExactSum) else float(denominator)
         scales = self._row_scales(prepared, weights, number)
         gradient = self.backend.gradient(self.plan, prepared.batch, scales, {})
-        if not scales.all():
-            gradient[scales == 0.0] = 0.0  # a sample that is absent has no slope, an infinite one neither
+        absent = (scales[:1] if scales.strides == (0,) else scales) == 0.0
+        if absent.any():  # a sample that is absent has no slope, an infinite one neither
+            gradient[np.broadcast_to(absent, len(scales))] = 0.0
         return self._like_prediction(gradient, chunk)
-
-
-class DatasetRun(Run):
-    """A loss with one value for all the data: its folds are the state. `multioutput=columns` keeps one a column."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        if self.reduction == "sum":
-            raise UsageError(
-                f"{self.settings.loss.name} is one number for all the data: it has no sum", hint="use the mean"
-            )
-        self.by_column = self.settings["multioutput"] == "columns" and self.plan.width > 1
-        self.groups = self.plan.width if self.by_column else 1
-        self.group_plan = Plan(self.settings, 1, self.plan.prediction_dtype) if self.by_column else self.plan
-        self.scales = [dict.fromkeys(self.plan.scales, 1.0) for _ in range(self.groups)]
-        self._start()
-
-    def _start(self) -> None:
-        folds = self.plan.definition.folds
-        self.rows = 0
-        self.weight = ExactSum()
-        self.sums = [[ExactSum() for _ in folds] for _ in range(self.groups)]
-        self.largest = [[0.0 for _ in folds] for _ in range(self.groups)]
-
-    def consume(self, chunk: dict[str, Array], weights: Floats | None, wanted: bool) -> Floats:
-        if wanted:
-            raise UsageError(
-                f"{self.settings.loss.name} is one number for all the data: it has no per-sample losses",
-                hint="use a loss of single samples",
-            )
-        prepared = self._prepare(chunk, weights)
-        for group, batch in enumerate(self._batches(prepared.batch)):
-            report, states = self.backend.folds(self.group_plan, batch, self.scales[group])
-            self._refuse_bad(report)
-            for position, fold in enumerate(self.plan.definition.folds):
-                if fold.monoid is Monoid.SCALE:
-                    self.largest[group][position] = max(self.largest[group][position], float(states[:, position].max()))
-                else:
-                    self.sums[group][position].add(states[:, position])
-        self.rows += prepared.batch.rows
-        self.weight.add(
-            np.array([float(prepared.batch.rows)])
-            if weights is None
-            else _sums_of_weights(weights, self.plan.block_rows)
-        )
-        return np.empty(0)
-
-    def _batches(self, batch: Batch) -> list[Batch]:
-        if not self.by_column:
-            return [batch]
-        return [
-            Batch(np.ascontiguousarray(batch.prediction[:, c]), np.ascontiguousarray(batch.target[:, c]), batch.weights)
-            for c in range(self.groups)
-        ]
-
-    def needs_another_pass(self) -> bool:
-        """The scales were taken to be 1. Where they are not, the sums are wrong, and the scales are known now."""
-        found = [
-            {
-                fold.name: float(safe_scale(np.float64(largest)))
-                for fold, largest in zip(self.plan.definition.folds, group, strict=True)
-                if fold.monoid is Monoid.SCALE
-            }
-            for group in self.largest
-        ]
-        if found == self.scales:
-            return False
-        self.scales = found
-        self._start()
-        return True
-
-    def _totals(self, group: int) -> dict[str, float]:
-        names = [fold.name for fold in self.plan.definition.folds]
-        totals = {name: total.value for name, total in zip(names, self.sums[group], strict=True)}
-        totals |= self.scales[group]
-        totals["weight"] = self.weight.value * self.group_plan.width
-        return totals
-
-    def result(self) -> LossResult:
-        self._refuse_endless(self.weight.value)
-        function, wanted = self.plan.definition.function, self.plan.definition.arguments()
-        values, degenerate = [], 0
-        with np.errstate(all="ignore"):
-            for group in range(self.groups):
-                known = {
-                    name: np.float64(number) for name, number in {**self.plan.numbers, **self._totals(group)}.items()
-                }
-                values.append(float(function(**{name: known[name] for name in wanted})))
-                if self.plan.definition.degenerate:
-                    names = ("prediction_square", "target_square")
-                    degenerate += bool(self.plan.definition.degenerate(**{name: known[name] for name in names}))
-        value = math.fsum(values) / len(values)
-        if not math.isfinite(value):
-            raise self._overflow("the value")
-        if degenerate:
-            self.warnings.append(f"{self.settings.loss.name}: one side is a zero vector")
-        return self._result(
-            value=value, sum=math.nan, weight=self.weight.value, samples=self.rows, degenerate=degenerate
-        )
-
-    def gradient(self, chunk: dict[str, Array], weights: Floats | None) -> Array:
-        prepared = self._prepare(chunk, weights)
-        scales = (np.ones(prepared.batch.rows) if weights is None else weights) / self.groups
-        parts = [
-            self.backend.gradient(self.group_plan, batch, scales, self._totals(group))
-            for group, batch in enumerate(self._batches(prepared.batch))
-        ]
-        return self._like_prediction(np.stack(parts, axis=1) if self.by_column else parts[0], chunk)
-
-
-def make_run(spec: LossSpec, plan: Plan, *arguments: Any) -> Run:
-    """The run of a plan; `arguments` are those of `Run` after the plan."""
-    kind = DatasetRun if plan.scope is Scope.DATASET else SampleRun
-    return kind(spec, plan, *arguments)

@@ -1,62 +1,112 @@
-"""Compiling ahead: every block function that a loss can need, and the drivers, into the cache."""
+"""Compiling ahead: every block function that a loss can need with these options, into the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
-import numpy as np
-
+from lossctl.backends import compiler_faults, usable_threads
 from lossctl.errors import EnvironmentFault
 from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle
 from lossctl_kernels import LOSSES, Plan, Scope
-from lossctl_kernels.batch import Batch
 from lossctl_kernels.domains import TargetKind
+from lossctl_kernels.recipes import ACROSS_WIDTH, Recipe, all_recipes
 
-__all__ = ["every_spec", "warm"]
+__all__ = ["Warmup", "every_spec"]
+
+# A process takes about as long to start as three functions to compile.
+WORTH_A_PROCESS = 8
 
 
 def every_spec() -> list[LossSpec]:
-    """Every loss in every form."""
-    return [
-        parse(f"{loss.name}:input={form}" if "input" in loss.options else loss.name)
-        for loss in LOSSES.values()
-        for form in loss.forms
-    ]
+    """Every loss in every form. Numbers are no part of the code: where a loss needs one, any will do."""
+    specs = []
+    for loss in LOSSES.values():
+        needed = [f"{name}={example:g}" for name, example in loss.required.items()]
+        for form in loss.forms:
+            options = [f"input={form}", *needed] if "input" in loss.options else needed
+            specs.append(parse(":".join([loss.name, *([",".join(options)] if options else [])])))
+    return specs
 
 
-def warm(specs: Sequence[LossSpec]) -> tuple[int, int, Path]:
-    """(functions compiled, functions found, the folder). Raises EnvironmentFault where nothing can be kept."""
-    from lossctl_kernels.cache import KernelCache, cache_folder
-    from lossctl_kernels.cpu import Cpu
+class _Task(NamedTuple):
+    """Something to compile."""
 
-    folder = cache_folder()
-    if folder is None:
-        raise EnvironmentFault(
-            "compiled code cannot be kept: no cache folder can be written", hint="set LOSSCTL_CACHE_DIR"
-        )
-    before = KernelCache.misses, KernelCache.hits
-    backend = Cpu()
-    for plan, batch in _small_work(specs):
-        if plan.scope is Scope.DATASET:
-            scales = dict.fromkeys(plan.scales, 1.0)
-            backend.folds(plan, batch, scales)
-            totals = {fold.name: 1.0 for fold in plan.definition.folds} | {"weight": 1.0}
-        else:
-            backend.losses(plan, batch)
-            totals = {}
-        backend.gradient(plan, batch, np.ones(batch.rows), totals)
-    return KernelCache.misses - before[0], KernelCache.hits - before[1], folder
+    is_done: Callable[[], bool]
+    run: Callable[[], object]
 
 
-def _small_work(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, Batch]]:
+class Warmup:
+    """What these losses need for values, gradients and per-sample losses, in every layout and precision.
+
+    The parser of text tables is among it. `missing` are the functions that are not in `folder` yet, `found` counts
+    those that are. Raises UsageError for a spec that is wrong, EnvironmentFault where nothing can be kept.
+    """
+
+    def __init__(self, specs: Sequence[LossSpec]) -> None:
+        from lossctl_kernels.cache import cache_folder
+
+        folder = cache_folder()
+        if folder is None:
+            raise EnvironmentFault(
+                "compiled code cannot be kept: no cache folder can be written", hint="set LOSSCTL_CACHE_DIR"
+            )
+        self.folder = folder
+        self._texts = [spec.text for spec in specs]
+        self._tasks = _tasks(specs)
+        self.missing = [position for position, task in enumerate(self._tasks) if not task.is_done()]
+        self.found = len(self._tasks) - len(self.missing)
+
+    def run(self, progress: Callable[[int], None] | None = None) -> None:
+        """Compiles what is missing; `progress` is called with how many functions are done.
+
+        Raises EnvironmentFault where that cannot be done.
+        """
+        workers = min(usable_threads(), -(-len(self.missing) // WORTH_A_PROCESS))
+        done = self._compiled_here() if workers < 2 else self._compiled_by(workers)
+        for count, _ in enumerate(done, 1):
+            if progress:
+                progress(count)
+
+    def _compiled_here(self) -> Iterator[None]:
+        for position in self.missing:
+            self._tasks[position].run()
+            yield
+
+    def _compiled_by(self, workers: int) -> Iterator[None]:
+        """By several processes: the compiler works for one thread at a time."""
+        from concurrent.futures import ProcessPoolExecutor, as_completed
+        from concurrent.futures.process import BrokenProcessPool
+        from multiprocessing import get_context
+
+        with ProcessPoolExecutor(workers, get_context("spawn"), _remember, (self._texts,)) as pool:
+            try:
+                for task in as_completed([pool.submit(_compile_at, position) for position in self.missing]):
+                    task.result()
+                    yield
+            except BrokenProcessPool as error:
+                raise EnvironmentFault("a process that compiles was ended", hint="warm fewer losses") from error
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
+    """The parser of text tables, and each block function once."""
+    from lossctl_kernels import decimals
+    from lossctl_kernels.objects import is_kept
+
+    recipes = {recipe.key: recipe for plan, dtype in _plans(specs) for recipe in all_recipes(plan, dtype)}
+    parser = _Task(decimals.is_kept, decimals.compile_ahead)
+    return [parser, *(_Task(partial(is_kept, recipe), partial(_compile, recipe)) for recipe in recipes.values())]
+
+
+def _plans(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, str]]:
     """Each loss in both dtypes and every layout."""
-    from lossctl_kernels.rows import ACROSS_WIDTH
-
+    narrow_and_wide = (2, ACROSS_WIDTH + 1)
+    widths = {Scope.ROW: narrow_and_wide, Scope.ELEMENT: (1, *narrow_and_wide), Scope.DATASET: (1,)}
     for spec in specs:
         for loss, _ in find(spec.name):
-            narrow_and_wide = (2, ACROSS_WIDTH + 1)
-            widths = {Scope.ROW: narrow_and_wide, Scope.ELEMENT: (1, *narrow_and_wide), Scope.DATASET: (1,)}
             for width in widths[loss.scope]:
                 row = (width,) if width > 1 else ()
                 target_row = () if loss.target_kind is TargetKind.INDEX else row
@@ -65,6 +115,23 @@ def _small_work(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, Batch]]:
                 if weights is not None and len(weights) != width:
                     continue
                 for dtype in ("float32", "float64"):
-                    prediction = np.full((1, *row), 1.0 / width, dtype)
-                    target = np.zeros(1, np.int64) if target_row == () and row else prediction
-                    yield Plan(settings, width, dtype), Batch(prediction, target)
+                    yield Plan(settings, width, dtype), dtype
+
+
+def _compile(recipe: Recipe) -> None:
+    from lossctl_kernels.roads import compile_ahead
+
+    with compiler_faults():
+        compile_ahead(recipe)
+
+
+_remembered: list[_Task] = []
+
+
+def _remember(texts: Sequence[str]) -> None:
+    """What a process works through: recipes hold functions, which do not travel."""
+    _remembered.extend(_tasks([parse(text) for text in texts]))
+
+
+def _compile_at(position: int) -> None:
+    _remembered[position].run()

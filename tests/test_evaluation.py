@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lossctl.errors import DataError, UsageError
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.loss_spec import parse
+from lossctl.preparation import exact
 from lossctl.sources import memory_reader
+from lossctl.sources.base import Array
 
 
 def feed(rows: int = 10_000, width: int = 1) -> Feed:
@@ -45,6 +48,35 @@ def test_all_losses_share_one_pass() -> None:
     counted.chunks = lambda rows: passes.append(rows) or chunks(rows)  # type: ignore[method-assign, func-returns-value]
     Evaluation(counted, Request([parse(spec) for spec in ("mse", "mae", "rmse", "cosine_global")])).run()
     assert len(passes) == 1
+
+
+def test_what_losses_convert_alike_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def record(array: Array, dtype: str, path: str) -> Array:
+        done.append((path, dtype))
+        return exact(array, dtype, path)
+
+    monkeypatch.setattr("lossctl.evaluation.exact", record)
+    labels = np.arange(9000) % 2
+    readers = [memory_reader({"prediction": np.full(9000, 0.25, np.float32)}), memory_reader({"target": labels})]
+    specs = ("bce", "brier", "mse", "mae", "bce:log_base=2")
+    run = Evaluation(Feed(readers), Request([parse(spec) for spec in specs], chunk_rows=8192)).run()
+    assert [result.value for result in run.results[2:4]] == [0.3125, 0.5]
+    each = {(f"{role} array", dtype) for role in ("prediction", "target") for dtype in ("float32", "float64")}
+    assert sorted(done) == sorted([*each, *each])  # in two chunks
+
+
+def test_losses_of_each_row_come_by_loss() -> None:
+    parts: list[NDArray[np.float64]] = []
+    specs = [parse(spec) for spec in ("mse", "mae", "huber")]
+    together = Evaluation(feed(), Request(specs, chunk_rows=4096)).run(parts.append)
+    assert [part.shape for part in parts] == [(4096, 3), (4096, 3), (1808, 3)]
+    for column, spec in enumerate(specs):
+        alone: list[NDArray[np.float64]] = []
+        run = Evaluation(feed(), Request([spec])).run(alone.append)
+        assert np.array_equal(np.concatenate(parts)[:, column], np.concatenate(alone))
+        assert run.results == together.results[column : column + 1]
 
 
 def test_a_run_says_what_it_read() -> None:

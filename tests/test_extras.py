@@ -14,6 +14,8 @@ from lossctl.feed import Feed
 from lossctl.loss_spec import parse
 from lossctl.preparation import precision
 from lossctl.sources import memory_reader
+from lossctl.writers import open_array_writer
+from lossctl_kernels.reduce import block_rows
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,27 @@ def test_a_summary_does_not_depend_on_the_chunks(tmp_path: Path) -> None:
     assert (stats.min, stats.max) == (finite.min(), finite.max())
     assert stats.mean == pytest.approx(math.fsum(finite) / finite.size, rel=1e-14)
     assert stats.norm == pytest.approx(math.sqrt(math.fsum(finite**2)), rel=1e-14)
+
+
+@pytest.mark.parametrize(("rows", "width"), [(9000, 3), (5000, 300), (40, 5000)])
+def test_a_summary_of_rows_does_not_depend_on_the_chunks(rows: int, width: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(width)
+    gradient = rng.normal(size=(rows, width)) * 10.0 ** rng.integers(-9, 3, (rows, width))
+    gradient[rows // 2, 1], gradient[rows - 1, 0] = 0.0, np.nan
+    block, found = block_rows(width), []
+    for step in (block, 3 * block, rows):
+        with open_array_writer(tmp_path / "g.npy", (width,), "float64") as writer:
+            summary = GradientSummary(writer)
+            for start in range(0, rows, step):
+                summary.write(gradient[start : start + step])
+        feed = Feed([memory_reader({"prediction": gradient}), memory_reader({"target": gradient})])
+        evaluation = Evaluation(feed, Request([parse("mse")]))
+        found.append(summary.result(evaluation, evaluation.runs[0], "g.npy").stats)
+    assert found[0] == found[1] == found[2]
+    finite = gradient[np.isfinite(gradient)]
+    assert (found[0].zeros, found[0].nonfinite, found[0].min, found[0].max) == (1, 1, finite.min(), finite.max())
+    assert found[0].mean == pytest.approx(math.fsum(finite) / finite.size, abs=1e-15 * np.abs(finite).mean())
+    assert found[0].norm == pytest.approx(math.sqrt(math.fsum(finite**2)), rel=1e-14)
 
 
 def test_a_gradient_without_a_finite_entry(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,13 +33,21 @@ def test_what_is_missing_is_said_not_raised(monkeypatch: pytest.MonkeyPatch) -> 
     assert health.examine()["backend cuda"] == "ready"
 
 
+def test_compiled_code_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("lossctl_kernels.cache.cache_folder", lambda: tmp_path)
+    for name in ("a.object", "b.object", "c.kernel", "other"):
+        (tmp_path / name).write_bytes(bytes(100_000))
+    assert health.examine()["cache"] == f"{tmp_path}: 3 compiled functions, 0.3 MB"
+
+
 def test_no_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossctl_kernels.cache.cache_folder", lambda: None)
     assert health.examine()["cache"].startswith("none: ")
 
 
 def test_numba_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "numba.core.registry", None)
+    monkeypatch.setitem(sys.modules, "lossctl_kernels.kernels", None)
+    monkeypatch.delattr("lossctl_kernels.kernels", raising=False)
     found = health.examine()
     assert found["backend cpu"].startswith("not usable: ")
     assert found["cache"] == "none"

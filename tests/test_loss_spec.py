@@ -85,8 +85,9 @@ def test_every_name_of_every_framework_is_understood(name: str, alias: str) -> N
     else:
         assert meant[name] == spec.options
     loss = LOSSES[name]
+    needed = {option: f"{number:g}" for option, number in loss.required.items()}
     shapes = {TargetKind.SAME: FLAT, TargetKind.DISTRIBUTION: DENSE, TargetKind.INDEX: SPARSE}[loss.target_kind]
-    settled = settle(LossSpec(alias, spec.name, {}), {}, shapes)
+    settled = settle(LossSpec(alias, spec.name, needed), {}, shapes)
     assert settled.loss.name == (spec.name if spec.name in LOSSES else name)
     assert settled.input == spec.options.get("input", next(iter(loss.forms)))
 

@@ -20,7 +20,29 @@ BINARY = (str(SAMPLES / "binary" / "preds.npy"), str(SAMPLES / "binary" / "label
 EVAL = ("eval", *BINARY, "--loss", "bce")
 HEAVY = {"numpy", "numba", "pandas", "pyarrow", "rich", "scipy"}
 
-# Runs the command line, then says on stderr which packages it has imported.
+# What a small evaluation of NPY files does without, and what it would be imported for.
+SPARED = {
+    "numba": "compiling, which little data does not repay",
+    "llvmlite": "compiling",
+    "pandas": "joins and tables of groups",
+    "pyarrow": "CSV and Parquet",
+    "rich": "tables on a terminal",
+    "typer": "help, completion and mistakes on the command line",
+    "pydantic": "what Typer checks values with",
+    "asyncio": "nothing: some libraries import it",
+    "concurrent.futures": "reading text in parallel",
+    "csv": "writing tables, and a bare number is none",
+    "json": "the document, and a table is none",
+    "hashlib": "the digest of long vectors of options",
+    "importlib.metadata": "the versions of packages, in `doctor`",
+    "email": "importlib.metadata",
+    "numpy.ma": "numpy.unique",
+    "numpy.random": "nothing: results are not left to chance",
+    "unittest": "numpy.testing",
+    "traceback": "an internal fault, with --debug",
+}
+
+# Runs the command line, then says on stderr which modules it has imported.
 SPY = """
 import sys
 from lossctl.__main__ import run
@@ -28,13 +50,13 @@ try:
     code = run(sys.argv[1:])
 except SystemExit:
     code = 0
-sys.stderr.write(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
+sys.stderr.write(" ".join(sorted(sys.modules)))
 sys.exit(code)
 """
 
 
-def imports(*arguments: str, environment: Mapping[str, str] | None = None) -> set[str]:
-    """The packages that a command line has imported when it ends well."""
+def modules(*arguments: str, environment: Mapping[str, str] | None = None) -> set[str]:
+    """The modules that a command line has imported when it ends well."""
     done = subprocess.run(
         [sys.executable, "-c", SPY, *arguments],
         capture_output=True,
@@ -44,6 +66,11 @@ def imports(*arguments: str, environment: Mapping[str, str] | None = None) -> se
         env={**os.environ, **(environment or {})},
     )
     return set(done.stderr.splitlines()[-1].split())
+
+
+def imports(*arguments: str, environment: Mapping[str, str] | None = None) -> set[str]:
+    """The packages of these modules."""
+    return {name.partition(".")[0] for name in modules(*arguments, environment=environment)}
 
 
 # ---- imports: of light commands, of the interpreted road
@@ -70,6 +97,23 @@ def test_import_of_the_package_imports_nothing_heavy() -> None:
     assert "lossctl" in done.stdout
 
 
+def test_a_small_evaluation_imports_what_it_needs() -> None:
+    assert set(SPARED) & modules(*EVAL, "--score-only") == set()
+    assert set(SPARED) & modules(*EVAL) == {"csv"}
+    assert set(SPARED) & modules(*EVAL, "--format", "json") == {"json"}
+
+
+def test_a_gradient_of_little_data_imports_what_it_needs(tmp_path: Path) -> None:
+    wanted = ("grad", *BINARY, "--loss", "bce", "-o", str(tmp_path / "gradient.npy"))
+    assert set(SPARED) & modules(*wanted) == {"csv"}
+
+
+def test_typer_is_there_for_what_is_not_ordinary() -> None:
+    wanted = modules(*EVAL, environment={"LOSSCTL_REDUCTION": "sum"})
+    assert "typer" in wanted
+    assert not wanted & HEAVY - {"numpy"}
+
+
 def test_the_interpreted_road_imports_neither_numba_nor_pandas(tmp_path: Path) -> None:
     wanted = (*EVAL, "--backend", "python", "--format", "json")
     assert not imports(*wanted, "--per-sample", str(tmp_path / "l.npy")) & (HEAVY - {"numpy"})
@@ -85,6 +129,25 @@ def test_the_interpreted_road_imports_neither_numba_nor_pandas(tmp_path: Path) -
         )
         found = imports("eval", table, *columns, "--loss", "bce", "--backend", "python")
         assert found & HEAVY == {"numpy", "pyarrow"}
+
+
+# ---- how the process is set up
+
+MAIN = """
+import atexit, gc, os, sys
+from lossctl.__main__ import main
+atexit.register(lambda: print(os.environ["OPENBLAS_NUM_THREADS"], gc.get_threshold()[0] > 700, gc.isenabled()))
+sys.argv[0] = "lossctl"
+main()
+"""
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")])
+def test_what_costs_time_at_the_start_is_put_off(given: dict[str, str], expected: str) -> None:
+    surroundings = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"} | given
+    words = [sys.executable, "-c", MAIN, "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60, env=surroundings)
+    assert done.stdout.splitlines()[-1] == f"{expected} True True"
 
 
 # ---- streams

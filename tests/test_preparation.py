@@ -46,6 +46,26 @@ def test_larger_integers_are_refused(array: np.ndarray[tuple[int], np.dtype[np.i
         exact(array, "float64", "p.npy")
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_many_integers_are_converted_in_their_shape(dtype: str) -> None:
+    array = np.arange(300_000, dtype=dtype).reshape(3, 100_000)
+    converted = exact(array, "float64", "p.npy")
+    assert converted.dtype == np.float64
+    assert (converted == array).all()
+    assert exact(array.T[::7], "float32", "p.npy").tolist() == array.T[::7].tolist()
+    array[2, 99_999] = 2**53 + 1
+    with pytest.raises(DataError, match=str(2**53 + 1)):
+        exact(array, "float64", "p.npy")
+
+
+def test_targets_that_turn_out_to_be_float64_keep_all_their_digits() -> None:
+    plan = Plan(settle(parse("bce"), {}, Shapes((), ())), 1, "float32")
+    chunk = {"prediction": np.array([0.5], np.float32), "target": np.array([0.1])}
+    batch = prepare(plan, "float32", chunk, None, PATHS).batch
+    assert [array.dtype.name for array in (batch.prediction, batch.target)] == ["float64", "float64"]
+    assert batch.target.tolist() == [0.1]
+
+
 def test_labels_go_to_int64_without_a_detour() -> None:
     assert class_labels(np.array([[3], [0]], np.uint8)).tolist() == [3, 0]
     assert class_labels(np.array([True, False])).tolist() == [1, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 
 import numpy as np
@@ -11,7 +12,7 @@ import lossctl
 from lossctl.errors import UsageError
 from lossctl.reference import describe, example, overview
 from lossctl_kernels import LOSSES
-from lossctl_kernels.domains import TargetKind
+from lossctl_kernels.domains import Domain, TargetKind
 from lossctl_kernels.spec import Scope
 
 
@@ -33,14 +34,20 @@ def test_every_loss_is_described_whole(name: str) -> None:
         assert option["meaning"], option
 
 
+def inside(domain: Domain) -> float:
+    """A number of the domain; two of them are a distribution, where the domain has such."""
+    low, high = domain.bounds()
+    return domain.labels[-1] if domain.labels else 0.5 if low <= 0.5 <= high else math.log(0.5)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_example_of_every_loss_works(name: str) -> None:
     loss = LOSSES[name]
     words = shlex.split(example(loss))
     assert words[:4] == ["lossctl", "eval", "preds.npy", "targets.npy"]
-    row = (2,) if loss.scope is Scope.ROW else ()
-    prediction = np.full((4, *row), 0.5)
-    target = np.zeros(4, np.int64) if loss.target_kind is TargetKind.INDEX else prediction
+    shape = (4, 2) if loss.scope is Scope.ROW else (4,)
+    prediction = np.full(shape, inside(next(iter(loss.forms.values())).prediction))
+    target = np.zeros(4, np.int64) if loss.target_kind is TargetKind.INDEX else np.full(shape, inside(loss.target))
     result = lossctl.evaluate(prediction, target, words[words.index("--loss") + 1])
     assert result.loss == name
     assert result.status == "ok"

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from lossctl import warming
 from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.loss_spec import parse
-from lossctl.warming import every_spec, warm
-from lossctl_kernels import LOSSES
+from lossctl.warming import Warmup, every_spec
+from lossctl_kernels import LOSSES, Scope, cache
+from lossctl_kernels.gpu import BackendUnavailable
+from lossctl_kernels.recipes import EXTREMES, SUM, all_recipes, usual_recipes
+from tests.kernels.cases import forms
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty cache, for this process and those it starts."""
+    remembered = cache.cache_folder, cache._filled_before
+    for function in remembered:
+        function.cache_clear()
+    monkeypatch.setenv("LOSSCTL_CACHE_DIR", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+    for function in remembered:
+        function.cache_clear()
 
 
 def test_every_loss_in_every_form() -> None:
@@ -18,22 +41,89 @@ def test_every_loss_in_every_form() -> None:
     }
 
 
-@pytest.mark.parametrize("spec", ["mse", "rmse"])
-def test_what_is_warm_is_found_again(spec: str) -> None:
-    warm([parse(spec)])
-    compiled, found, folder = warm([parse(spec)])
-    assert compiled == 0
-    assert folder.is_dir()
-    assert found >= 0
+def test_every_function_that_a_loss_can_take(folder: Path) -> None:
+    """mse: value and gradient, of one value a row, across rows and along them, in two precisions; what losses share."""
+    keys = {recipe.key for plan, dtype in warming._plans([parse("mse")]) for recipe in all_recipes(plan, dtype)}
+    assert len({key for key in keys if "mse" in key}) == 12
+    assert {EXTREMES.key, SUM.key} <= keys
+    assert len(Warmup([parse("mse")]).missing) == len(keys) + 1
+
+
+def test_all_losses_with_their_defaults_are_covered() -> None:
+    known = {recipe.key for plan, dtype in warming._plans(every_spec()) for recipe in all_recipes(plan, dtype)}
+    for case in forms():
+        scope = LOSSES[case.loss].scope
+        for width in {Scope.DATASET: (1,), Scope.ROW: (3, 10, 1000), Scope.ELEMENT: (1, 3, 10, 1000)}[scope]:
+            for dtype in ("float32", "float64"):
+                recipes = usual_recipes(case.plan(width, dtype), dtype, gradient=True)
+                assert {recipe.key for recipe in recipes} <= known, case
+
+
+def test_what_is_warm_is_found_again(folder: Path) -> None:
+    done: list[int] = []
+    first = Warmup([parse("rmse")])
+    assert (len(first.missing), first.found, first.folder) == (5, 0, folder)
+    first.run(done.append)
+    assert done == [1, 2, 3, 4, 5]
+    second = Warmup([parse("rmse")])
+    assert (len(second.missing), second.found) == (0, 5)
+    second.run()
+
+
+def test_several_processes_share_what_is_much(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warming, "usable_threads", lambda: 2)
+    monkeypatch.setattr(warming, "WORTH_A_PROCESS", 2)
+    done: list[int] = []
+    Warmup([parse("rmse")]).run(done.append)
+    assert done == [1, 2, 3, 4, 5]
+    assert not Warmup([parse("rmse")]).missing
+
+
+EVALUATE = """
+import sys
+from lossctl.__main__ import run
+for arguments in (["eval"], ["eval", "--per-sample", "each.npy"], ["grad", "-o", "gradient.npy"]):
+    assert run([*arguments, "p.npy", "t.npy", "--loss", sys.argv[1], "--backend", "cpu"]) == 0
+print(sorted(name for name in sys.modules if name.partition(".")[0] == "numba"))
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_warm_needs_no_compiler(folder: Path, tmp_path: Path, dtype: str) -> None:
+    Warmup([parse("scce:input=logit")]).run()
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "p.npy", random.normal(size=(50, 3)).astype(dtype))
+    np.save(tmp_path / "t.npy", random.integers(0, 3, 50))
+    command = [sys.executable, "-W", "error", "-c", EVALUATE, "scce:input=logit"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_nothing_can_be_kept_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossctl_kernels.cache.cache_folder", lambda: None)
     with pytest.raises(EnvironmentFault, match="LOSSCTL_CACHE_DIR"):
-        warm([parse("mse")])
+        Warmup([parse("mse")])
+
+
+def test_a_compiler_that_does_not_load_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise BackendUnavailable("Numba cannot be loaded")
+
+    monkeypatch.setattr("lossctl_kernels.roads.load_compiler", refuse)
+    with pytest.raises(EnvironmentFault, match="pip install numba"):
+        Warmup([parse("rmse")]).run()
+
+
+def test_a_process_that_ends_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warming, "usable_threads", lambda: 2)
+    monkeypatch.setattr(warming, "WORTH_A_PROCESS", 2)
+    monkeypatch.setattr(warming, "_compile_at", os._exit)
+    with pytest.raises(EnvironmentFault, match="was ended"):
+        Warmup([parse("rmse")]).run()
 
 
 def test_a_spec_that_is_wrong_is_told() -> None:
     for text in ("nope", "huber:delta=0"):
         with pytest.raises(UsageError):
-            warm([parse(text)])
+            Warmup([parse(text)])

@@ -31,6 +31,8 @@ class Batch:
     """Factor of each row's loss in the sum, shape (rows,); None is 1."""
     keep: NDArray[np.bool_] | None = None
     """False for rows that are left out: their loss is NaN and they count nowhere; None keeps all."""
+    first_row: int = 0
+    """Where in the data set the batch begins."""
 
     @property
     def rows(self) -> int:

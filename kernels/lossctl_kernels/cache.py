@@ -1,11 +1,12 @@
-"""Compiled kernels on disk, in a folder of the user's own: found again by what they were made of, or made again.
+"""Compiled code on disk, in a folder of the user's own: found again by what it was made of, or made again.
 
 The name of a file is a digest of everything that decides the machine code: the sources of this package, the versions of
-Python, NumPy, Numba and llvmlite, the processor, and the kernel's own key. An edited definition is therefore another
-file; nothing is ever looked up by name or time stamp. A file is written whole or not at all, so several processes may
-compile at once, and it begins with a digest of its content, so that a damaged one is compiled again. Without a folder
-that can be written, nothing is kept and nothing fails; nor is anything kept by a process whose sources were changed,
-by an upgrade or an editor, after it had loaded them.
+Python, NumPy, Numba and llvmlite, and the key of what is kept, which names the processor. An edited definition is
+therefore another file; nothing is ever looked up by name or time stamp. A file is written whole or not at all, so
+several processes may compile at once, and it begins with a digest of its content, so that a damaged one is compiled
+again. Without a folder that can be written, nothing is kept and nothing fails; what is there is found, for an image may
+be read-only and filled by root. Nor is anything kept by a process whose sources were changed, by an upgrade or an
+editor, after it had loaded them.
 """
 
 from __future__ import annotations
@@ -13,25 +14,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import pickle
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import llvmlite
-import numba
 import numpy as np
-from numba.core.caching import _Cache
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
 
 from . import LOADED_NS
 
-__all__ = ["KernelCache", "cache_folder", "source_digest"]
+__all__ = ["cache_folder", "is_kept", "keep", "kept", "source_digest"]
 
 _DIGEST_BYTES = 32
 
@@ -50,24 +44,38 @@ def source_digest() -> str | None:
         facts = path.stat()
         if max(facts.st_mtime_ns, facts.st_ctime_ns) >= LOADED_NS:
             return None
-    for part in (sys.version, np.__version__, numba.__version__, llvmlite.__version__):
+    for part in (sys.version, np.__version__, _version("numba"), _version("llvmlite")):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
 
 
+def _version(package: str) -> str:
+    """What says the version of a package, found without importing it; "" where it is not installed."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return ""
+    try:
+        return Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8")
+    except OSError:
+        from importlib.metadata import version
+
+        return version(package)
+
+
 @cache
 def cache_folder() -> Path | None:
-    """The folder of compiled kernels, or None where none can be had.
+    """The folder where compiled code is kept, or None where none can be had.
 
     `LOSSCTL_CACHE_DIR`, else the user's cache folder, else one in the folder for temporary files. It holds code that
     will be run: it must belong to this user, and be writable by no one else.
     """
+    return next((folder for folder in _candidates() if _can_be_filled(folder)), None)
+
+
+def _candidates() -> list[Path]:
     chosen = os.environ.get("LOSSCTL_CACHE_DIR")
-    candidates = [Path(chosen)] if chosen else _usual_folders()
-    return next((folder for folder in candidates if _is_ours(folder)), None)
-
-
-def _usual_folders() -> list[Path]:
+    if chosen:
+        return [Path(chosen)]
     folders = []
     cache_home = os.environ.get("XDG_CACHE_HOME")
     if cache_home and os.path.isabs(cache_home):
@@ -78,13 +86,10 @@ def _usual_folders() -> list[Path]:
     return [*folders, Path(tempfile.gettempdir()) / f"lossctl-{user}"]
 
 
-def _is_ours(folder: Path) -> bool:
+def _can_be_filled(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        facts = os.lstat(folder)
-        if not stat.S_ISDIR(facts.st_mode):
-            return False
-        if hasattr(os, "getuid") and (facts.st_uid != os.getuid() or facts.st_mode & 0o022):
+        if not _is_owned(folder, by_root=False):
             return False
         handle, name = tempfile.mkstemp(dir=folder, prefix=".probe-")
         os.close(handle)
@@ -94,71 +99,73 @@ def _is_ours(folder: Path) -> bool:
     return True
 
 
-class KernelCache(_Cache):
-    """The cache of one kernel, in the form that a Numba dispatcher asks for. `hits` counts what was found."""
+def _is_owned(folder: Path, by_root: bool) -> bool:
+    """Whether it is a folder that nobody but this user, or root where that is enough, can have put anything into."""
+    try:
+        facts = os.lstat(folder)
+    except OSError:
+        return False
+    if not stat.S_ISDIR(facts.st_mode):
+        return False
+    if not hasattr(os, "getuid"):
+        return True
+    return not facts.st_mode & 0o022 and (facts.st_uid == os.getuid() or (by_root and facts.st_uid == 0))
 
-    hits = 0
-    misses = 0
 
-    def __init__(self, key: str) -> None:
-        self._key = key
+@cache
+def _filled_before() -> list[Path]:
+    """The folders whose content may be run, though this process may not be able to add to it."""
+    return [folder for folder in _candidates() if _is_owned(folder, by_root=True)]
 
-    @property
-    def cache_path(self) -> str:
-        return str(cache_folder() or "")
 
-    def enable(self) -> None:
-        """Part of the interface of Numba; there is nothing to switch."""
+def _name(kind: str, key: str) -> str | None:
+    sources = source_digest()
+    return None if sources is None else hashlib.sha256(f"{sources}\0{key}".encode()).hexdigest()[:40] + kind
 
-    disable = flush = enable
 
-    def _path(self, signature: Any, codegen: Any) -> Path | None:
-        folder, sources = cache_folder(), source_digest()
-        if folder is None or sources is None:
-            return None
-        made_of = (sources, self._key, str(signature), str(codegen.magic_tuple()))
-        return folder / (hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:40] + ".kernel")
+def _places(kind: str, key: str) -> list[Path]:
+    """Where a file of this kind (how its name ends) and key may be."""
+    folder, name = cache_folder(), _name(kind, key)
+    if name is None:
+        return []
+    folders = _filled_before() if folder is None else [folder, *_filled_before()]
+    return [each / name for each in dict.fromkeys(folders)]
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        target_context.refresh()
-        path = self._path(sig, target_context.codegen())
-        try:
-            content = path.read_bytes() if path else b""
+
+def is_kept(kind: str, key: str) -> bool:
+    """Whether there is a file of this kind and key; it is not opened."""
+    return any(os.access(path, os.R_OK) and path.is_file() for path in _places(kind, key))
+
+
+def kept(kind: str, key: str) -> bytes | None:
+    """What was kept, or None where nothing was or it is damaged."""
+    for path in _places(kind, key):
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
             digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if payload and hashlib.sha256(payload).digest() == digest:
-                result = CompileResult._rebuild(target_context, *pickle.loads(payload))  # noqa: S301 - the folder is ours alone
-                KernelCache.hits += 1
-                return result
-        except OSError:
-            pass
-        KernelCache.misses += 1
-        return None
+                return payload
+    return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        path = self._path(sig, data.codegen)
-        if path is None:
-            return
-        payload = dumps(data._reduce())
+
+def keep(kind: str, key: str, payload: bytes) -> None:
+    """Keeps the payload for later processes, where that is possible."""
+    folder, name = cache_folder(), _name(kind, key)
+    if folder is not None and name is not None:
         with contextlib.suppress(OSError):
-            write_whole(path, hashlib.sha256(payload).digest() + payload)
+            write_whole(folder / name, hashlib.sha256(payload).digest() + payload)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that other processes see whole or not at all."""
+    """Writes a file that other processes see whole or not at all. Whoever may read its folder may read the file."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".write-")
     try:
         with os.fdopen(handle, "wb") as file:
+            if hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), 0o600 | (path.parent.stat().st_mode & 0o044))
             file.write(content)
         os.replace(name, path)
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
-
-
-def compile_cached(dispatcher: Any, signature: Any, key: str) -> Callable[..., Any]:
-    """Compiles a Numba dispatcher for one signature, or loads what an earlier process compiled."""
-    dispatcher._cache = KernelCache(key)
-    dispatcher.compile(signature)
-    dispatcher.disable_compile()
-    return dispatcher

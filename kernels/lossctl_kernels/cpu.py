@@ -1,30 +1,33 @@
-"""The `cpu` backend: block functions run by a parallel driver that knows no loss. See `drivers.py` and `kernels.py`."""
+"""The `cpu` backend: compiled block functions, run by threads. See `roads.py` for where they come from."""
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 
 from .batch import Array, Batch, Column, Floats
 from .domains import Domain
-from .drivers import driver
-from .kernels import block_function, extremes_function, is_flat, sum_function
 from .plan import Plan
+from .processors import usable_processors
+from .program import Program
+from .recipes import EXTREMES, SUM, Recipe, is_flat, recipe_of
+from .roads import block_function
 from .spec import Scope
 
 __all__ = ["Cpu"]
 
-# Numba's own thread pool ends the process when two threads start parallel regions at once.
-_one_at_a_time = threading.Lock()
-
 _NOTHING: Floats = np.empty(0)
+
+# Where a class index needs one value of each wide row, other values are read only to see whether the rows are what they
+# should be: all of the first rows of a data set, and later one in so many.
+ALL_LOOKED_AT = 1024
+LOOKED_AT_ONE_IN = 64
 
 
 def bounds_of(domain: Domain, dtype: np.dtype[Any]) -> tuple[float, float]:
     """The bounds as numbers of the dtype that is compared: the largest float32 stands for the largest float64."""
-    low, high = domain.bounds()
+    low, high = domain.bounds(dtype.name)
     if dtype == np.float32:
         largest = float(np.finfo(np.float32).max)
         low = max(low, -largest) if np.isfinite(low) else low
@@ -33,32 +36,51 @@ def bounds_of(domain: Domain, dtype: np.dtype[Any]) -> tuple[float, float]:
 
 
 class Cpu:
-    """See `batch.Backend`. `threads` limits the threads that Numba uses; None is all that it has."""
+    """See `batch.Backend`. `threads` is how many to use; None is as many as this process may."""
 
     name = "cpu"
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads
+        self.threads = threads or usable_processors()
 
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         """Not `wanted` losses come back empty; what the report says of each loss may then be left out of it."""
-        flat, masked = is_flat(plan), batch.keep is not None
-        needed = wanted or masked or not flat or plan.settings["denom"] == "nonzero"
-        reports, losses = self._fill_losses(plan, batch, needed)
-        if not needed and not np.isfinite(reports[:, Column.SUM]).all():
-            needed, (reports, losses) = True, self._fill_losses(plan, batch, True)
+        described = wanted or batch.keep is not None or plan.settings["denom"] == "nonzero"
+        reports, losses = self._losses_and_sums(plan, batch, described or not is_flat(plan))
+        if not described and not np.isfinite(reports[:, Column.SUM]).all():
+            described = True
+            if not losses.size:
+                reports, losses = self._losses_and_sums(plan, batch, True)
+        divisor = plan.settings.value_divisor
+        if plan.scope is Scope.ELEMENT and plan.settings["row"] == "mean":
+            divisor *= plan.width
         with np.errstate(all="ignore"):
-            if masked or not flat:
-                reports[:, Column.SUM] = self._block_sums(plan, batch, losses)
-            divisor = plan.settings.value_divisor
-            if plan.scope is Scope.ELEMENT and plan.settings["row"] == "mean":
-                divisor *= plan.width
             reports[:, Column.SUM] /= divisor
-            if needed and divisor != 1.0:
+            if described and divisor != 1.0:
                 losses /= divisor
-        if needed:
+        if described:
             self._describe(plan, batch, losses, reports)
         return reports, losses if wanted else _NOTHING
+
+    def _losses_and_sums(self, plan: Plan, batch: Batch, needed: bool) -> tuple[Floats, Floats]:
+        """(report with the sum of each block, losses), undivided; the losses are empty if they are not `needed`.
+
+        The sum is that of the factored form where there is one, so that it does not depend on what is needed.
+        """
+        if not is_flat(plan) or batch.keep is not None:
+            reports, losses = self._fill_losses(plan, batch, True)
+            reports[:, Column.SUM] = self._block_sums(plan, batch, losses)
+            return reports, losses
+        factored = plan.factored if batch.weights is None else None
+        if factored is None:
+            return self._fill_losses(plan, batch, needed)
+        sums = self._factored_sums(plan, factored, batch)
+        if not needed and not np.isnan(sums).any():
+            reports, losses = np.zeros((sums.size, len(Column))), _NOTHING
+        else:
+            reports, losses = self._fill_losses(plan, batch, needed)
+        reports[:, Column.SUM] = np.where(np.isnan(sums), reports[:, Column.SUM], sums)
+        return reports, losses
 
     def _fill_losses(self, plan: Plan, batch: Batch, needed: bool) -> tuple[Floats, Floats]:
         """The losses if they are `needed`, undivided, and the report: its sum is not there where they are masked."""
@@ -66,11 +88,20 @@ class Cpu:
         reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
         weights = batch.weights if is_flat(plan) and batch.keep is None else None
         self._run(
-            block_function(plan, plan.value, batch.prediction.dtype.name), plan, batch,
+            recipe_of(plan, plan.value, batch.prediction.dtype.name), plan, batch,
             numbers=plan.vector(plan.value), bounds=bounds(plan, batch), scales=weights,
             result=losses if needed else None, reports=reports,
         )  # fmt: skip
         return reports, losses
+
+    def _factored_sums(self, plan: Plan, factored: Program, batch: Batch) -> Floats:
+        """The sum of each block by its factored form; NaN where it does not hold. See `products.py`."""
+        reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
+        self._run(
+            recipe_of(plan, factored, batch.prediction.dtype.name), plan, batch,
+            numbers=plan.vector(factored), bounds=bounds(plan, batch), reports=reports,
+        )  # fmt: skip
+        return reports[:, Column.SUM]
 
     def _block_sums(self, plan: Plan, batch: Batch, losses: Floats) -> Floats:
         """The weighted sum of each block of losses, without those that are left out."""
@@ -79,14 +110,14 @@ class Cpu:
             losses = np.where(batch.keep, losses, 0.0)
             weights = None if weights is None else np.where(batch.keep, weights, 0.0)
         sums = np.empty((-(-batch.rows // plan.block_rows), 1))
-        self._run(sum_function(), plan, Batch(losses, losses), scales=weights, states=sums)
+        self._run(SUM, plan, Batch(losses, losses), scales=weights, states=sums)
         return sums[:, 0]
 
     def _describe(self, plan: Plan, batch: Batch, losses: Floats, reports: Floats) -> None:
         """Fills the columns of the report that come from each loss; those of rows that are left out become NaN."""
         if batch.keep is not None:
             losses[~batch.keep] = np.nan
-        self._run(extremes_function(), plan, Batch(losses, losses), reports=reports)
+        self._run(EXTREMES, plan, Batch(losses, losses), reports=reports)
         if batch.keep is not None:
             starts = np.arange(0, batch.rows, plan.block_rows)
             reports[:, Column.NONFINITE] -= np.add.reduceat(~batch.keep, starts, dtype=np.int64)
@@ -96,7 +127,7 @@ class Cpu:
         states, reports = np.zeros((blocks, len(plan.folds.steps))), np.zeros((blocks, len(Column)))
         weights = None if batch.weights is None else np.repeat(batch.weights, plan.width)
         self._run(
-            block_function(plan, plan.folds, batch.prediction.dtype.name), plan, batch,
+            recipe_of(plan, plan.folds, batch.prediction.dtype.name), plan, batch,
             numbers=plan.vector(plan.folds, scales), bounds=bounds(plan, batch), scales=weights, states=states,
             reports=reports,
         )  # fmt: skip
@@ -112,14 +143,14 @@ class Cpu:
         elif repeated > 1:
             row_scales = np.repeat(row_scales, repeated)
         self._run(
-            block_function(plan, plan.gradient, batch.prediction.dtype.name), plan, batch,
+            recipe_of(plan, plan.gradient, batch.prediction.dtype.name), plan, batch,
             numbers=plan.vector(plan.gradient, totals), scales=row_scales, one_scale=one_scale, result=result,
         )  # fmt: skip
         return result
 
     def _run(
         self,
-        fill: Any,
+        recipe: Recipe,
         plan: Plan,
         batch: Batch,
         *,
@@ -143,36 +174,26 @@ class Cpu:
                 place(batch.target, block),
                 place(class_weights, 0),
                 place(numbers, 0),
-                place(bounds, 0),
+                place(bounds, 1) if bounds.size else (0, 0),
                 (place(scales, 0)[0], scale_step),
                 results,
                 place(reports, 1),
             ],
             np.int64,
         )
-        with _one_at_a_time:
-            self._drive(fill, rows, width, block, places)
-
-    def _drive(self, *arguments: Any) -> None:
-        run = driver()
-        if self.threads is None:
-            run(*arguments)
-            return
-        from numba import get_num_threads, set_num_threads
-
-        before = get_num_threads()
-        set_num_threads(self.threads)
-        try:
-            run(*arguments)
-        finally:
-            set_num_threads(before)
+        arrays = (batch, class_weights, numbers, bounds, scales, result, states, reports)
+        block_function(recipe)(rows, width, block, places, self.threads, arrays)
 
 
 def bounds(plan: Plan, batch: Batch) -> Floats:
-    """Bounds of predictions and targets, then the tolerance of their row sums."""
+    """For each block: bounds of predictions and targets, the tolerance of their row sums, rows to look at whole."""
     prediction = bounds_of(plan.prediction_domain, batch.prediction.dtype)
     target = bounds_of(plan.settings.loss.target, batch.target.dtype)
-    return np.array([*prediction, *target, plan.tolerance, plan.tolerance])
+    result = np.empty((-(-batch.rows // plan.block_rows), 7))
+    result[:] = *prediction, *target, plan.tolerance, plan.tolerance, 0.0
+    left = ALL_LOOKED_AT - batch.first_row - plan.block_rows * np.arange(len(result))
+    result[:, -1] = np.clip(left, -(-plan.block_rows // LOOKED_AT_ONE_IN), plan.block_rows)
+    return result
 
 
 def place(array: Array | None, rows: int) -> tuple[int, int]:

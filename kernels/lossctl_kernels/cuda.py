@@ -1,183 +1,102 @@
-"""The `cuda` backend: a batch goes to the GPU, kernels made from the programs of the plan run there, answers come back.
+"""The `cuda` backend: the slices of a batch go round the rings of one GPU or of several, and the answers come back.
 
 Imported only when it is asked for, as `numba.cuda` takes long to load; `gpu.py` tells beforehand whether it can run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .batch import Array, Batch, Column, Floats
-from .domains import Domain
+from .batch import Array, Batch, Floats
 from .gpu import BackendUnavailable, why_unavailable
 from .plan import Plan
-from .program import Program, Step
-from .spec import Monoid, Scope
 
-__all__ = ["Cuda", "row_values"]
+if TYPE_CHECKING:
+    from .cuda_jobs import RowsJob
 
-MOST_BLOCKS = 1 << 16  # thread blocks of one launch; they take several rows each beyond that
+__all__ = ["SLICE_BYTES", "SLOTS", "Cuda", "shares"]
 
-_kernels: dict[tuple[Any, ...], Any] = {}
+SLICE_BYTES = 4 << 20
+"""Of what is sent for a slice: PCIe is at full speed from about 1 MB on, and a few slices stay in the host's cache."""
+SLOTS = 3
+"""One is filled by the host, one is copied or computed, one is copied back."""
 
 
 class Cuda:
-    """See `batch.Backend`. `threads` is the size of a thread block: a power of two, at least 2."""
+    """See `batch.Backend`. Raises BackendUnavailable where no GPU can be used, and DeviceFailure where one fails.
+
+    `devices` are numbers of GPUs, which share each batch; all that are like the first one by default, since others may
+    round differently. `threads` and `warp` are those of a thread block: powers of two.
+    """
 
     name = "cuda"
 
-    def __init__(self, threads: int = 128) -> None:
+    def __init__(
+        self,
+        devices: Sequence[int] | None = None,
+        slice_bytes: int = SLICE_BYTES,
+        slots: int = SLOTS,
+        threads: int = 128,
+        warp: int = 32,
+    ) -> None:
         reason = why_unavailable()
         if reason:
             raise BackendUnavailable(f"the cuda backend cannot run: {reason}")
         from numba import cuda
 
-        from . import cuda_kernels
+        from . import cuda_jobs, cuda_streams
 
         cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small data set need not fill the GPU
-        self._cuda = cuda
-        self._make = cuda_kernels
-        self._threads = threads
+        self._jobs, self._spans = cuda_jobs, cuda_streams.spans
+        self._shape = cuda_jobs.Shape(threads, warp)
+        self._slice_bytes = slice_bytes
+        with cuda_streams.reported_failures(0):
+            numbers = alike(cuda.gpus) if devices is None else devices
+        self._rings = [cuda_streams.Ring(cuda, number, slots) for number in numbers]
 
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
-        """See `batch.Backend`."""
-        data = self._data(plan, batch)
-        program = row_values(plan)
-        layout = self._layout(plan)
-        kernel = self._kernel(program, layout, self._make.value_kernel)
-        mean = plan.scope is Scope.ELEMENT and plan.settings["row"] == "mean"
-        losses = self._cuda.device_array(batch.rows, np.float64)
-        keep = self._keep(batch)
-        kernel[self._rows_grid(layout.lanes, batch.rows)](
-            *data,
-            numbers(plan.vector(program)),
-            keep,
-            float(plan.width if mean else 1),
-            plan.settings.value_divisor,
-            losses,
-        )
-        return self._report(plan, batch, data, keep, losses), losses.copy_to_host()
+        """See `batch.Backend`. Losses that are not wanted come back empty: they are most of what would be copied."""
+        job = self._jobs.LossesJob(self._shape, plan, batch, self._jobs.row_values(plan), wanted)
+        self._run(job)
+        return job.report, job.losses
 
     def folds(self, plan: Plan, batch: Batch, scales: dict[str, float]) -> tuple[Floats, Floats]:
         """See `batch.Backend`."""
-        data = self._data(plan, batch)
-        layout = self._make.Layout(self._threads)
-        kernel = self._kernel(plan.folds, layout, self._make.state_kernel)
-        blocks = -(-batch.rows // plan.block_rows)
-        states = self._cuda.device_array((blocks, len(plan.folds.steps)), np.float64)
-        kernel[self._grid(blocks)](
-            *data, numbers(plan.vector(plan.folds, scales)), self._weights(batch), plan.block_rows, states
-        )
-        report = self._report(plan, batch, data, self._keep(batch), self._cuda.to_device(np.zeros(1)))
-        return report, states.copy_to_host()
+        job = self._jobs.FoldsJob(self._shape, plan, batch, scales)
+        self._run(job)
+        return job.report, job.states
 
     def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
-        """See `batch.Backend`."""
-        layout = self._layout(plan)
-        kernel = self._kernel(plan.gradient, layout, self._make.gradient_kernel)
-        data = self._data(plan, batch)
-        gradient = self._cuda.device_array(data[0].shape, batch.prediction.dtype)
-        kernel[self._rows_grid(layout.lanes, batch.rows)](
-            *data,
-            numbers(plan.vector(plan.gradient, totals)),
-            self._cuda.to_device(np.ascontiguousarray(row_scales, np.float64)),
-            gradient,
-        )
-        return gradient.copy_to_host().reshape(batch.prediction.shape)
+        """See `batch.Backend`. One scale for all rows is sent once if it comes as `numpy.broadcast_to(scale, rows)`."""
+        job = self._jobs.GradientJob(self._shape, plan, batch, row_scales, totals)
+        self._run(job)
+        return job.gradient.reshape(batch.prediction.shape)
 
-    # ---- the batch on the device; an array of one value holds for all rows
-
-    def _data(self, plan: Plan, batch: Batch) -> tuple[Any, Any, Any]:
-        """(prediction, target, class weights), where all but class indices have two dimensions."""
-        shape = (batch.rows, plan.width)
-        target = batch.target if plan.sparse else batch.target.reshape(shape)
-        arrays = (batch.prediction.reshape(shape), target, plan.class_weights)
-        prediction, target, class_weights = (self._cuda.to_device(np.ascontiguousarray(array)) for array in arrays)
-        return prediction, target, class_weights
-
-    def _keep(self, batch: Batch) -> Any:
-        return self._cuda.to_device(np.ones(1, bool) if batch.keep is None else np.ascontiguousarray(batch.keep))
-
-    def _weights(self, batch: Batch) -> Any:
-        weights = np.ones(1) if batch.weights is None else batch.weights
-        return self._cuda.to_device(np.ascontiguousarray(weights, np.float64))
-
-    # ---- kernels and launches
-
-    def _layout(self, plan: Plan) -> Any:
-        return self._make.Layout(self._lanes(plan.width), plan.sparse, plan.at_target_only)
-
-    def _lanes(self, width: int) -> int:
-        return 1 if width <= self._make.NARROW else self._threads
-
-    def _kernel(self, program: Program, layout: Any, make: Callable[[Program, Any], Any]) -> Any:
-        """The kernel of a program, made once in a process: equal keys, equal functions."""
-        key = (program.kind, program.key, layout)
-        if key not in _kernels:
-            _kernels[key] = make(program, layout)
-        return _kernels[key]
-
-    def _rows_grid(self, lanes: int, rows: int) -> tuple[int, int, int, int]:
-        return self._grid(-(-rows * lanes // self._threads))
-
-    def _grid(self, blocks: int) -> tuple[int, int, int, int]:
-        """How to launch so many thread blocks of work: (thread blocks, threads of each, stream, shared bytes)."""
-        return max(1, min(blocks, MOST_BLOCKS)), self._threads, 0, 8 * self._threads
-
-    # ---- report
-
-    def _report(self, plan: Plan, batch: Batch, data: tuple[Any, Any, Any], keep: Any, losses: Any) -> Floats:
-        """The report on each block of losses; see `batch.Column`."""
-        bad_targets = bad_target_rows = self._cuda.to_device(np.zeros(1))
-        bad, bad_rows = self._check(plan, data[0], plan.prediction_domain, plan.rows_sum_to_one)
-        if not plan.sparse:
-            bad_targets, bad_target_rows = self._check(
-                plan, data[1], plan.settings.loss.target, plan.targets_sum_to_one
-            )
-        blocks = -(-batch.rows // plan.block_rows)
-        report = self._cuda.device_array((blocks, len(Column)), np.float64)
-        self._make.report_kernel(self._threads)[self._grid(blocks)](
-            losses,
-            self._weights(batch),
-            keep,
-            bad,
-            bad_targets,
-            bad_rows,
-            bad_target_rows,
-            batch.rows,
-            plan.block_rows,
-            report,
-        )
-        return np.asarray(report.copy_to_host())
-
-    def _check(self, plan: Plan, values: Any, domain: Domain, sums: bool) -> tuple[Any, Any]:
-        """For each row, (values outside the domain, 1 if the row should sum to 1 and does not)."""
-        rows, width = values.shape
-        lanes = self._lanes(width)
-        bad_values = self._cuda.device_array(rows, np.float64)
-        bad_rows = self._cuda.device_array(rows, np.float64) if sums else self._cuda.to_device(np.zeros(1))
-        self._make.check_kernel(lanes, sums)[self._rows_grid(lanes, rows)](
-            values, domain.bounds(), plan.tolerance, bad_values, bad_rows
-        )
-        return bad_values, bad_rows
+    def _run(self, job: RowsJob) -> None:
+        """Each GPU has consecutive slices; as each block is summed by itself, it does not matter which one does it."""
+        rows, block_rows = job.batch.rows, job.plan.block_rows
+        _, _, block_bytes, _, _ = job.packing(block_rows).starts()
+        slices = self._spans(rows, block_rows, max(1, self._slice_bytes // block_bytes))
+        parts = shares(slices, len(self._rings))
+        if len(parts) == 1:
+            self._rings[0].run(job, parts[0])
+        elif parts:
+            with ThreadPoolExecutor(len(parts), "lossctl-gpu") as threads:
+                # The first failure is raised when all threads have ended.
+                list(threads.map(lambda ring, part: ring.run(job, part), self._rings, parts))
 
 
-def numbers(vector: Floats) -> tuple[Any, ...]:
-    """The numbers of a program as an argument of a kernel, which takes no empty tuple: a placeholder comes first."""
-    return (np.float64(0.0), *vector)
+def alike(gpus: Any) -> list[int]:
+    """The numbers of the GPUs that have the compute capability of the first one."""
+    capabilities = [gpu.compute_capability for gpu in gpus]
+    return [number for number, capability in enumerate(capabilities) if capability == capabilities[0]]
 
 
-def row_values(plan: Plan) -> Program:
-    """The program of a row's loss: of an elementwise loss the sum over the row, as one more fold."""
-    if plan.scope is Scope.ROW:
-        return plan.value
-    program = plan.value
-    return Program(program.kind, program.key, program.numbers, (Step("values", Monoid.SUM, program.finish),), last)
-
-
-def last(environment: tuple[Any, ...]) -> Any:
-    """The last fold."""
-    return environment[-1]
+def shares(slices: list[slice], devices: int) -> list[list[slice]]:
+    """The slices in as many consecutive parts as there are devices, none of them empty, of nearly equal length."""
+    count = min(devices, len(slices))
+    edges = [len(slices) * part // count for part in range(count + 1)] if count else []
+    return [slices[start:stop] for start, stop in pairwise(edges)]

@@ -16,7 +16,7 @@ from . import scalar
 from .gpu import simulated
 from .reachable import reachable
 
-__all__ = ["device", "rounded_product"]
+__all__ = ["device", "from_warp", "rounded_product"]
 
 _known: set[Callable[..., Any]] = set()
 
@@ -43,13 +43,18 @@ def rounded_product(a: float, b: float) -> float:
     return a * b
 
 
+def from_warp(value: float, distance: int, team: Any) -> float:
+    """What the lane of the same warp has whose number differs by this one bit: on a device only."""
+    raise NotImplementedError("the simulator has no shuffles")
+
+
 def _for_all_types(implementation: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *types: implementation
 
 
 def _implementations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """What each primitive is on a device."""
-    from numba.cuda import libdevice
+    from numba.cuda import libdevice, shfl_xor_sync
 
     def where(condition, if_true, if_false):
         return if_true if condition else if_false
@@ -73,6 +78,9 @@ def _implementations() -> dict[Callable[..., Any], Callable[..., Any]]:
     def product(a, b):
         return libdevice.dmul_rn(a, b)
 
+    def shuffled(value, distance, team):
+        return shfl_xor_sync(0xFFFFFFFF, value, distance)
+
     return {
         scalar.where: where,
         scalar.maximum: maximum,
@@ -81,4 +89,5 @@ def _implementations() -> dict[Callable[..., Any], Callable[..., Any]]:
         scalar.bits_of: bits_of,
         scalar.float_of: float_of,
         rounded_product: product,
+        from_warp: shuffled,
     }

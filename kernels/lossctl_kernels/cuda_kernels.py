@@ -1,13 +1,10 @@
 """The kernels of the `cuda` backend, made from the programs of a plan. Nothing here is written for one loss.
 
-Every kernel is a chain of folds over a scope and something made of their results. The scope is a row of values, or a
-block of rows. Each row has one thread where it is narrow and all threads of a thread block where it is wide; a block of
-rows always has a thread block. Sums are the tree of `reduce.tree_sum`, whatever the number of threads, and nothing is
-added atomically: the same bits every time.
-
-In device code `source` is a tuple of arrays, and `known` one of float64: the numbers of the program, then the folds so
-far. A *place* is a function (source, start, place, known) of one summand, where `start` is the row, or the first row of
-the block. A *fold* is a function (source, start, count, known, team) over `count` places; every lane gets its result.
+A row is worked on by a *team* of lanes: one thread where rows are narrow, part of a warp or a warp where they are
+wider, a thread block where they are very wide, so that neighbouring threads read neighbouring values. Blocks of rows
+are reduced by thread blocks. Lanes combine by butterflies, through shuffles inside a warp and shared memory beyond it,
+and the order of every sum is fixed: the same bits every time, however a kernel is launched. The only atomic additions
+count what is refused, in whole numbers.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="no-any-return"
@@ -15,7 +12,7 @@ the block. A *fold* is a function (source, start, count, known, team) over `coun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,345 +20,317 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from . import cuda_folds
 from .batch import Column
-from .cuda_functions import device, rounded_product
+from .cuda_folds import add, chain, dense, extremum, magnitude, per_row, sparse, tree_sum
+from .cuda_functions import device, from_warp, rounded_product
+from .gpu import simulated
 from .program import Program, Step
 from .scalar import maximum, minimum
-from .scales import safe_scale
 from .spec import Monoid
 
-__all__ = ["Layout", "check_kernel", "gradient_kernel", "report_kernel", "state_kernel", "value_kernel"]
+__all__ = ["WARP", "Layout", "gradient_kernel", "merge_kernel", "report_kernel", "rows_kernel", "state_kernel"]
 
 Function = Callable[..., Any]
 
 FLOAT = np.dtype(np.float64)
-NARROW = 64  # rows of up to so many values have one thread each
+WARP = 32
+# The columns of a report that come from the losses, as plain numbers: an array takes no other index.
+SUM, NONFINITE, POSITIVE, LOWEST, HIGHEST = (
+    int(column) for column in (Column.SUM, Column.NONFINITE, Column.POSITIVE, Column.LOWEST, Column.HIGHEST)
+)
+LEVELS = 32  # of the tree over the values of one lane: a block has fewer than 2**32
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a program meets its data. `lanes` threads share a row or a block of rows: 1, or all of a thread block."""
+    """How a program meets its data: `lanes` share a row, a power of two, of the `threads` of a thread block.
+
+    `prediction_sums` and `target_sums` say which rows must sum to 1. Lanes of one `warp` can shuffle.
+    """
 
     lanes: int
+    threads: int
     sparse: bool = False
     at_target_only: bool = False
-
-    @property
-    def levels(self) -> int:
-        """Levels of the tree over the values of one lane, of which there may be `NARROW` or 2**31."""
-        return NARROW.bit_length() if self.lanes == 1 else 32
+    prediction_sums: bool = False
+    target_sums: bool = False
+    warp: int = WARP
 
 
-# ---- the leading part of the environment; source = (prediction, target, class_weight, …)
+# ---- lanes. In the simulator there are no shuffles: shared memory stands in for them.
 
 
-def dense(source, row, column):
-    return (
-        np.float64(source[0][row, column]),
-        np.float64(source[1][row, column]),
-        np.float64(column),
-        source[2][column],
-    )
-
-
-def sparse(source, row, column):
-    return (
-        np.float64(source[0][row, column]),
-        np.float64(source[1][row] == column),
-        np.float64(column),
-        source[2][column],
-    )
-
-
-def at_target(source, row):
-    column = source[1][row]
-    return (np.float64(source[0][row, column]), np.float64(1.0), np.float64(column), source[2][column])
-
-
-# ---- folds
-
-
-def add(a, b):
-    return a + b
+def from_lane(value, distance, team):
+    """What the lane whose number differs by this one bit has, through shared memory. All threads must ask at once."""
+    shared, thread = team[1], cuda.threadIdx.x
+    shared[thread] = value
+    cuda.syncthreads()
+    other = shared[thread ^ distance]
+    cuda.syncthreads()  # before the next exchange overwrites it
+    return other
 
 
 @cache
-def across(combine: Function, lanes: int) -> Function:
+def across(combine: Function, lanes: int, warp: int) -> Function:
     """Combines the lanes' values by halves and gives each lane the result. Kept, so that it is compiled once."""
-    if lanes == 1:
-        return lambda value, team: value
-
-    def across_block(value, team):
-        lane, shared = team[0], team[1]
-        shared[lane] = value
-        half = lanes // 2
-        while half > 0:
-            cuda.syncthreads()
-            if lane < half:
-                shared[lane] = combine(shared[lane], shared[lane + half])
-            half //= 2
-        cuda.syncthreads()
-        result = shared[0]
-        cuda.syncthreads()  # before the next fold overwrites it
-        return result
-
-    return across_block
+    steps: Function = _own
+    distance = lanes // 2
+    while distance:
+        shuffles = distance < warp and not simulated()
+        steps = _butterfly(steps, combine, from_warp if shuffles else from_lane, distance)
+        distance //= 2
+    return steps
 
 
-def tree_sum(place: Function, layout: Layout) -> Function:
-    """Sum by halves, as `reduce.tree_sum`.
-
-    A lane's places are `lanes` apart, so the first halvings pair places of one lane. Visited in the order of their
-    reversed bits, those that are added come next to each other, and one open sum a level of the tree is enough.
-    """
-    lanes, across_lanes = layout.lanes, across(add, layout.lanes)
-
-    def fold(source, start, count, known, team):
-        lane, open_sums = team[0], team[2]
-        share = 1
-        while share * lanes < count:
-            share *= 2
-        total = 0.0
-        at = 0
-        for visited in range(share):
-            total = 0.0
-            if lane + at * lanes < count:
-                total = place(source, start, lane + at * lanes, known)
-            level = 0
-            while (visited >> level) & 1:
-                total = open_sums[level] + total
-                level += 1
-            open_sums[level] = total
-            bit = share >> 1
-            while at & bit:
-                at ^= bit
-                bit >>= 1
-            at |= bit
-        return across_lanes(total, team)
-
-    return fold
+def _own(value, team):
+    return value
 
 
-def extremum(place: Function, combine: Function, identity: float, layout: Layout) -> Function:
-    lanes, across_lanes = layout.lanes, across(combine, layout.lanes)
+def _butterfly(before: Function, combine: Function, exchange: Function, distance: int) -> Function:
+    def steps(value, team):
+        own = before(value, team)
+        return combine(own, exchange(own, distance, team))
 
-    def fold(source, start, count, known, team):
-        result = identity
-        for at in range(team[0], count, lanes):
-            result = combine(result, place(source, start, at, known))
-        return across_lanes(result, team)
-
-    return fold
+    return steps
 
 
-def absolute(place: Function) -> Function:
-    return lambda source, start, at, known: abs(place(source, start, at, known))
+# ---- rows. The first of `numbers` is a placeholder: a kernel takes no empty tuple.
 
 
-def row_fold(step: Step, layout: Layout) -> Function:
-    """A step of a program over a row."""
-    term, leading = step.term, sparse if layout.sparse else dense
+def row_folds(program: Program, checks: Sequence[Step], layout: Layout) -> Function:
+    """(source, row, width, numbers, limits, team) to the numbers, folds and checks of a row."""
 
-    def place(source, row, column, known):
-        return term(leading(source, row, column) + known)
+    def all_lanes(combine: Function) -> Function:
+        return across(combine, layout.lanes, layout.warp)
 
-    def picked(source, row, count, known, team):
-        return term(at_target(source, row) + known)
-
-    if step.monoid is Monoid.TARGET_SUM and layout.at_target_only:
-        return picked
-    if step.monoid is Monoid.MAX:
-        return extremum(place, maximum, -math.inf, layout)
-    if step.monoid is Monoid.SCALE:
-        magnitude = extremum(absolute(place), maximum, 0.0, layout)
-        return lambda source, row, count, known, team: safe_scale(magnitude(source, row, count, known, team))
-    return tree_sum(place, layout)
+    return cuda_folds.row_folds(program.steps, checks, layout.lanes, layout.sparse, layout.at_target_only, all_lanes)
 
 
-def state_fold(step: Step, layout: Layout) -> Function:
-    """A step over all values of a block of rows; source[3] are the weights."""
-    term = step.term
-
-    def place(source, start, at, known):
-        width = source[2].size
-        return term(dense(source, start + at // width, at % width) + known)
-
-    def weighted(source, start, at, known):
-        weight = per_row(source[3], start + at // source[2].size)
-        return rounded_product(place(source, start, at, known), weight)
-
-    if step.monoid is Monoid.SCALE:
-        return extremum(absolute(place), maximum, 0.0, layout)
-    return tree_sum(weighted, layout)
-
-
-def chain(folds: list[Function]) -> Function:
-    """(source, start, count, known, team) to `known` and the results of all folds, each of which sees those before."""
-    links: Function = given
-    for fold in folds:
-        links = link(links, fold)
-    return links
-
-
-def given(source, start, count, known, team):
-    return known
-
-
-def link(before: Function, fold: Function) -> Function:
-    def links(source, start, count, known, team):
-        so_far = before(source, start, count, known, team)
-        return so_far + (fold(source, start, count, so_far, team),)
-
-    return links
-
-
-def per_row(values, row):
-    """The value of a row, where an array of one value holds for all."""
-    return values[min(row, values.size - 1)]
-
-
-# ---- kernels. The first of `numbers` is a placeholder: a kernel takes no empty tuple.
-
-
-def value_kernel(program: Program, layout: Layout) -> Any:
-    """One loss a row; NaN where `keep` is False."""
-    lanes, levels, finish = layout.lanes, layout.levels, program.finish
+def rows_kernel(program: Program, layout: Layout) -> Any:
+    """One loss a row, NaN where `keep` is False; adds what is wrong with the rows to the report of their block."""
+    lanes, finish = layout.lanes, program.finish
     leading = sparse if layout.sparse else dense
-    folds = chain([row_fold(step, layout) for step in program.steps])
+    checks = cuda_folds.check_steps(layout.sparse, layout.prediction_sums, layout.target_sums)
+    folds = row_folds(program, checks, layout)
+    count = count_bad(layout, len(program.numbers) + len(program.steps))
 
-    def kernel(prediction, target, class_weight, numbers, keep, row_divisor, value_divisor, losses):
+    def kernel(
+        prediction, target, class_weight, keep, numbers, limits, row_divisor, value_divisor, block_rows, losses, report
+    ):
         source = (prediction, target, class_weight)
+        rows, width = prediction.shape
+        together = cuda.blockDim.x // lanes
         lane = cuda.threadIdx.x % lanes
-        team = (lane, cuda.shared.array(0, FLOAT), cuda.local.array(levels, FLOAT))
-        for row in range(cuda.grid(1) // lanes, losses.size, cuda.gridsize(1) // lanes):
-            known = folds(source, row, class_weight.size, numbers[1:], team)
-            loss = finish(leading(source, row, 0) + known) / row_divisor / value_divisor
-            if lane == 0:
+        team = (lane, cuda.shared.array(0, FLOAT))
+        # All threads stay until the last row, as lanes wait for each other; the last rows may be computed twice.
+        for first in range(cuda.blockIdx.x * together, rows, cuda.gridDim.x * together):
+            row = first + cuda.threadIdx.x // lanes
+            here = min(row, rows - 1)
+            known = folds(source, here, width, numbers[1:], limits, team)
+            loss = divided(divided(finish(leading(source, here, 0) + known), row_divisor), value_divisor)
+            if row < rows and lane == 0:
                 losses[row] = loss if per_row(keep, row) else math.nan
+                count(report, row // block_rows, known, limits[4])
 
-    return compiled(kernel, folds, leading, finish, per_row)
+    return compiled(kernel, folds, leading, finish, per_row, count, divided)
+
+
+def divided(value, divisor):
+    """The quotient; a division costs as much as ten other operations, and most divisors are 1."""
+    return value if divisor == 1.0 else value / divisor
+
+
+def count_bad(layout: Layout, at: int) -> Function:
+    """(report, block, known, tolerance): counts what the checks, from place `at` of `known` on, have found in a row."""
+    count: Function = _nothing_bad
+    columns = [(Column.BAD_PREDICTIONS, False)]
+    if not layout.sparse:
+        columns.append((Column.BAD_TARGETS, False))
+    if layout.prediction_sums:
+        columns.append((Column.BAD_PREDICTION_ROWS, True))
+    if layout.target_sums:
+        columns.append((Column.BAD_TARGET_ROWS, True))
+    for offset, (column, is_sum) in enumerate(columns):
+        count = (_and_off_one if is_sum else _and_outside)(count, at + offset, int(column))
+    return count
+
+
+def _nothing_bad(report, block, known, tolerance):
+    pass
+
+
+def _and_outside(before: Function, at: int, column: int) -> Function:
+    def count(report, block, known, tolerance):
+        before(report, block, known, tolerance)
+        if known[at] > 0.0:
+            cuda.atomic.add(report, (block, column), known[at])
+
+    return count
+
+
+def _and_off_one(before: Function, at: int, column: int) -> Function:
+    def count(report, block, known, tolerance):
+        before(report, block, known, tolerance)
+        if not abs(known[at] - 1.0) <= tolerance:
+            cuda.atomic.add(report, (block, column), 1.0)
+
+    return count
 
 
 def gradient_kernel(program: Program, layout: Layout) -> Any:
     """The gradient of each row's loss, times the scale of the row."""
-    lanes, levels, finish = layout.lanes, layout.levels, program.finish
+    lanes, finish = layout.lanes, program.finish
     leading = sparse if layout.sparse else dense
-    folds = chain([row_fold(step, layout) for step in program.steps])
+    folds = row_folds(program, (), layout)
 
-    def kernel(prediction, target, class_weight, numbers, row_scales, gradient):
+    def kernel(prediction, target, class_weight, row_scales, numbers, gradient):
         source = (prediction, target, class_weight)
+        rows, width = prediction.shape
+        together = cuda.blockDim.x // lanes
         lane = cuda.threadIdx.x % lanes
-        team = (lane, cuda.shared.array(0, FLOAT), cuda.local.array(levels, FLOAT))
-        for row in range(cuda.grid(1) // lanes, row_scales.size, cuda.gridsize(1) // lanes):
-            known = folds(source, row, class_weight.size, numbers[1:], team)
-            for column in range(lane, class_weight.size, lanes):
-                gradient[row, column] = finish(leading(source, row, column) + known) * row_scales[row]
+        team = (lane, cuda.shared.array(0, FLOAT))
+        for first in range(cuda.blockIdx.x * together, rows, cuda.gridDim.x * together):
+            row = first + cuda.threadIdx.x // lanes
+            here = min(row, rows - 1)
+            known = folds(source, here, width, numbers[1:], (), team)
+            if row < rows:
+                scale = per_row(row_scales, row)
+                for column in range(lane, width, lanes):
+                    gradient[row, column] = finish(leading(source, row, column) + known) * scale
 
-    return compiled(kernel, folds, leading, finish)
+    return compiled(kernel, folds, leading, finish, per_row)
+
+
+# ---- blocks of rows
 
 
 def state_kernel(program: Program, layout: Layout) -> Any:
-    """The folds over each block of rows, `states[block, fold]`."""
-    lanes, levels = layout.lanes, layout.levels
-    numbers_count, count = len(program.numbers), len(program.steps)
-    folds = chain([state_fold(step, layout) for step in program.steps])
+    """The folds over each block of rows, as far as one thread goes: `partial[block, fold, lane]`.
 
-    def kernel(prediction, target, class_weight, numbers, weights, block_rows, states):
+    `lanes` of any number of thread blocks share a block; `merge_kernel` does the rest of the tree.
+    """
+    threads, count = layout.threads, len(program.steps)
+    folds = chain([state_fold(step) for step in program.steps])
+
+    def kernel(prediction, target, class_weight, weights, numbers, block_rows, partial):
         source = (prediction, target, class_weight, weights)
-        lane = cuda.threadIdx.x % lanes
-        team = (lane, cuda.shared.array(0, FLOAT), cuda.local.array(levels, FLOAT))
-        for block in range(cuda.blockIdx.x, states.shape[0], cuda.gridDim.x):
+        rows, width = prediction.shape
+        open_sums = cuda.local.array(LEVELS, FLOAT)
+        blocks, lanes = partial.shape[0], partial.shape[2]
+        shares = lanes // threads
+        for task in range(cuda.blockIdx.x, blocks * shares, cuda.gridDim.x):
+            block = task // shares
+            lane = task % shares * threads + cuda.threadIdx.x
             first = block * block_rows
-            values = min(block_rows, prediction.shape[0] - first) * class_weight.size
-            known = folds(source, first, values, numbers[1:], team)
-            for fold in range(lane, count, lanes):
-                states[block, fold] = known[numbers_count + fold]
+            values = min(block_rows, rows - first) * width
+            results = folds(source, first, values, numbers[1:], lane, lanes, open_sums)
+            for fold in range(count):
+                partial[block, fold, lane] = results[fold]
 
     return compiled(kernel, folds)
 
 
-@cache
-def check_kernel(lanes: int, sums: bool) -> Any:
-    """For each row how many of its values lie outside an interval and, with `sums`, whether their sum is far from 1."""
-    layout = Layout(lanes)
-    levels = layout.levels
+def state_fold(step: Step) -> Function:
+    """One lane's part of a step over all values of a block of rows; source[3] are the weights."""
+    term = step.term
 
-    def outside(source, row, column, known):
-        value = np.float64(source[0][row, column])
-        return 0.0 if (value >= known[0]) & (value <= known[1]) else 1.0
+    def place(source, start, at, known):
+        row, column = cell(at, source[0].shape[1])
+        return term(dense(source, start + row, column) + known)
 
-    def value(source, row, column, known):
-        return np.float64(source[0][row, column])
+    def weighted(source, start, at, known):
+        row, column = cell(at, source[0].shape[1])
+        return rounded_product(term(dense(source, start + row, column) + known), per_row(source[3], start + row))
 
-    places = (outside, value) if sums else (outside,)
-    folds = chain([tree_sum(place, layout) for place in places])
+    if step.monoid is Monoid.SCALE:
+        return magnitude(place)
+    return extremum(place, maximum, -math.inf) if step.monoid is Monoid.MAX else tree_sum(weighted)
 
-    def kernel(values, interval, tolerance, bad_values, bad_rows):
-        lane = cuda.threadIdx.x % lanes
-        team = (lane, cuda.shared.array(0, FLOAT), cuda.local.array(levels, FLOAT))
-        for row in range(cuda.grid(1) // lanes, bad_values.size, cuda.gridsize(1) // lanes):
-            known = folds((values,), row, values.shape[1], interval, team)
-            if lane == 0:
-                bad_values[row] = known[2]
-                if sums:
-                    bad_rows[row] = 0.0 if abs(known[-1] - 1.0) <= tolerance else 1.0
 
-    return compiled(kernel, folds)
+def cell(at, width):
+    """The row and the column of a value, counted along the rows; a division of whole numbers is slow."""
+    row = at if width == 1 else at // width
+    return row, at - row * width
 
 
 @cache
-def report_kernel(lanes: int) -> Any:
-    """The report on each block of rows; see `batch.Column`."""
-    layout = Layout(lanes)
-    levels, count = layout.levels, len(Column)
-    folds = chain(report_folds(layout))
+def merge_kernel(largest: tuple[bool, ...], layout: Layout) -> Any:
+    """The rest of the tree over the lanes, `states[block, fold]`; where a fold is the `largest` value, its maximum."""
+    threads = layout.threads
 
-    def kernel(losses, weights, keep, bad, bad_targets, bad_rows, bad_target_rows, rows, block_rows, report):
-        source = (losses, weights, keep, bad, bad_targets, bad_rows, bad_target_rows)
-        lane = cuda.threadIdx.x % lanes
-        team = (lane, cuda.shared.array(0, FLOAT), cuda.local.array(levels, FLOAT))
+    def place(source, start, at, known):
+        return source[0][start, known[0], at]
+
+    sums, maxima = tree_sum(place), extremum(place, maximum, -math.inf)
+    add_across, maximum_across = (across(combine, threads, layout.warp) for combine in (add, maximum))
+
+    def kernel(partial, states):
+        team = (cuda.threadIdx.x, cuda.shared.array(0, FLOAT))
+        open_sums = cuda.local.array(LEVELS, FLOAT)
+        blocks, lanes = partial.shape[0], partial.shape[2]
+        for block in range(cuda.blockIdx.x, blocks, cuda.gridDim.x):
+            for fold in range(partial.shape[1]):
+                if largest[fold]:
+                    own = maxima((partial,), block, lanes, (fold,), team[0], threads, open_sums)
+                    result = maximum_across(own, team)
+                else:
+                    own = sums((partial,), block, lanes, (fold,), team[0], threads, open_sums)
+                    result = add_across(own, team)
+                if team[0] == 0:
+                    states[block, fold] = result
+
+    return compiled(kernel, sums, maxima, add_across, maximum_across)
+
+
+@cache
+def report_kernel(layout: Layout) -> Any:
+    """What the report says of the losses of each block; see `batch.Column`."""
+    threads = layout.threads
+    total = tree_sum(weighted_loss)
+    add_across, minimum_across, maximum_across = (
+        across(combine, threads, layout.warp) for combine in (add, minimum, maximum)
+    )
+
+    def kernel(losses, weights, keep, block_rows, report):
+        source = (losses, weights, keep)
+        lane = cuda.threadIdx.x
+        team = (lane, cuda.shared.array(0, FLOAT))
+        open_sums = cuda.local.array(LEVELS, FLOAT)
         for block in range(cuda.blockIdx.x, report.shape[0], cuda.gridDim.x):
             first = block * block_rows
-            columns = folds(source, first, min(block_rows, rows - first), (), team)
-            for column in range(lane, count, lanes):
-                report[block, column] = columns[column]
+            rows = min(block_rows, losses.size - first)
+            nonfinite, positive, lowest, highest = described(losses, keep, first + lane, first + rows, threads)
+            summed = add_across(total(source, first, rows, (), lane, threads, open_sums), team)
+            nonfinite, positive = add_across(nonfinite, team), add_across(positive, team)
+            lowest, highest = minimum_across(lowest, team), maximum_across(highest, team)
+            if lane == 0:
+                report[block, SUM] = summed
+                report[block, NONFINITE] = nonfinite
+                report[block, POSITIVE] = positive
+                report[block, LOWEST] = lowest
+                report[block, HIGHEST] = highest
 
-    return compiled(kernel, folds)
+    return compiled(kernel, total, described, add_across, minimum_across, maximum_across)
 
 
-def report_folds(layout: Layout) -> list[Function]:
-    """One fold a column, in order; source = (losses, weights, keep, then one array for each of the bad columns)."""
+def weighted_loss(source, first, at, known):
+    """A loss in the sum of its block; source = (losses, weights, keep)."""
+    row = first + at
+    product = rounded_product(source[0][row], per_row(source[1], row))
+    return product if per_row(source[2], row) else 0.0
 
-    def kept_or(source, row, otherwise):
-        return per_row(source[0], row) if per_row(source[2], row) else otherwise
 
-    def weighted(source, first, at, known):
-        product = rounded_product(per_row(source[0], first + at), per_row(source[1], first + at))
-        return product if per_row(source[2], first + at) else 0.0
-
-    def nonfinite(source, first, at, known):
-        return 0.0 if abs(kept_or(source, first + at, 0.0)) < math.inf else 1.0
-
-    def positive(source, first, at, known):
-        return 1.0 if kept_or(source, first + at, 0.0) > 0.0 else 0.0
-
-    def kept_or_highest(source, first, at, known):
-        return kept_or(source, first + at, math.inf)
-
-    def kept_or_lowest(source, first, at, known):
-        return kept_or(source, first + at, -math.inf)
-
-    def bad(column):
-        return lambda source, first, at, known: per_row(source[column], first + at)
-
-    return [
-        tree_sum(weighted, layout),
-        tree_sum(nonfinite, layout),
-        tree_sum(positive, layout),
-        extremum(kept_or_highest, minimum, math.inf, layout),
-        extremum(kept_or_lowest, maximum, -math.inf, layout),
-        *(tree_sum(bad(column), layout) for column in range(3, 7)),
-    ]
+def described(losses, keep, start, stop, step):
+    """(losses that are not finite, losses above 0, lowest, highest) of every so many rows, without those left out."""
+    nonfinite, positive, lowest, highest = 0.0, 0.0, math.inf, -math.inf
+    for row in range(start, stop, step):
+        if per_row(keep, row):
+            loss = losses[row]
+            nonfinite += 0.0 if abs(loss) < math.inf else 1.0
+            positive += 1.0 if loss > 0.0 else 0.0
+            lowest, highest = minimum(lowest, loss), maximum(highest, loss)
+    return nonfinite, positive, lowest, highest
 
 
 def compiled(kernel: Function, *called: Function) -> Any:

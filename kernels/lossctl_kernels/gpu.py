@@ -8,11 +8,15 @@ import os
 import sys
 from functools import cache
 
-__all__ = ["BackendUnavailable", "available", "simulated", "why_unavailable"]
+__all__ = ["BackendUnavailable", "DeviceFailure", "available", "simulated", "why_unavailable"]
 
 
 class BackendUnavailable(RuntimeError):
     """A backend that was asked for cannot run on this machine."""
+
+
+class DeviceFailure(BackendUnavailable):
+    """A GPU fails while it is used, or has too little memory left."""
 
 
 def simulated() -> bool:

@@ -45,10 +45,7 @@ class Interpreter:
                 environment = (prediction, target, 0.0, 1.0, *vector)
                 terms = [full(step.term(environment), prediction.shape) for step in program.steps]
                 states.append(
-                    [
-                        np.abs(term).max() if step.monoid is Monoid.SCALE else tree_sum(weighted(term, weights))
-                        for step, term in zip(program.steps, terms, strict=True)
-                    ]
+                    [state(step.monoid, term, weights) for step, term in zip(program.steps, terms, strict=True)]
                 )
             reports.append(report(plan, block, np.zeros(block.rows)))
         return table(reports, len(Column)), table(states, len(program.steps))
@@ -81,6 +78,13 @@ def blocks(batch: Batch, rows: int) -> list[Batch]:
 def table(rows: list[Any], columns: int) -> Floats:
     """One row a block; of no rows there are no blocks."""
     return np.array(rows, np.float64).reshape(-1, columns)
+
+
+def state(monoid: Monoid, terms: Floats, weights: Floats | None) -> Any:
+    """One fold over a block of a data set; only sums are weighted."""
+    if monoid is Monoid.SCALE:
+        return np.abs(terms).max()
+    return terms.max() if monoid is Monoid.MAX else tree_sum(weighted(terms, weights))
 
 
 def flat(array: Array) -> Floats:

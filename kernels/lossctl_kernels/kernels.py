@@ -1,113 +1,92 @@
-"""Block functions: a program compiled to machine code that fills a buffer for the rows of one strip.
+"""Block functions into machine code, with Numba's code generator: the one module that compiles for the CPU.
 
-Every block function has the same C-like signature over addresses, `void(rows, width, prediction, target,
-class_weights, numbers, bounds, scales, result, report)`, so that one driver runs them all, whatever the loss and the
-dtypes. `bounds` are those of predictions and targets and the tolerances of their row sums; `report` is a row of
-`Column`s that begins as zeros; `scales` and `result` are as `loops.Flat` and `rows.py` say. Address 0 is "none".
+All of a block function is written by `write_block_function`, with this C signature over addresses: `void(rows, width,
+prediction, target, class_weights, numbers, bounds, scales, result, report)`, whatever the loss and the dtypes. `bounds`
+are those of predictions and targets and the tolerances of their row sums; `report` is a row of `Column`s that begins as
+zeros; `scales` and `result` are as `loops.py` and `rows.py` say. Address 0 is "none".
+
+Around it goes a loop over blocks, the same for all: `void(first, last, rows, width, block, places)` runs the blocks
+from `first` to before `last`, of `block` rows each and `rows` in all. `places` is the address of eight pairs: where
+each pointer stands at block 0, and how many bytes further it is at the next one.
 """
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from numba import njit, types
-from numba.extending import intrinsic
+from llvmlite import ir
+from numba.core.codegen import JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
 
-from .cache import compile_cached
-from .plan import Plan
-from .program import Environment, Program, Step
-from .rows import ACROSS_WIDTH, write_block_function
-from .spec import Monoid, Scope
-from .writer import Arguments, Layout
+from .layouts import write_block_function
+from .recipes import Recipe
+from .trace import INTEGER
+from .writer import Arguments, whole
 
-__all__ = [
-    "BLOCK_FUNCTION",
-    "as_function",
-    "block_function",
-    "extremes_function",
-    "is_flat",
-    "layout_of",
-    "sum_function",
-]
+__all__ = ["Compiled", "compile_recipe"]
 
-BLOCK_FUNCTION = types.void(types.int64, types.int64, *[types.intp] * 8)
-
-_compiled: dict[str, Any] = {}
-_compiling = threading.Lock()
+NUMBERS, POINTERS = 2, 8
+BLOCK_FUNCTION = ir.FunctionType(ir.VoidType(), [INTEGER] * (NUMBERS + POINTERS))
+LOOP_FUNCTION = ir.FunctionType(ir.VoidType(), [INTEGER] * 6)
 
 
-def is_flat(plan: Plan) -> bool:
-    """Whether a row is one value, or rows mean nothing."""
-    return plan.scope is Scope.DATASET or (plan.scope is Scope.ELEMENT and plan.width == 1)
+@dataclass(frozen=True)
+class Compiled:
+    """A block function: the address of its loop in this process, the same as object code, and what holds the memory."""
+
+    address: int
+    code: bytes
+    library: Any
 
 
-def layout_of(plan: Plan, program: Program, dtype: str) -> Layout:
-    """Where the program of a plan finds its data."""
-    if is_flat(plan):
-        return Layout("flat", dtype)
-    name = "across" if plan.width <= ACROSS_WIDTH else "along"
-    unit_rows = (plan.rows_sum_to_one, plan.targets_sum_to_one) if program.kind == "value" else (False, False)
-    return Layout(name, dtype, plan.sparse, plan.at_target_only, unit_rows)
+@global_compiler_lock
+def compile_recipe(recipe: Recipe) -> Compiled:
+    """Compiles a block function and its loop."""
+    library = _codegen().create_library(recipe.symbol)
+    library.enable_object_caching()
+    module = library.create_ir_module(recipe.symbol)
+    _write_loop(_write_block(module, recipe), recipe.symbol)
+    library.add_ir_module(module)
+    library.finalize()
+    return Compiled(library.get_pointer_to_function(recipe.symbol), library._get_compiled_object(), library)
 
 
-def block_function(plan: Plan, program: Program, dtype: str) -> Callable[..., Any]:
-    """The compiled block function of a program for predictions (and dense targets) of this dtype.
-
-    Where each row has several elementwise losses, it is that of their sum.
-    """
-    if plan.scope is Scope.ELEMENT and plan.width > 1 and program.kind == "value":
-        total = Step("total", Monoid.SUM, program.finish)
-        program = replace(program, key=f"sum of {program.key}", steps=(total,), finish=_last)
-    return _function(layout_of(plan, program, dtype), program)
+@cache
+def _codegen() -> Any:
+    return JITCPUCodegen("lossctl")
 
 
-def _last(environment: Environment) -> Any:
-    return environment[-1]
+def _write_block(module: ir.Module, recipe: Recipe) -> ir.Function:
+    function = ir.Function(module, BLOCK_FUNCTION, f"{recipe.symbol}_block")
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    write_block_function(builder, recipe.layout, recipe.program, Arguments(*function.args))
+    builder.ret_void()
+    return function
 
 
-def sum_function() -> Callable[..., Any]:
-    """Stores the sum of float64 predictions, each times its scale if there are any, at `result`."""
-    step = Step("sum", Monoid.SUM, _itself)
-    return _function(Layout("flat", "float64", checked=False), Program("folds", "itself", (), (step,), _itself))
-
-
-def extremes_function() -> Callable[..., Any]:
-    """Fills the columns of the report that come from each loss, which are the float64 predictions."""
-    return _function(Layout("extremes", "float64", checked=False), Program("value", "itself", (), (), _itself))
-
-
-def _itself(environment: Environment) -> Any:
-    return environment[0]
-
-
-def _function(layout: Layout, program: Program) -> Callable[..., Any]:
-    key = f"{program.kind}|{program.key}|{layout.key}"
-    with _compiling:
-        if key not in _compiled:
-            fill = as_function(layout, program)
-            # Machine code from several processes may meet in one: it is found by a name, which has to be its own.
-            fill.__name__ = fill.__qualname__ = "fill_" + hashlib.sha256(key.encode()).hexdigest()[:32]
-            dispatcher = njit(error_model="numpy", nogil=True)(fill)
-            _compiled[key] = compile_cached(dispatcher, BLOCK_FUNCTION.args, key)
-        return _compiled[key]
-
-
-def as_function(layout: Layout, program: Program) -> Callable[..., Any]:
-    """The block function for Numba to compile: all of its body is written by `write_block_function`."""
-
-    @intrinsic
-    def body(typingctx, rows, width, prediction, target, class_weights, numbers, bounds, scales, result, report):
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            write_block_function(builder, layout, program, Arguments(*arguments))
-            return context.get_dummy_value()
-
-        return BLOCK_FUNCTION, codegen
-
-    def fill(rows, width, prediction, target, class_weights, numbers, bounds, scales, result, report):
-        body(rows, width, prediction, target, class_weights, numbers, bounds, scales, result, report)
-
-    return fill
+def _write_loop(block_function: ir.Function, name: str) -> None:
+    """The loop over blocks, under this name."""
+    function = ir.Function(block_function.module, LOOP_FUNCTION, name)
+    first, last, rows, width, block, places = function.args
+    entry, head, body, end = (function.append_basic_block(part) for part in ("entry", "head", "body", "end"))
+    builder = ir.IRBuilder(entry)
+    table = builder.inttoptr(places, INTEGER.as_pointer())
+    pairs = [[builder.load(builder.gep(table, [whole(2 * i + j)])) for j in range(2)] for i in range(POINTERS)]
+    builder.branch(head)
+    builder.position_at_end(head)
+    k = builder.phi(INTEGER)
+    k.add_incoming(first, entry)
+    builder.cbranch(builder.icmp_signed("<", k, last), body, end)
+    builder.position_at_end(body)
+    left = builder.sub(rows, builder.mul(k, block))
+    count = builder.select(builder.icmp_signed("<", left, block), left, block)
+    pointers = [builder.add(start, builder.mul(k, step)) for start, step in pairs]
+    builder.call(block_function, [count, width, *pointers])
+    k.add_incoming(builder.add(k, whole(1)), body)
+    builder.branch(head)
+    builder.position_at_end(end)
+    builder.ret_void()

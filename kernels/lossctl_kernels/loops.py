@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llvmlite import ir
-
 from .batch import Column
 from .program import Step
 from .trace import DOUBLE, FLAGS, constant, unary
@@ -122,16 +120,6 @@ class Flat(Writer):
         after, error = self.two_sum(before, piece)
         builder.store(after, total)
         builder.store(builder.fadd(builder.load(rest), error), rest)
-
-    def whole_sum(self, totals: Value, rests: Value) -> Value:
-        """All lanes, compensated; where they are not finite, the errors mean nothing."""
-        builder = self.builder
-        total, rest = builder.load(totals), builder.load(rests)
-        while total.type.count > 1:
-            total, error = self.two_sum(*self.halves(total))
-            rest = builder.fadd(builder.fadd(*self.halves(rest)), error)
-        total, rest = (builder.extract_element(value, ir.IntType(32)(0)) for value in (total, rest))
-        return builder.select(builder.fcmp_ordered("ord", rest, rest), builder.fadd(total, rest), total)
 
 
 class Extremes(Flat):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .domains import TargetKind
-from .spec import PEERS, Definition, Loss, Scope
+from .spec import PEERS, Definition, Loss, Parameter, Scope
 
 __all__ = ["OPTIONS", "Option", "Settings", "SpecificationError", "resolve", "suggestion"]
 
@@ -61,6 +61,7 @@ OPTIONS: Mapping[str, Option] = {
         "spread over all classes, or only over the others", "choice", "uniform", ("uniform", "others")
     ),
     "class_weight": Option("one weight for each class, such as 0.5|1|2", "vector", None),
+    "alpha": Option("factor of the loss of each class, such as 0.25 or 0.5|1|2", "vector", (1.0,)),
     "ignore_index": Option("rows with this class index are left out", "integer", None),
     "log_base": Option("base of the logarithm: nats, bits or dits", "choice", "e", ("e", "2", "10")),
     "row": Option("a row of several values counts as their mean or sum", "choice", "mean", ("mean", "sum")),
@@ -81,8 +82,24 @@ OPTIONS: Mapping[str, Option] = {
         "reported",
         ("reported", "sample", "sum", "mean"),
     ),
+    "labels": Option("how the targets say what is right", "choice", None),
+    "link": Option("what the predictions are: the mean itself, or its logarithm", "choice", None),
+    "full": Option("add the constant ln y! of the target, exact or by Stirling's formula above 1", "choice", None),
+    "max_fun": Option("the maximum that the loss is made of", "choice", None),
+    "target": Option("what the targets are", "choice", None),
+    "kink": Option(
+        "slope where there are two: that of PyTorch or the smallest, of the flat or the steep side, or their mean",
+        "choice",
+        "torch",
+        ("torch", "flat", "steep", "half"),
+    ),
+    "denominator": Option("what the overlap is compared with: sums, or sums of squares", "choice", None),
+    "scope": Option("one loss for all values, for each sample, or for each class", "choice", None),
     "preset": Option("conventions of a framework", "choice", None, PEERS),
 }
+
+KINKS = {"flat": 0.0, "steep": 1.0, "half": 0.5}
+FLAGS = {"false": "false", "no": "false", "0": "false", "true": "true", "yes": "true", "1": "true"}
 
 LOG_BASES = {"e": 1.0, "2": math.log(2.0), "10": math.log(10.0)}
 UNITS = {"e": "nat", "2": "bit", "10": "dit"}
@@ -125,7 +142,7 @@ def suggestion(word: str, known: list[str]) -> str:
 
 def resolve(loss: Loss, given: Mapping[str, Any]) -> Settings:
     """Decides every option of `loss`. Raises SpecificationError."""
-    names = [*loss.options, *(name for name in loss.parameters if name not in loss.options)]
+    names = option_names(loss)
     for name in given:
         if name not in names:
             has = ", ".join(sorted(names)) or "no options"
@@ -135,27 +152,50 @@ def resolve(loss: Loss, given: Mapping[str, Any]) -> Settings:
     preset, hidden = _preset(loss, parsed.get("preset"), str(input))
     chosen = {**preset, **parsed}
     if "eps" in parsed and parsed["eps"] != preset.get("eps"):
-        hidden.clear()
+        hidden.pop("variance_floor", None)  # of the guard that the preset had
     options: dict[str, Any] = {}
     for name in names:
         if name == "input":
             options[name] = input
         elif name in chosen:
             options[name] = chosen[name]
-        elif name in loss.parameters:
-            options[name] = loss.parameters[name][0]
-        elif name == "eps_mode":
-            options[name] = eps_modes(loss)[0]
         else:
-            options[name] = OPTIONS[name].default
-    settings = Settings(loss, options, hidden)
+            options[name] = default_of(loss, name)
+    for name, example in loss.required.items():
+        if options[name] is None:
+            raise SpecificationError(f"{loss.name} needs {name}", f"such as {loss.name}:{name}={example:g}")
+    _refuse_unused(loss, str(input), parsed)
+    settings = Settings(loss.settled(options), options, hidden)
     _check(settings, parsed)
     return settings
 
 
+def _refuse_unused(loss: Loss, input: str, given: Mapping[str, Any]) -> None:
+    """A parameter of another form of the predictions would change nothing."""
+    for name in given:
+        if name in loss.parameters and name not in loss.forms[input].asks_for():
+            raise SpecificationError(f"{loss.name}: {name} means nothing for predictions that are input={input}")
+
+
+def option_names(loss: Loss) -> list[str]:
+    """Every option and parameter of a loss, in order."""
+    return [*loss.options, *(name for name in loss.parameters if name not in loss.options)]
+
+
+def default_of(loss: Loss, name: str) -> Any:
+    """What an option or parameter of a loss is if nobody says."""
+    if name in loss.parameters:
+        return loss.parameters[name][0]
+    if name == "input":
+        return next(iter(loss.forms))
+    if name == "eps_mode":
+        return eps_modes(loss)[0]
+    return next(iter(loss.variants[name])) if name in loss.variants else OPTIONS[name].default
+
+
 def eps_modes(loss: Loss) -> tuple[str, ...]:
-    """The guards that make sense for a loss: vectors have norms to hold up, probabilities all the others."""
-    return ("floor",) if "eps" in loss.parameters else ("clip", "floor", "add", "log_floor")
+    """The guards that make sense for a loss: probabilities have them all, other losses say which."""
+    return loss.parameters["eps"][1].modes if "eps" in loss.parameters else ("clip", "floor", "add", "log_floor")
 
 
 def _preset_value(loss: Loss, preset: str | None, name: str) -> Any:
@@ -176,11 +216,26 @@ def _preset(loss: Loss, preset: str | None, input: str) -> tuple[dict[str, Any],
 def _parse(loss: Loss, name: str, value: Any) -> Any:
     if name in loss.parameters:
         facts = loss.parameters[name][1]
+        if facts.words:
+            return _word(loss, name, facts, value)
+        if facts.optional and str(value).lower() == "none":
+            return None
         number = _number(loss, name, value)
         if not facts.allows(number):
             raise SpecificationError(f"{loss.name}: {name} must be {facts.range()}, found {value}")
         return number
     return _PARSERS[OPTIONS[name].kind](loss, name, value)
+
+
+def _word(loss: Loss, name: str, facts: Parameter, value: Any) -> str:
+    text = str(value).lower()
+    text = FLAGS.get(text, text) if "true" in facts.words else text
+    if text not in facts.words:
+        raise SpecificationError(
+            f"{loss.name}: {name} cannot be {str(value)!r}{suggestion(text, list(facts.words))}",
+            f"it is one of: {facts.range()}",
+        )
+    return text
 
 
 def allowed_choices(loss: Loss, name: str) -> tuple[str, ...]:
@@ -191,6 +246,8 @@ def allowed_choices(loss: Loss, name: str) -> tuple[str, ...]:
         return tuple(peer for peer in PEERS if peer in loss.presets)
     if name == "eps_mode":
         return eps_modes(loss)
+    if name in loss.variants:
+        return tuple(loss.variants[name])
     return OPTIONS[name].choices
 
 
@@ -254,7 +311,7 @@ def _check(settings: Settings, given: Mapping[str, Any]) -> None:
     guarded = [
         option for option in ("eps", "eps_mode", "normalize") if given.get(option) and option in settings.loss.options
     ]
-    if "input" in settings.options and input != "prob" and any(option in given for option in guarded):
+    if "eps" in settings.loss.options and input != "prob" and any(option in given for option in guarded):
         raise SpecificationError(
             f"{name}: {guarded[0]} guards probabilities, but the predictions are input={input}", "leave out one of them"
         )

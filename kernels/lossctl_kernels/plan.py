@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .domains import NONNEGATIVE, Domain, TargetKind
-from .options import Settings, SpecificationError
+from .options import KINKS, Settings, SpecificationError
 from .program import Program, fold_program, gradient_program, value_program
 from .reduce import block_rows
-from .spec import Definition, Loss, Monoid, Scope
-from .transforms import CLASS_WEIGHT, CONVERSIONS, GUARDS, NORMALIZE, SMOOTH, TargetTransform, Transform
+from .spec import Definition, Loss, Monoid, Scope, TargetTransform, argument_names
+from .transforms import CLASS_WEIGHT, CONVERSIONS, GUARDS, NORMALIZE, SMOOTH, Transform
 
 __all__ = ["Plan"]
 
@@ -31,12 +31,18 @@ class Plan:
     counts_degenerate: bool = False
 
     def __post_init__(self) -> None:
-        weights = self.settings["class_weight"]
-        if weights is not None and len(weights) != self.width:
-            raise SpecificationError(
-                f"{self.settings.loss.name}: class_weight has {len(weights)} weights for {self.width} classes",
-                "give one weight for each class",
-            )
+        for name in ("class_weight", "alpha"):
+            weights = self._by_class(name)
+            if weights is not None and len(weights) != self.width:
+                raise SpecificationError(
+                    f"{self.settings.loss.name}: {name} has {len(weights)} weights for {self.width} classes",
+                    "give one weight for each class",
+                )
+
+    def _by_class(self, name: str) -> tuple[float, ...] | None:
+        """The numbers of an option that has one for each class; of `alpha` one may stand for all."""
+        weights = self.settings[name] if name in self.settings.loss.options else None
+        return weights * self.width if name == "alpha" and weights and len(weights) == 1 else weights
 
     @property
     def definition(self) -> Definition:
@@ -54,7 +60,12 @@ class Plan:
     @property
     def at_target_only(self) -> bool:
         """Whether target sums have the one term of the class index."""
-        return self.sparse and not self.settings["label_smoothing"]
+        return self.sparse and self.zeros_add_nothing
+
+    @property
+    def zeros_add_nothing(self) -> bool:
+        """Whether the terms of target sums are 0 where the target is 0, as it was given."""
+        return not self.settings["label_smoothing"]
 
     @property
     def block_rows(self) -> int:
@@ -68,7 +79,7 @@ class Plan:
     @property
     def rows_sum_to_one(self) -> bool:
         """Whether each row of predictions must be a distribution."""
-        return self.scope is Scope.ROW and self.settings.input == "prob" and not self.settings["normalize"]
+        return self.definition.prediction.rows_sum_to_one and not self.settings["normalize"]
 
     @property
     def targets_sum_to_one(self) -> bool:
@@ -87,7 +98,7 @@ class Plan:
     @cached_property
     def class_weights(self) -> NDArray[np.float64]:
         """One weight for each class; ones where none were given."""
-        weights = self.settings["class_weight"]
+        weights = self._by_class("class_weight") or self._by_class("alpha")
         return np.ones(self.width) if weights is None else np.array(weights, np.float64)
 
     # ---- numbers
@@ -96,10 +107,14 @@ class Plan:
     def numbers(self) -> Mapping[str, float]:
         """The parameters, what the transformations need, and what a preset sets in the definition."""
         options, values = self.settings.options, {}
-        for name in self.settings.loss.parameters:
-            values[name] = float(options[name])
+        for name, (_, facts) in self.settings.loss.parameters.items():
+            values[name] = facts.as_number(options[name])
         for name, default in _hidden_numbers(self.settings.loss).items():
             values[name] = float(self.settings.hidden.get(name, default))
+        if "width" in values:
+            values["width"] = float(self.width)
+        if self.settings["kink"] in KINKS:
+            values["kink"] = KINKS[self.settings["kink"]]
         if self._guard == "log_floor":
             values["log_floor"] = self.eps
         elif self._guard:
@@ -139,9 +154,16 @@ class Plan:
 
     @property
     def _targets(self) -> tuple[TargetTransform, ...]:
+        transform = self.settings.loss.target_transform
+        labels = () if transform is None else (transform,)
         smooth = (SMOOTH,) if self.settings["label_smoothing"] else ()
-        weigh = (CLASS_WEIGHT,) if self.settings["class_weight"] is not None else ()
-        return smooth + weigh
+        weigh = (CLASS_WEIGHT,) if self.settings["class_weight"] is not None and not self._weighs_itself else ()
+        return labels + smooth + weigh
+
+    @property
+    def _weighs_itself(self) -> bool:
+        """Whether the definition asks for the weight of a class, which otherwise multiplies the target."""
+        return any("class_weight" in argument_names(fold.term) for fold in self.definition.folds)
 
     # ---- programs
 
@@ -150,6 +172,18 @@ class Plan:
         """The loss of a value or a row."""
         measured = self.definition.degenerate if self.counts_degenerate else None
         return value_program(self.definition, self._transforms, self._targets, tuple(self.numbers), measured)
+
+    @cached_property
+    def factored(self) -> Program | None:
+        """The factored form of the loss, for sums alone, where the definition has one that these settings allow."""
+        form = self.definition.factored
+        if form is None or self.counts_degenerate or (form.hard_targets and (self._targets or self._transforms)):
+            return None
+        if any(self.numbers.get(name, number) != number for name, number in form.neutral.items()):
+            return None
+        numbers = tuple(self.numbers)
+        program = value_program(self.definition, self._transforms, self._targets, numbers, form.function)
+        return replace(program, kind="factored", form=form)
 
     @cached_property
     def folds(self) -> Program:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .spec import Definition, Fold, Monoid, Scope, argument_names
-from .transforms import TargetTransform, Transform
+from .spec import Definition, Factored, Fold, Monoid, Scope, TargetTransform, argument_names
+from .transforms import Transform
 
 __all__ = ["LEADING", "Program", "Step", "fold_program", "gradient_program", "value_program"]
 
@@ -37,8 +37,8 @@ class Step:
 class Program:
     """`numbers` names the part of the environment that the caller passes; then the steps; then `finish`.
 
-    `kind` is value (one result a value or row), gradient (one a value) or folds (the terms alone). `key` says what the
-    program was made of: equal keys, equal functions.
+    `kind` is value (one result a value or row), gradient (one a value), folds (the terms alone) or factored (what
+    `finish` returns is that of the `form`). `key` says what the program was made of: equal keys, equal functions.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class Program:
     numbers: tuple[str, ...]
     steps: tuple[Step, ...]
     finish: Bound
+    form: Factored | None = None
 
 
 def bind(function: Callable[..., Any], names: tuple[str, ...]) -> Bound:
@@ -89,10 +90,19 @@ def _bind_8(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: i
 def _bind_9(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: int, r: int) -> Bound:
     def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q], a[r])
     return call
+def _bind_10(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: int, r: int, s: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q], a[r], a[s])
+    return call
+def _bind_11(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: int, r: int, s: int, t: int) -> Bound:
+    def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q], a[r], a[s], a[t])
+    return call
 # fmt: on
 
 
-_BINDERS = (_bind_0, _bind_1, _bind_2, _bind_3, _bind_4, _bind_5, _bind_6, _bind_7, _bind_8, _bind_9)
+_BINDERS = (
+    *(_bind_0, _bind_1, _bind_2, _bind_3, _bind_4, _bind_5),
+    *(_bind_6, _bind_7, _bind_8, _bind_9, _bind_10, _bind_11),
+)
 
 
 # ---- functions of the environment, composed. A stage takes an environment to the next one; None leaves it alone.

@@ -16,6 +16,9 @@ __all__ = ["BLOCK_ROWS", "ExactSum", "block_rows", "block_sums", "tree_sum"]
 BLOCK_ROWS = 4096
 BLOCK_VALUES = 1 << 20
 _MANTISSA_BITS = 53
+_HIGH_BITS = 27
+_EXACT_COUNT = 1 << (_MANTISSA_BITS - _HIGH_BITS)  # so many halves add up exactly in float64
+_MOST_WAITING = 256
 _UNIT = 1074 + _MANTISSA_BITS  # every finite float64 is a whole number of 2**-_UNIT
 
 Floats = NDArray[np.float64]
@@ -61,37 +64,61 @@ class ExactSum:
     """A sum of float64 numbers without any rounding until `value` is asked for. Mergeable, picklable, order-free.
 
     Held as one integer in units of the smallest subnormal, so it never overflows; infinities and NaN are kept apart.
+    Few numbers wait for others, since adding a thousand takes hardly longer than adding one.
     """
 
-    __slots__ = ("_exact", "_special")
+    __slots__ = ("_exact", "_special", "_waiting")
 
     def __init__(self) -> None:
         self._exact = 0
         self._special = 0.0
+        self._waiting: list[Floats] = []
 
     def add(self, values: Floats | float) -> None:
         """Adds an array of numbers (any shape)."""
-        array = np.atleast_1d(np.asarray(values, np.float64)).ravel()
+        array = np.array(values, np.float64).reshape(-1)
+        self._waiting.append(array)
+        if array.size > _MOST_WAITING or len(self._waiting) > _MOST_WAITING:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Adds what waits."""
+        if not self._waiting:
+            return
+        array = np.concatenate(self._waiting)
+        self._waiting.clear()
         finite = np.isfinite(array)
         if not finite.all():
             with np.errstate(invalid="ignore"):
                 self._special = float(self._special + array[~finite].sum())
             array = array[finite]
-        mantissas, exponents = np.frexp(array)
-        # Two halves of the mantissa as integers: 2**36 of them can be added in an int64 before it overflows.
-        high = np.ldexp(mantissas, 27).astype(np.int64)
-        low = np.ldexp(np.ldexp(mantissas, 27) - high, _MANTISSA_BITS - 27).astype(np.int64)
-        for exponent in np.unique(exponents):
-            here = exponents == exponent
-            whole = (int(high[here].sum()) << (_MANTISSA_BITS - 27)) + int(low[here].sum())
-            self._exact += whole << (int(exponent) - _MANTISSA_BITS + _UNIT)
+        for start in range(0, array.size, _EXACT_COUNT):
+            self._add_finite(array[start : start + _EXACT_COUNT])
+
+    def _add_finite(self, values: Floats) -> None:
+        mantissas, exponents = np.frexp(values)
+        lowest = int(exponents.min())
+        exponents -= lowest
+        # Two halves of the mantissa, each a whole number that fewer bits than a float64 hold: so are their sums.
+        scaled = np.ldexp(mantissas, _HIGH_BITS)
+        high = np.trunc(scaled)
+        low = np.ldexp(scaled - high, _MANTISSA_BITS - _HIGH_BITS)
+        highs, lows = np.bincount(exponents, high), np.bincount(exponents, low)
+        for place in np.flatnonzero((highs != 0.0) | (lows != 0.0)).tolist():
+            whole = (int(highs[place]) << (_MANTISSA_BITS - _HIGH_BITS)) + int(lows[place])
+            self._exact += whole << (place + lowest - _MANTISSA_BITS + _UNIT)
 
     def merge(self, other: ExactSum) -> None:
+        self._settle()
+        other._settle()
         self._exact += other._exact
         self._special += other._special
 
     def over(self, other: ExactSum | int) -> float:
         """The quotient, correctly rounded: neither sum need be a float64. NaN where `other` is 0."""
+        self._settle()
+        if isinstance(other, ExactSum):
+            other._settle()
         count = other << _UNIT if isinstance(other, int) else other._exact
         special = 0.0 if isinstance(other, int) else other._special
         if count == 0 and special == 0.0:
@@ -103,6 +130,7 @@ class ExactSum:
     @property
     def value(self) -> float:
         """The sum, correctly rounded; infinite where it exceeds float64."""
+        self._settle()
         if self._special != 0.0:
             return self._special
         return _quotient(self._exact, 1 << _UNIT)

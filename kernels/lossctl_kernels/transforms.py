@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .losses.multiclass import largest, others, relative_exp, tail, ties
+from .losses.multiclass import largest, others, probability, tail, ties
 from .scalar import exp, log, log1p, maximum, minimum, sigmoid, where
-from .spec import Fold, Monoid
+from .spec import Fold, Monoid, TargetTransform
 
 __all__ = ["CONVERSIONS", "GUARDS", "NORMALIZE", "TargetTransform", "Transform"]
 
@@ -110,7 +110,7 @@ def exponential(prediction: float) -> float:
 
 
 def softmax(prediction: float, largest: float, ties: float, tail: float) -> float:
-    return relative_exp(prediction, largest) / (1.0 + others(ties, tail))
+    return probability(prediction, largest, ties, tail)
 
 
 def log_softmax(prediction: float, largest: float, ties: float, tail: float) -> float:
@@ -136,14 +136,6 @@ CONVERSIONS = {
 
 
 # ---- targets
-
-
-@dataclass(frozen=True)
-class TargetTransform:
-    """A function that the target goes through before the definition sees it."""
-
-    name: str
-    apply: Scalar
 
 
 def smooth(target: float, smoothing_keep: float, smoothing_offset: float) -> float:

@@ -16,6 +16,7 @@ from numba.core import cgutils
 
 from .batch import Column
 from .program import Program, Step
+from .recipes import Layout
 from .scales import safe_scale
 from .spec import Monoid
 from .trace import DOUBLE, FLAGS, INTEGER, Symbol, as_double, constant, element_of, unary
@@ -26,27 +27,6 @@ LANES = 16
 SINGLE = ir.FloatType()
 
 Value: TypeAlias = ir.Value
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a block function finds its data. `name` is flat, along or across; `dtype` that of predictions.
-
-    `sparse`: the target is a class index; `at_target_only`: target sums have the one term of that class;
-    `unit_rows`: whether each row of predictions, and of targets, has to sum to 1; `checked`: whether domains matter.
-    """
-
-    name: str
-    dtype: str
-    sparse: bool = False
-    at_target_only: bool = False
-    unit_rows: tuple[bool, bool] = (False, False)
-    checked: bool = True
-
-    @property
-    def key(self) -> str:
-        parts = (self.name, self.dtype, self.sparse, self.at_target_only, *self.unit_rows, self.checked)
-        return ",".join(map(str, parts))
 
 
 @dataclass(frozen=True)
@@ -67,11 +47,15 @@ class Arguments:
 
 @dataclass
 class Check:
-    """A running answer, one integer of all bits set a lane, to whether all values lie between two bounds."""
+    """A running answer, one integer of all bits set a lane, to whether all values lie between two bounds.
+
+    `ends_only`: whether each is one of the two.
+    """
 
     low: Value
     high: Value
     inside: Value
+    ends_only: bool = False
 
 
 class Writer:
@@ -206,10 +190,20 @@ class Writer:
         error = builder.fadd(builder.fsub(a, builder.fsub(total, part)), builder.fsub(b, part))
         return total, error
 
+    def whole_sum(self, totals: Value, rests: Value) -> Value:
+        """All lanes, compensated; where they are not finite, the errors mean nothing."""
+        builder = self.builder
+        total, rest = builder.load(totals), builder.load(rests)
+        while total.type.count > 1:
+            total, error = self.two_sum(*self.halves(total))
+            rest = builder.fadd(builder.fadd(*self.halves(rest)), error)
+        total, rest = (builder.extract_element(value, ir.IntType(32)(0)) for value in (total, rest))
+        return builder.select(builder.fcmp_ordered("ord", rest, rest), builder.fadd(total, rest), total)
+
     # ---- programs
 
-    def call(self, function: Any, leading: Sequence[Value], folds: dict[str, Value]) -> Value:
-        """A function of the environment, in the shape of `leading`; folds that are not known yet are not asked for."""
+    def environment(self, leading: Sequence[Value], folds: dict[str, Value]) -> tuple[Symbol, ...]:
+        """What functions of a program are called with, in the shape of `leading`; folds not known yet are 0."""
         like = leading[0].type
         zero = constant(like, 0.0)
 
@@ -217,7 +211,11 @@ class Writer:
             return value if value.type == like else self.splat(value, like.count)
 
         values = (*leading, *map(same, self.numbers), *(same(folds.get(s.name, zero)) for s in self.program.steps))
-        return as_double(function(tuple(Symbol(self.builder, value) for value in values)), like)
+        return tuple(Symbol(self.builder, value) for value in values)
+
+    def call(self, function: Any, leading: Sequence[Value], folds: dict[str, Value]) -> Value:
+        """A function of the environment; folds that are not known yet are not asked for."""
+        return as_double(function(self.environment(leading, folds)), leading[0].type)
 
     def term(self, step: Step, leading: Sequence[Value], folds: dict[str, Value]) -> Value:
         value = self.call(step.term, leading, folds)
@@ -261,12 +259,19 @@ class Writer:
             for half in self.halves(values):
                 self.look_at(check, half)
             return
-        builder = self.builder
-        inside = builder.and_(
-            builder.fcmp_ordered(">=", values, check.low), builder.fcmp_ordered("<=", values, check.high)
-        )
-        before = builder.load(check.inside)
-        builder.store(builder.and_(before, builder.sext(inside, before.type)), check.inside)
+        self.remember(self.inside(check, values), check.inside)
+
+    def inside(self, check: Check, values: Value) -> Value:
+        builder, signs = self.builder, ("==", "==") if check.ends_only else (">=", "<=")
+        answers = [
+            builder.fcmp_ordered(sign, values, end) for sign, end in zip(signs, (check.low, check.high), strict=True)
+        ]
+        return (builder.or_ if check.ends_only else builder.and_)(*answers)
+
+    def remember(self, answers: Value, variable: Value) -> None:
+        """Clears the lanes of a variable whose answer is no."""
+        before = self.builder.load(variable)
+        self.builder.store(self.builder.and_(before, self.builder.sext(answers, before.type)), variable)
 
     def report_check(self, check: Check, column: Column) -> None:
         """Adds 1 to a column of the report if any value was outside."""

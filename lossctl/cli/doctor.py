@@ -5,7 +5,6 @@ from __future__ import annotations
 from lossctl.cli import options as o
 from lossctl.cli.list import RowsFormat, rows_format
 
-NAME = "doctor"
 HELP = """Versions, backends, threads, GPU and cache of compiled code.
 
 Example: lossctl doctor

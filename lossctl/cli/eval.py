@@ -5,12 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Annotated
 
-import typer
-
 from lossctl.cli import options as o
+from lossctl.cli.declarations import Option
 from lossctl.errors import UsageError
 
-NAME = "eval"
 HELP = """The loss of predictions against targets.
 
 Example: lossctl eval preds.npy labels.npy --loss bce
@@ -20,15 +18,15 @@ One table with both: lossctl eval table.csv --pred-col 'p_*' --target-col label 
 
 Outputs = Annotated[
     list[str] | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write the result; .json, .csv, .tsv, .md, .txt. Repeatable."),
+    Option("--output", "-o", metavar="FILE", help="Write the result; .json, .csv, .tsv, .md, .txt. Repeatable."),
 ]
 PerSample = Annotated[
-    str | None, typer.Option("--per-sample", metavar="FILE", help="Write one loss a row; .npy, .csv, .tsv, .parquet.")
+    str | None, Option("--per-sample", metavar="FILE", help="Write the loss of each row; .npy, .csv, .tsv, .parquet.")
 ]
 Gradient = Annotated[
-    str | None, typer.Option("--grad", metavar="FILE", help="Write the gradient of the loss; formats as --per-sample.")
+    str | None, Option("--grad", metavar="FILE", help="Write the gradient of the loss; formats as --per-sample.")
 ]
-ScoreOnly = Annotated[bool, typer.Option("--score-only", "-b", help="Print the bare number, one a loss.")]
+ScoreOnly = Annotated[bool, Option("--score-only", "-b", help="Print the bare number, one a loss.")]
 
 
 def command(
@@ -71,21 +69,24 @@ def command(
     for path in outputs:
         format_of(path)
     specs = known_losses(loss)
-    if len(specs) > 1 and (per_sample is not None or grad is not None):
-        raise UsageError("--per-sample and --grad write one loss", hint="give one --loss")
+    if len(specs) > 1 and grad is not None:
+        raise UsageError("--grad writes the gradient of one loss", hint="give one --loss")
     files = input_files(predictions, targets, pred_col, target_col, weights, weight_col, pred_format, target_format)
     arrays = [path for path in (per_sample, grad) if path is not None]
     plan_outputs([*outputs, *arrays], [*files.paths, *([class_weights] if class_weights is not None else [])])
 
     from lossctl.evaluation import Request
-    from lossctl.extras import gradient_writer, per_sample_writer
 
     flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
-    request = Request(specs, flags, reduction, backend, threads, chunk_rows)
+    request = Request(specs, flags, reduction, backend, threads, chunk_rows, grad is not None)
     with ExitStack() as stack:
         evaluation = stack.enter_context(evaluating(files, request, not quiet and not no_progress))
-        losses_out = stack.enter_context(per_sample_writer(per_sample)) if per_sample else None
-        gradient_out = stack.enter_context(gradient_writer(grad, evaluation)) if grad else None
+        losses_out = gradient_out = None
+        if arrays:
+            from lossctl.extras import gradient_writer, per_sample_writer
+
+            losses_out = stack.enter_context(per_sample_writer(per_sample, evaluation)) if per_sample else None
+            gradient_out = stack.enter_context(gradient_writer(grad, evaluation)) if grad else None
         run = evaluation.run(losses_out.write if losses_out else None)
         if gradient_out:
             evaluation.gradient(evaluation.runs[0], gradient_out.write)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
 from lossctl.cli import options as o
+from lossctl.cli.declarations import Argument, Option
 
-NAME = "explain"
 HELP = """One loss: formula, gradient, domain, options, its names and conventions elsewhere.
 
 Example: lossctl explain huber
 """
 
-LossName = Annotated[str, typer.Argument(metavar="NAME", help="A loss, by any of its names.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+LossName = Annotated[str, Argument(metavar="NAME", help="A loss, by any of its names.")]
+Json = Annotated[bool, Option("--json", help="As JSON.")]
 
 
 def command(name: LossName, json: Json = False, debug: o.Debug = False) -> None:

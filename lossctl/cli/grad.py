@@ -6,19 +6,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated
 
-import typer
-
 from lossctl.cli import options as o
+from lossctl.cli.declarations import Option
 from lossctl.errors import UsageError
 
-NAME = "grad"
 HELP = """The gradient of the loss with respect to each prediction.
 
 Example: lossctl grad preds.npy labels.npy --loss bce -o gradient.npy
 """
 
 Output = Annotated[
-    str | None, typer.Option("--output", "-o", metavar="FILE", help="The gradient; .npy, .csv, .tsv or .parquet.")
+    str | None, Option("--output", "-o", metavar="FILE", help="The gradient; .npy, .csv, .tsv or .parquet.")
 ]
 
 
@@ -66,7 +64,7 @@ def command(
     from lossctl.extras import GradientSummary, gradient_writer
 
     flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
-    request = Request(specs, flags, reduction, backend, threads, chunk_rows)
+    request = Request(specs, flags, reduction, backend, threads, chunk_rows, gradient=True)
     with ExitStack() as stack:
         evaluation = stack.enter_context(evaluating(files, request, not quiet and not no_progress))
         summary = GradientSummary(stack.enter_context(gradient_writer(output, evaluation)))

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from lossctl.cli import options as o
+from lossctl.cli.declarations import Option
 from lossctl.errors import UsageError, visible
 
-NAME = "list"
 HELP = """The losses, one a line.
 
 Example: lossctl list
 """
 
 RowsFormat = Annotated[
-    str | None, typer.Option("--format", metavar="FORMAT", help="table, tsv or json; table on a terminal, else tsv.")
+    str | None, Option("--format", metavar="FORMAT", help="table, tsv or json; table on a terminal, else tsv.")
 ]
 
 

@@ -4,49 +4,44 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
+from lossctl.cli.declarations import Argument, Option
 from lossctl.errors import UsageError
 
 __all__ = ["comma_list", "flags_of"]
 
-Predictions = Annotated[str, typer.Argument(metavar="PREDS", help="File of predictions: .npy, .csv, .tsv or .parquet.")]
-Targets = Annotated[
-    str | None, typer.Argument(metavar="TARGETS", help="File of targets; without it both come from PREDS.")
-]
+Predictions = Annotated[str, Argument(metavar="PREDS", help="File of predictions: .npy, .csv, .tsv or .parquet.")]
+Targets = Annotated[str | None, Argument(metavar="TARGETS", help="File of targets; without it both come from PREDS.")]
 LossSpecs = Annotated[
     list[str] | None,
-    typer.Option("--loss", "-l", metavar="SPEC", help="Loss, such as bce or huber:delta=2. Repeatable in eval."),
+    Option("--loss", "-l", metavar="SPEC", help="Loss, such as bce or huber:delta=2. Repeatable in eval."),
 ]
 PredColumns = Annotated[
-    str | None, typer.Option("--pred-col", metavar="NAMES", help="Column, list a,b,c or glob 'p_*' of the predictions.")
+    str | None, Option("--pred-col", metavar="NAMES", help="Column, list a,b,c or glob 'p_*' of the predictions.")
 ]
-TargetColumns = Annotated[str | None, typer.Option("--target-col", metavar="NAMES", help="The same, of the targets.")]
-Weights = Annotated[str | None, typer.Option("--weights", metavar="FILE", help="File of one weight for each row.")]
+TargetColumns = Annotated[str | None, Option("--target-col", metavar="NAMES", help="The same, of the targets.")]
+Weights = Annotated[str | None, Option("--weights", metavar="FILE", help="File of one weight for each row.")]
 WeightColumn = Annotated[
-    str | None, typer.Option("--weight-col", metavar="NAME", help="Column of the weights, of PREDS or of --weights.")
+    str | None, Option("--weight-col", metavar="NAME", help="Column of the weights, of PREDS or of --weights.")
 ]
 ClassWeights = Annotated[
-    str | None, typer.Option("--class-weights", metavar="FILE", help="File of one weight for each class.")
+    str | None, Option("--class-weights", metavar="FILE", help="File of one weight for each class.")
 ]
 PredFormat = Annotated[
     str | None,
-    typer.Option("--pred-format", metavar="FORMAT", help="npy, csv, tsv or parquet, whatever the extension."),
+    Option("--pred-format", metavar="FORMAT", help="npy, csv, tsv or parquet, whatever the extension."),
 ]
-TargetFormat = Annotated[str | None, typer.Option("--target-format", metavar="FORMAT", help="The same, of TARGETS.")]
+TargetFormat = Annotated[str | None, Option("--target-format", metavar="FORMAT", help="The same, of TARGETS.")]
 FromLogits = Annotated[
-    bool, typer.Option("--from-logits", help="The predictions are logits (input=logit).", envvar="LOSSCTL_FROM_LOGITS")
+    bool, Option("--from-logits", help="The predictions are logits (input=logit).", envvar="LOSSCTL_FROM_LOGITS")
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(
-        "--preset", metavar="NAME", help="Conventions of keras, torch, optax or sklearn.", envvar="LOSSCTL_PRESET"
-    ),
+    Option("--preset", metavar="NAME", help="Conventions of keras, torch, optax or sklearn.", envvar="LOSSCTL_PRESET"),
 ]
-Reduction = Annotated[str, typer.Option("--reduction", metavar="HOW", help="mean or sum.", envvar="LOSSCTL_REDUCTION")]
+Reduction = Annotated[str, Option("--reduction", metavar="HOW", help="mean or sum.", envvar="LOSSCTL_REDUCTION")]
 Denom = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--denom",
         metavar="WHAT",
         help="The mean divides by weight, count, valid, nonzero or elements.",
@@ -55,39 +50,35 @@ Denom = Annotated[
 ]
 IgnoreIndex = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--ignore-index", metavar="INDEX", help="Leave out rows of this class index.", envvar="LOSSCTL_IGNORE_INDEX"
     ),
 ]
-LogBase = Annotated[
-    str | None, typer.Option("--log-base", metavar="BASE", help="e, 2 or 10.", envvar="LOSSCTL_LOG_BASE")
-]
+LogBase = Annotated[str | None, Option("--log-base", metavar="BASE", help="e, 2 or 10.", envvar="LOSSCTL_LOG_BASE")]
 BackendName = Annotated[
-    str, typer.Option("--backend", metavar="NAME", help="auto, python, cpu or cuda.", envvar="LOSSCTL_BACKEND")
+    str, Option("--backend", metavar="NAME", help="auto, python, cpu or cuda.", envvar="LOSSCTL_BACKEND")
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="Threads of the cpu backend.", envvar="LOSSCTL_THREADS")
+    int | None, Option("--threads", metavar="N", help="Threads of the cpu backend.", envvar="LOSSCTL_THREADS")
 ]
 ChunkRows = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--chunk-rows", metavar="N", help="Rows held at a time; the result is the same.", envvar="LOSSCTL_CHUNK_ROWS"
     ),
 ]
 Format = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--format",
         metavar="FORMAT",
         help="table, json, csv, tsv or markdown on stdout; table on a terminal, else tsv.",
         envvar="LOSSCTL_FORMAT",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No warnings and no progress.", envvar="LOSSCTL_QUIET")]
-NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.", envvar="LOSSCTL_NO_PROGRESS")]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="Show the traceback of an internal fault.", envvar="LOSSCTL_DEBUG")
-]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No warnings and no progress.", envvar="LOSSCTL_QUIET")]
+NoProgress = Annotated[bool, Option("--no-progress", help="No progress bar.", envvar="LOSSCTL_NO_PROGRESS")]
+Debug = Annotated[bool, Option("--debug", help="Show the traceback of an internal fault.", envvar="LOSSCTL_DEBUG")]
 
 
 def comma_list(text: str | None) -> tuple[str, ...] | None:

@@ -31,7 +31,8 @@ def _print_table(rows: Sequence[dict[str, str]]) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in rows[0]:
-        table.add_column(title, overflow="fold", style="bold cyan" if title == "name" else None)
+        name = title == "name"
+        table.add_column(title, overflow="fold", no_wrap=name, style="bold cyan" if name else None)
     for row in rows:
         table.add_row(*row.values())
     Console(highlight=False).print(table)

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
-import typer
-
 from lossctl.cli import options as o
+from lossctl.cli.declarations import Option
 from lossctl.errors import UsageError
 
-NAME = "warmup"
 HELP = """Compile losses and their gradients into the cache, before they are needed.
 
 Example: lossctl warmup --loss bce --loss scce:input=logit
+
+For an image, --all fills $LOSSCTL_CACHE_DIR: a folder that every user may read and its owner alone may write.
 """
 
-All = Annotated[bool, typer.Option("--all", help="Every loss, in all its forms.")]
+All = Annotated[bool, Option("--all", help="Every loss, in all its forms.")]
 
 
 def command(loss: o.LossSpecs = None, everything: All = False, quiet: o.Quiet = False, debug: o.Debug = False) -> None:
     """See HELP."""
     if bool(loss) == everything:
         raise UsageError("warmup takes --loss SPEC or --all", hint="lossctl warmup --loss bce")
+    from lossctl.cli.progress import Progress
     from lossctl.loss_spec import parse
-    from lossctl.warming import every_spec, warm
+    from lossctl.warming import Warmup, every_spec
 
-    specs = every_spec() if everything else [parse(text) for text in loss or []]
-    compiled, found, folder = warm(specs)
+    started = time.monotonic()
+    warmup = Warmup(every_spec() if everything else [parse(text) for text in loss or []])
+    with Progress(len(warmup.missing), not quiet, "functions") as progress:
+        warmup.run(progress)
     if not quiet:
-        print(f"{compiled} compiled, {found} already there, in {folder}")
+        seconds = time.monotonic() - started
+        print(f"{len(warmup.missing)} compiled, {warmup.found} already there, in {warmup.folder}, {seconds:.1f} s")

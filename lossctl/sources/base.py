@@ -37,7 +37,8 @@ class ArrayInfo:
 
     `path` is as the user wrote it; `columns` are the names of the columns, globs expanded in file order, () for an
     array; `shape` has None for the rows where only the end of the stream tells; `dtype` is NumPy's name of what the
-    file holds ("float32", ">f8", "int64", "bool"), and for a text table "float64", "int64" or "bool" as delivered.
+    file holds ("float32", ">f8", "int64", "bool"), and for a text table "float64", "int64" or "bool" as far as it has
+    been read: chunks of whole numbers may go over into float64 ones. The end of a pass settles rows and dtype.
     """
 
     path: str

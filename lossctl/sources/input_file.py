@@ -1,9 +1,10 @@
-"""An input file, opened with every reason to refuse it checked first, and read at explicit offsets."""
+"""An input file, opened with every reason to refuse it checked first, and read at explicit offsets by any thread."""
 
 from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,7 @@ class InputFile:
             _refuse_irregular(self.name, os.stat(path).st_mode)
             self._handle = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
             self._state = self._look()
+        self._reading = threading.Lock()
         self.size = self._state[0]
         if self.size == 0:
             self.close()
@@ -44,7 +46,7 @@ class InputFile:
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fills `buffer`, of bytes, from `offset`. Raises DataError if the file has become too short for it."""
         filled = 0
-        with self.faults():
+        with self.faults(), self._reading:
             self._handle.seek(offset)
             while filled < len(buffer):
                 count = self._handle.readinto(buffer[filled:])

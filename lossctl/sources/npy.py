@@ -1,4 +1,4 @@
-"""NPY: the header is checked against the file before anything is allocated, the data are mapped a chunk at a time."""
+"""NPY: the header is checked against the file before anything is allocated, the data are mapped a window at a time."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from lossctl.sources.input_file import InputFile
 
 # NumPy's own limit for headers that it parses from files of others.
 _MAX_HEADER_BYTES = 10_000
+
+# Mapped at once, for one chunk after the other: to map and to unmap stops all threads for a moment.
+_WINDOW_BYTES = 32 << 20
 
 # What NumPy's parser lets through for a malformed header, which goes to ast.literal_eval and tokenize.
 _HEADER_ERRORS = (
@@ -60,20 +63,25 @@ class _NpyReader(Reader):
         self.arrays = {role: ArrayInfo(file.path, "npy", (), self._shape, dtype_name(self._dtype))}
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
-        read = self._transposed if self._column_major else self._mapped
-        for start in range(0, self._shape[0], rows):
-            chunk = read(start, min(rows, self._shape[0] - start))
-            if chunk.dtype == np.bool_:
-                self._check_bools(chunk, start)
-            yield {self._role: deliver(chunk)}
-            # Between two chunks no view of this one is held here: its pages go when the consumer lets go of it.
-            del chunk
+        row_bytes = self._row_items * self._dtype.itemsize
+        read, window_rows = self._transposed, rows
+        if not self._column_major:
+            read, window_rows = self._mapped, rows * max(1, _WINDOW_BYTES // (rows * row_bytes))
+        for first in range(0, self._shape[0], window_rows):
+            window = read(first, min(window_rows, self._shape[0] - first))
+            for start in range(0, len(window), rows):
+                # Touching a page beyond the end of a file that shrank kills the process: its size is checked before.
+                self._file.check_unchanged()
+                chunk = window[start : start + rows]
+                if chunk.dtype == np.bool_:
+                    self._check_bools(chunk, first + start)
+                yield {self._role: deliver(chunk)}
+            # No view of this window is held here while the next is read: it goes when the consumer lets go of it.
+            del window, chunk
         self._file.check_unchanged()
 
     def _mapped(self, start: int, rows: int) -> Array:
         """`rows` rows as a view of their own memory map, which is unmapped with the last view of it."""
-        # Touching a page beyond the end of a file that shrank kills the process, so its size is checked before.
-        self._file.check_unchanged()
         offset = self._start + start * self._row_items * self._dtype.itemsize
         length = rows * self._row_items * self._dtype.itemsize
         # A map begins at a multiple of the page size.

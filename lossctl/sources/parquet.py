@@ -1,10 +1,12 @@
-"""Parquet: the columns needed, streamed batch by batch, every page with a checksum held to it."""
+"""Parquet: the columns needed, by threads that each decode a row group, every page with a checksum held to it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from lossctl.errors import DataError, UsageError, visible
+from lossctl.sources.ahead import reading_threads, worked_ahead
 from lossctl.sources.arrays import deliver, rechunk, stack_columns
 from lossctl.sources.arrow import from_arrow
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection, option
@@ -27,6 +30,11 @@ _BATCH_ROWS = 1 << 16
 _WHOLE_BYTES = 256 << 20
 _BUFFER_BYTES = 1 << 20
 
+# Row groups up to this size, decoded, are held by threads that work ahead, a few at a time; larger ones pass batch by
+# batch.
+_GROUP_BYTES = 32 << 20
+_AHEAD_BYTES = 128 << 20
+
 
 class _Column(NamedTuple):
     """A column of numbers: the dtype of the file, and how many a row where it holds lists, else 0."""
@@ -40,29 +48,45 @@ def open_parquet(file: InputFile, roles: dict[str, Selection]) -> Reader:
     return _ParquetReader(file, roles)
 
 
-def _open_table(path: str) -> parquet.ParquetFile:
-    # A name that is not UTF-8 goes as bytes, of which the stubs do not know.
-    source = pa.OSFile(os.fsencode(path), "r")  # type: ignore[arg-type]
-    metadata = parquet.ParquetFile(source, pre_buffer=False).metadata
-    largest = max((metadata.row_group(each).total_byte_size for each in range(metadata.num_row_groups)), default=0)
-    return parquet.ParquetFile(
-        source,
-        metadata=metadata,
-        # Arrow holds what it has pre-buffered of all row groups until the end.
-        pre_buffer=False,
-        buffer_size=_BUFFER_BYTES if largest > _WHOLE_BYTES else 0,
-        page_checksum_verification=True,
-    )
+class _Tables:
+    """A table of its own for each thread that asks, over one open file: Arrow's readers are not to be shared."""
+
+    def __init__(self, path: str) -> None:
+        # A name that is not UTF-8 goes as bytes, of which the stubs do not know.
+        self._source = pa.OSFile(os.fsencode(path), "r")  # type: ignore[arg-type]
+        self.metadata = parquet.ParquetFile(self._source, pre_buffer=False).metadata
+        groups = (self.metadata.row_group(each).total_byte_size for each in range(self.metadata.num_row_groups))
+        self._buffer_bytes = _BUFFER_BYTES if max(groups, default=0) > _WHOLE_BYTES else 0
+        self._of_thread = threading.local()
+
+    def here(self) -> parquet.ParquetFile:
+        """The table of this thread."""
+        if not hasattr(self._of_thread, "table"):
+            self._of_thread.table = parquet.ParquetFile(
+                self._source,
+                metadata=self.metadata,
+                # Arrow holds what it has pre-buffered of all row groups until the end.
+                pre_buffer=False,
+                buffer_size=self._buffer_bytes,
+                page_checksum_verification=True,
+            )
+        table: parquet.ParquetFile = self._of_thread.table
+        return table
+
+    def close(self) -> None:
+        self._source.close()
 
 
 class _ParquetReader(Reader):
     def __init__(self, file: InputFile, roles: dict[str, Selection]) -> None:
         self._file = file
         with self._faults():
-            self._table = _open_table(file.path)
-            self._schema = self._table.schema_arrow
+            self._tables = _Tables(file.path)
+            self._schema = self._tables.here().schema_arrow
             names = list(self._schema.names)
-        self._rows = self._check_rows()
+        self._group_rows = self._check_rows()
+        self._first_rows = list(accumulate(self._group_rows, initial=0))
+        self._rows = self._first_rows[-1]
         check_names(file.name, names)
         self._selected = select_columns(file.name, names, roles)
         # Every name once, in the order of the file.
@@ -74,15 +98,38 @@ class _ParquetReader(Reader):
         return rechunk(self._parts(), rows)
 
     def _parts(self) -> Iterator[dict[str, Array]]:
-        row = 0
-        values_a_row = sum(column.width or 1 for column in self._columns.values())
-        for batch in self._batches(list(self._columns), max(1, min(_BATCH_ROWS, _BATCH_VALUES // values_a_row))):
+        rows = 0
+        for part in self._decoded():
+            yield part
+            rows += len(next(iter(part.values())))
+        if rows != self._rows:
+            raise DataError(f"{self._file.name} is damaged: its footer says {self._rows} rows, its pages hold {rows}")
+        self._file.check_unchanged()
+
+    def _decoded(self) -> Iterator[dict[str, Array]]:
+        groups = range(len(self._group_rows))
+        row_bytes = sum((column.width or 1) * column.dtype.itemsize for column in self._columns.values())
+        largest = max(1, row_bytes * max(self._group_rows, default=0))
+        if len(groups) < 2 or largest > _GROUP_BYTES:
+            values_a_row = sum(column.width or 1 for column in self._columns.values())
+            yield from self._decode(groups, max(1, min(_BATCH_ROWS, _BATCH_VALUES // values_a_row)))
+            return
+        threads = reading_threads()
+        ahead = min(threads + 1, max(2, _AHEAD_BYTES // largest))
+        for _, parts in worked_ahead(self._decode_group, iter(groups), threads, ahead):
+            yield from parts
+
+    def _decode_group(self, group: int) -> list[dict[str, Array]]:
+        """A row group as one part, so that chunks are views of it."""
+        return list(self._decode([group], max(1, self._group_rows[group])))
+
+    def _decode(self, groups: Sequence[int], rows: int) -> Iterator[dict[str, Array]]:
+        """Consecutive row groups, in parts of so many rows."""
+        row = self._first_rows[groups[0]] if groups else 0
+        for batch in self._batches(list(self._columns), rows, groups):
             values = {name: self._numbers(name, batch.column(name), row) for name in self._columns}
             yield {role: self._assemble(values, columns) for role, columns in self._selected.items()}
             row += batch.num_rows
-        if row != self._rows:
-            raise DataError(f"{self._file.name} is damaged: its footer says {self._rows} rows, its pages hold {row}")
-        self._file.check_unchanged()
 
     def _assemble(self, values: dict[str, Array], columns: tuple[str, ...]) -> Array:
         dtypes = [values[name].dtype for name in columns]
@@ -97,19 +144,20 @@ class _ParquetReader(Reader):
         return place if column is None else f"{place}, column '{visible(columns[column])}'"
 
     def close(self) -> None:
-        self._table.close(force=True)
+        self._tables.close()
         self._file.close()
 
-    def _check_rows(self) -> int:
+    def _check_rows(self) -> list[int]:
+        """The rows of each row group."""
         with self._faults():
-            metadata = self._table.metadata
+            metadata = self._tables.metadata
             groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
         if min(groups, default=0) < 0 or sum(groups) != metadata.num_rows:
             raise DataError(
                 f"{self._file.name} is damaged: its footer says {metadata.num_rows} rows, its row groups {sum(groups)}",
                 hint="write the file again",
             )
-        return sum(groups)
+        return groups
 
     def _inspect(self, name: str) -> _Column:
         """The numbers of a column, by its type and, for lists of no fixed size, by its first row."""
@@ -119,7 +167,7 @@ class _ParquetReader(Reader):
             element, width = kind.value_type, kind.list_size
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
             element = kind.value_type
-            first = next(self._batches([name], 1), None)
+            first = next(self._batches([name], 1, range(len(self._group_rows))), None)
             # A table without rows has lists of no length: what a row holds does not matter then.
             width = 1 if first is None else self._length_of(name, first.column(name)[0])
         if not (pa.types.is_integer(element) or pa.types.is_floating(element) or pa.types.is_boolean(element)):
@@ -157,9 +205,11 @@ class _ParquetReader(Reader):
         shape = (self._rows,) if len(columns) == 1 and not widths[0] else (self._rows, width)
         return ArrayInfo(self._file.path, "parquet", columns, shape, dtype.name)
 
-    def _batches(self, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, names: list[str], rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
         with self._faults():
-            batches = self._table.iter_batches(batch_size=rows, columns=names)
+            # A thread for each column, where it is not a thread for each row group.
+            threads = len(groups) == len(self._group_rows)
+            batches = self._tables.here().iter_batches(rows, list(groups), names, use_threads=threads)
             while (batch := next(batches, None)) is not None:
                 # What Arrow decodes of a damaged file need not be valid.
                 batch.validate(full=True)

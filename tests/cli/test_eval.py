@@ -416,6 +416,27 @@ def test_losses_and_gradients_are_those_of_the_python_api(here: Path, extension:
     assert (here / f"alone.{extension}").read_bytes() == (here / files[1]).read_bytes()
 
 
+@pytest.mark.parametrize("extension", ["npy", "csv", "tsv", "parquet"])
+def test_losses_of_each_row_by_several_losses_are_columns(here: Path, extension: str) -> None:
+    rng = np.random.default_rng(2)
+    saved(here, p=rng.uniform(0.01, 0.99, 9000), y=rng.integers(0, 2, 9000))
+    specs, out = ("bce", "mse", "huber:delta=0.5"), f"losses.{extension}"
+    losses = [word for spec in specs for word in ("--loss", spec)]
+    outcome = call("eval", "p.npy", "y.npy", *losses, "--chunk-rows", "4096", "--per-sample", out, "--score-only")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == call("eval", "p.npy", "y.npy", *losses, "--score-only").out
+    expected = np.stack([lossctl.per_sample("p.npy", "y.npy", spec) for spec in specs], axis=1)
+    assert np.array_equal(read_back(out), expected)
+
+
+def test_columns_of_losses_are_named_after_them(files: Path, here: Path) -> None:
+    data = (files / "p.npy", files / "y.npy")
+    call("eval", *data, "-l", "bce", "-l", "HuberLoss", "--per-sample", "a.csv")
+    call("eval", *data, "-l", "huber:delta=1", "-l", "huber:delta=2", "--per-sample", "b.csv")
+    headers = [(here / name).read_text().splitlines()[0] for name in ("a.csv", "b.csv")]
+    assert headers == ["bce,huber", "huber:delta=1,huber:delta=2"]
+
+
 def test_columns_of_a_gradient_are_named_after_those_of_the_predictions(files: Path, here: Path) -> None:
     call("eval", files / "table.csv", "--pred-col", "p,w", "--target-col", "y,id", "-l", "mse", "--grad", "g.csv")
     call("eval", files / "pair.npy", files / "pair.npy", "-l", "mse", "--grad", "h.csv", "--per-sample", "l.csv")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,15 +16,16 @@ from lossctl_kernels import LOSSES, Loss, Parameter, Plan, Scope, resolve
 from lossctl_kernels.batch import Array, Batch
 from lossctl_kernels.domains import LOG_PROBABILITY, REAL, Domain
 from lossctl_kernels.interpreted import Interpreter
-from lossctl_kernels.options import eps_modes
+from lossctl_kernels.options import eps_modes, option_names
 from lossctl_kernels.scales import safe_scale
+from lossctl_kernels.spec import Monoid
 
 Floats = NDArray[np.float64]
 Options = dict[str, Any]
 
 WIDTH = 3
 # Decided where data sets are read and numbers are reported; presets have closed forms of their own in test_options.
-OUTSIDE_THE_KERNELS = {"denom", "empty", "grad_scale", "ignore_index", "multioutput", "preset"}
+OUTSIDE_THE_KERNELS = {"denom", "empty", "grad_scale", "ignore_index", "kink", "multioutput", "preset"}
 GUARD_VALUES = {
     "clip": (1e-7, 0.1, 0.25),
     "floor": (1e-7, 0.1, 0.25),
@@ -33,6 +34,8 @@ GUARD_VALUES = {
 }
 SMOOTHINGS = (0.05, 0.3, 1.0)
 CLASS_WEIGHTS = ((0.5, 1.0, 2.0), (3.0, 3.0, 3.0), (0.0, 1.5, 0.25))
+ALPHAS = ((0.25,), (0.5, 1.0, 2.0), (3.0, 0.0, 0.25))
+POWERS = (-1.5, 0.0, 1.0, 1.0 + 1e-9, 1.3, 2.0 - 1e-6, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,31 @@ class Case:
         return Case(self.loss, {**self.options, **more})
 
 
+def each(cases: Iterable[Case], check: Callable[[Case], None]) -> None:
+    """Checks every case in one test; what fails is told together, by case."""
+    failures = []
+    for case in cases:
+        try:
+            check(case)
+        except AssertionError as failure:
+            failures.append(f"{case}: {failure}")
+    assert not failures, "\n".join(failures)
+
+
+# One loss for each way in which a kernel is built, for what depends on nothing else.
+REPRESENTATIVES = [
+    Case("mae"),
+    Case("bce"),
+    Case("hinge", {"labels": "01"}),
+    Case("cce"),
+    Case("cce", {"input": "logit"}),
+    Case("scce", {"input": "logit"}),
+    Case("cosine_distance"),
+    Case("rmse"),
+    Case("max_error"),
+]
+
+
 def parametrize(cases: Sequence[Case]) -> pytest.MarkDecorator:
     """A test for each case, named as users write it."""
     return pytest.mark.parametrize("case", cases, ids=str)
@@ -61,10 +89,22 @@ def parametrize(cases: Sequence[Case]) -> pytest.MarkDecorator:
 def forms() -> list[Case]:
     """Every form of every loss, with defaults."""
     return [
-        Case(name, {"input": form} if "input" in loss.options else {})
+        Case(name, loss.required | ({"input": form} if "input" in loss.options else {}))
         for name, loss in LOSSES.items()
         for form in loss.forms
     ]
+
+
+def definitions() -> list[Case]:
+    """Every form of every loss in each of its variants: all that has a definition or targets of its own."""
+    found = [
+        case | {option: value}
+        for case in forms()
+        for option, values in LOSSES[case.loss].variants.items()
+        for value in [*values][1:]
+        if option != "scope" or value == "sample"
+    ]
+    return [*forms(), *found]
 
 
 def variants() -> list[Case]:
@@ -72,18 +112,59 @@ def variants() -> list[Case]:
     found = [
         case | more
         for case in forms()
-        for option in dict.fromkeys((*LOSSES[case.loss].options, *LOSSES[case.loss].parameters))
+        for option in option_names(LOSSES[case.loss])
         for more in option_values(LOSSES[case.loss], str(case.options.get("input", "prob")), option)
     ]
     return [*forms(), *found]
 
 
-def option_values(loss: Loss, form: str, option: str) -> list[Options]:
+def compiled_definitions() -> list[Case]:
+    """What has a function of its own; another spelling of the targets is a transformation around it."""
+    return [case for case in definitions() if not {"labels", "target"} & set(case.options)]
+
+
+def compiled_options() -> list[Case]:
+    """Every option around a probability and around a row of them: other losses have the same transformations."""
+    around = {"bce": ("prob", "logit"), "scce": ("prob",)}
+    return [case for case in variants() if case.options.get("input") in around.get(case.loss, ())]
+
+
+def is_pooled(case: Case) -> bool:
+    """Whether there is one loss for the whole data set."""
+    return case.plan().scope is Scope.DATASET
+
+
+def by_loss(cases: Iterable[Case]) -> dict[str, list[Case]]:
+    """The cases of each loss."""
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        found.setdefault(case.loss, []).append(case)
+    return found
+
+
+def for_each_loss(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    """A test for each loss, with all its cases."""
+    found = by_loss(cases)
+    return pytest.mark.parametrize("cases", found.values(), ids=list(found))
+
+
+def option_values(loss: Loss, form: str, option: str) -> list[Options]:  # noqa: PLR0911 - one for each kind of option
     """Options to set, so that `option` is tried. A new option that this does not know is a KeyError."""
     if option in OUTSIDE_THE_KERNELS or option == "input":
         return []
     if option in loss.parameters:
-        return [{option: value} for value in parameter_values(*loss.parameters[option])]
+        if option not in (loss.forms.get(form) or next(iter(loss.forms.values()))).asks_for():
+            return []
+        if option == "power":
+            return [{option: value} for value in POWERS]
+        if option == "eps" and loss.forms.get(form, next(iter(loss.forms.values()))).prediction.high == 1.0:
+            return [{option: value} for value in (1e-7, 0.1, 0.25)]
+        more = {"alpha": 0.2} if option == "swapped" else {}
+        return [{option: value, **more} for value in parameter_values(*loss.parameters[option])]
+    if option == "scope":
+        return [{option: "sample"}]
+    if option in loss.variants:
+        return [{option: value} for value in loss.variants[option]]
     if option in ("eps", "eps_mode", "normalize") and (form != "prob" or "eps" in loss.parameters):
         return []
     guards = [{"eps": eps, "eps_mode": mode} for mode in eps_modes(loss) for eps in GUARD_VALUES[mode]]
@@ -97,7 +178,8 @@ def option_values(loss: Loss, form: str, option: str) -> list[Options]:
         ],
         "label_smoothing": smoothings,
         "smoothing_mode": [{**share, "smoothing_mode": "others"} for share in smoothings],
-        "class_weight": [*weights, *({**a, **b} for a, b in zip(weights, smoothings, strict=True))],
+        "alpha": [{"alpha": vector} for vector in ALPHAS],
+        "class_weight": [*weights, *smoothed(loss, weights, smoothings)],
         "log_base": [{"log_base": base} for base in ("e", "2", "10")],
         "row": [{"row": row} for row in ("mean", "sum")],
         "grad_wrt": [{"grad_wrt": other} for other in loss.forms],
@@ -105,14 +187,21 @@ def option_values(loss: Loss, form: str, option: str) -> list[Options]:
     return values[option]
 
 
-def parameter_values(default: float, facts: Parameter) -> list[float]:
+def smoothed(loss: Loss, weights: list[Options], smoothings: list[Options]) -> list[Options]:
+    """Both at once, where a loss has both."""
+    both = [{**a, **b} for a, b in zip(weights, smoothings, strict=True)]
+    return both if "label_smoothing" in loss.options else []
+
+
+def parameter_values(default: Any, facts: Parameter) -> list[Any]:
     """The default and three more values that are allowed, an end that is included among them."""
-    if facts.choices:
-        return list(facts.choices)
+    if facts.words or facts.choices:
+        return list(facts.words or facts.choices)
     low = next((bound for bound in (facts.at_least, facts.above) if bound is not None), -4.0)
-    high = low + 8.0 if facts.at_most is None else facts.at_most
+    high = next((bound for bound in (facts.at_most, facts.below) if bound is not None), low + 8.0)
     ends = [bound for bound in (facts.at_least, facts.at_most) if bound is not None]
-    return [default, *(low + share * (high - low) for share in (0.1, 0.7, 0.9)), *ends]
+    start = [] if default is None and not facts.optional else [default]
+    return [*start, *(low + share * (high - low) for share in (0.1, 0.7, 0.9)), *ends]
 
 
 # ---- data
@@ -122,18 +211,31 @@ def draw(case: Case, rows: int, width: int = WIDTH, dtype: str = "float64", seed
     """(prediction, target) within the domains: (rows, width), or (rows,) where an elementwise row is one value."""
     plan, random = case.plan(width, dtype), np.random.default_rng(seed)
     shape = (rows, width) if plan.scope is Scope.ROW or width > 1 else (rows,)
+    if plan.definition.gradient is None:
+        prediction, target = random.integers(0, 3, (2, *shape))
+        return prediction.astype(dtype), target.astype(dtype)
     prediction = _predictions(plan, random, shape)
     if plan.sparse:
         return prediction.astype(dtype), random.integers(0, width, rows)
     if plan.targets_sum_to_one:
         target = _distribution(random, shape)
         target[::2] = np.eye(width)[random.integers(0, width, len(target[::2]))]
-    elif plan.settings.loss.target is REAL:
-        target = random.normal(0.0, 2.0, shape)
     else:
-        target = _inside(random, plan.settings.loss.target, shape)
-        target[::2] = np.round(target[::2])
+        target = _targets(plan.settings.loss.target, random, shape)
     return prediction.astype(dtype), target.astype(dtype)
+
+
+def _targets(domain: Domain, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    if domain.labels:
+        return random.choice(domain.labels, shape)
+    if domain is REAL:
+        return random.normal(0.0, 2.0, shape)
+    if domain is LOG_PROBABILITY:
+        return np.asarray(np.log(_distribution(random, shape)))
+    target = _inside(random, domain, shape)
+    if not domain.low_open:
+        target[::2] = np.round(target[::2])
+    return target
 
 
 def _predictions(plan: Plan, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
@@ -147,7 +249,7 @@ def _predictions(plan: Plan, random: np.random.Generator, shape: tuple[int, ...]
 
 
 def _inside(random: np.random.Generator, domain: Domain, shape: tuple[int, ...]) -> Floats:
-    high = domain.high if math.isfinite(domain.high) else domain.low + 1.5
+    high = domain.high if math.isfinite(domain.high) else domain.low + 2.5
     return random.uniform(domain.low + 0.01, high - 0.01, shape)
 
 
@@ -198,9 +300,8 @@ def totals_of(engine: Any, plan: Plan, batch: Batch) -> dict[str, float]:
 
     def folded() -> dict[str, float]:
         states = engine.folds(plan, batch, scales)[1]
-        return dict(
-            zip(names, np.where(np.isin(names, plan.scales), states.max(0), states.sum(0)).tolist(), strict=True)
-        )
+        largest = [step.monoid in (Monoid.SCALE, Monoid.MAX) for step in plan.folds.steps]
+        return dict(zip(names, np.where(largest, states.max(0), states.sum(0)).tolist(), strict=True))
 
     totals = folded()
     scales = {name: float(safe_scale(totals[name])) for name in plan.scales}

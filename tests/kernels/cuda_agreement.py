@@ -18,12 +18,11 @@ from lossctl_kernels.batch import Backend, Batch, Column
 from lossctl_kernels.cuda import Cuda
 from lossctl_kernels.gpu import simulated
 from lossctl_kernels.interpreted import Interpreter, blocks, report
-from tests.kernels.cuda_cases import WIDTH, Given, batch_of, forms, label, plan_of, totals_of, variants
+from tests.kernels.cuda_cases import WIDTH, Case, batch_of, forms, label, plan_of, structures, totals_of, variants
 
 # Definitions divide by 0 and overflow on purpose, and the simulator's threads do not inherit NumPy's error state.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
-Case = tuple[str, Given]
 DTYPES = ("float32", "float64")
 BLOCK_ROWS = 4
 
@@ -41,7 +40,7 @@ def cuda() -> Iterator[Backend]:
         return
     interval = sys.getswitchinterval()
     sys.setswitchinterval(5e-5)
-    yield Cuda(threads=4)
+    yield Cuda(threads=4, warp=2)
     sys.setswitchinterval(interval)
 
 
@@ -56,6 +55,8 @@ def check(cuda: Backend, case: Case, width: int, dtype: str, rows: int) -> None:
         check_close(cuda.folds(plan, weighted, scales), Interpreter().folds(plan, weighted, scales))
     else:
         check_close(cuda.losses(plan, weighted), Interpreter().losses(plan, weighted))
+    if plan.definition.gradient is None:
+        return
     arguments = plan, batch, random.normal(size=rows), totals_of(plan, batch)
     gradient, expected = cuda.gradient(*arguments), Interpreter().gradient(*arguments)
     assert gradient.dtype == expected.dtype
@@ -81,8 +82,13 @@ def test_rows_of_one_value_agree(cuda: Backend, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", forms(), ids=label)
-def test_wide_rows_have_a_thread_block_each(cuda: Backend, case: Case) -> None:
+def test_wide_rows_have_a_warp_each(cuda: Backend, case: Case) -> None:
     check(cuda, case, 70, "float32", rows=2)
+
+
+@pytest.mark.parametrize("case", structures(), ids=label)
+def test_very_wide_rows_have_a_thread_block_each(cuda: Backend, case: Case) -> None:
+    check(cuda, case, 32 * 4 + 1, "float64", rows=2)
 
 
 @pytest.mark.parametrize("case", variants(), ids=label)

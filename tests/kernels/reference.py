@@ -1,4 +1,4 @@
-"""The losses in mpmath, straight from their formulas: slow, at any precision, and independent of the kernels.
+"""The losses of `formulas.py` and `row_formulas.py` over arrays, and their derivatives.
 
 `losses` and `dataset_loss` give values, `gradients` and `dataset_gradient` differentiate those numerically. Options are
 by name as in a specification; what is not given has the documented default. Arrays are (rows,) or (rows, width).
@@ -6,7 +6,7 @@ by name as in a specification; what is not given has the documented default. Arr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mpmath
@@ -14,147 +14,20 @@ import numpy as np
 from mpmath import mpf
 from numpy.typing import NDArray
 
+from tests.kernels.formulas import ELEMENTWISE, Number, Options, Row
+from tests.kernels.row_formulas import DATASET, ROWWISE
+
 Array = NDArray[Any]
-Options = Mapping[str, Any]
-Number = Any  # mpf, of a package without types
-Row = list[Number]
 
 DIGITS = 60
 
 # Options that the reference gives a meaning to. The others are about whole data sets, files or reductions.
 UNDERSTOOD = {
-    "input", "eps", "eps_mode", "normalize", "label_smoothing", "smoothing_mode", "class_weight", "log_base", "row",
-    "grad_wrt", "delta", "pos_weight", "sign",
+    "alpha", "beta", "class_weight", "delta", "denominator", "eps", "eps_mode", "epsilon", "focal_exponent", "full",
+    "gamma", "grad_wrt", "half", "input", "label_smoothing", "labels", "link", "log_base", "margin", "max_fun",
+    "normalize", "p", "pos_weight", "power", "q", "row", "scale", "scale_by_half", "scope", "sign", "smooth",
+    "smoothing_mode", "swapped", "target",
 }  # fmt: skip
-
-
-# ---- elementary
-
-
-def softplus(x: Number) -> Number:
-    """ln(1 + e^x), for |x| where mpmath can still write e^x."""
-    return x if x > 10_000 else mpmath.log1p(mpmath.exp(max(x, -10_000)))
-
-
-def log_cosh(error: Number) -> Number:
-    size = abs(error)
-    return size - mpmath.ln2 if size > 10_000 else mpmath.log1p(2 * mpmath.sinh(size / 2) ** 2)
-
-
-def logarithm(x: Number) -> Number:
-    """ln x; NaN below 0, where mpmath would go on in the complex plane."""
-    if x < 0:
-        return mpf("nan")
-    return mpmath.log(x) if x else mpf("-inf")
-
-
-def guard(p: Number, options: Options) -> Number:
-    eps, mode = mpf(options.get("eps", 0)), options.get("eps_mode", "clip")
-    if not eps or mode == "log_floor":
-        return p
-    return {"clip": min(max(p, eps), 1 - eps), "floor": max(p, eps), "add": p + eps}[mode]
-
-
-def guarded_log(p: Number, options: Options) -> Number:
-    """ln p, held at eps where that is asked for."""
-    held = options.get("eps_mode") == "log_floor" and options.get("eps", 0)
-    return max(logarithm(p), mpf(options["eps"])) if held else logarithm(p)
-
-
-def log_unit(options: Options) -> Number:
-    """What a value in nats is divided by."""
-    return {"e": mpf(1), "2": mpmath.log(2), "10": mpmath.log(10)}[str(options.get("log_base", "e"))]
-
-
-# ---- one number against one number
-
-
-def binary_cross_entropy(prediction: Number, target: Number, options: Options) -> Number:
-    smoothing = mpf(options.get("label_smoothing", 0))
-    y = target * (1 - smoothing) + smoothing / 2
-    if options.get("input", "prob") == "logit":
-        positive, negative = -softplus(-prediction), -softplus(prediction)
-    else:
-        p = guard(prediction, options)
-        positive, negative = guarded_log(p, options), guarded_log(1 - p, options)
-    first = mpf(options.get("pos_weight", 1)) * y * positive if y != 0 else mpf(0)
-    second = (1 - y) * negative if y != 1 else mpf(0)
-    return -(first + second) / log_unit(options)
-
-
-def huber(prediction: Number, target: Number, options: Options) -> Number:
-    error, delta = abs(prediction - target), mpf(options.get("delta", 1))
-    return error**2 / 2 if error <= delta else delta * (error - delta / 2)
-
-
-ELEMENTWISE: dict[str, Callable[[Number, Number, Options], Number]] = {
-    "mse": lambda p, y, _: (p - y) ** 2,
-    "half_mse": lambda p, y, _: (p - y) ** 2 / 2,
-    "mae": lambda p, y, _: abs(p - y),
-    "huber": huber,
-    "log_cosh": lambda p, y, _: log_cosh(p - y),
-    "bce": binary_cross_entropy,
-}
-
-
-# ---- a row against a row
-
-
-def cross_entropy(prediction: Row, target: Row, options: Options) -> Number:
-    classes = len(prediction)
-    if options.get("normalize"):
-        total = mpmath.fsum(prediction)
-        prediction = [p / total for p in prediction]
-    form = options.get("input", "prob")
-    if form == "prob":
-        logs = [guarded_log(guard(p, options), options) for p in prediction]
-    elif form == "logit":
-        peak = max(prediction)
-        total = mpmath.fsum(mpmath.exp(z - peak) for z in prediction)
-        logs = [z - peak - mpmath.log(total) for z in prediction]
-    else:
-        logs = prediction
-    share = mpf(options.get("label_smoothing", 0))
-    if options.get("smoothing_mode") == "others":
-        # A one-hot row becomes 1 - share at its class and share / (C - 1) elsewhere; between one-hot rows, linear.
-        off = share / (classes - 1)
-        smoothed = [y * (1 - share - off) + off for y in target]
-    else:
-        smoothed = [y * (1 - share) + share / classes for y in target]
-    factors = [mpf(w) for w in options.get("class_weight", [1] * classes)]
-    weights = [w * y for w, y in zip(factors, smoothed, strict=True)]
-    return -mpmath.fsum(w * log for w, log in zip(weights, logs, strict=True) if w != 0) / log_unit(options)
-
-
-def cosine(a: Row, b: Row, options: Options) -> Number:
-    eps = mpf(options.get("eps", 0))
-    norms = [mpmath.sqrt(mpmath.fsum(x * x for x in row)) for row in (a, b)]
-    if 0 in norms:
-        return mpf(0)
-    dot = mpmath.fsum(x * y for x, y in zip(a, b, strict=True))
-    return dot / max(norms[0], eps) / max(norms[1], eps)
-
-
-ROWWISE: dict[str, Callable[[Row, Row, Options], Number]] = {
-    "cce": cross_entropy,
-    "scce": cross_entropy,
-    "cosine_similarity": lambda a, b, o: mpf(o.get("sign", -1)) * cosine(a, b, o),
-    "cosine_distance": lambda a, b, o: 1 - cosine(a, b, o),
-}
-
-
-# ---- all numbers against all numbers
-
-
-def root_mean_square(prediction: Row, target: Row, weights: Row, _: Options) -> Number:
-    squares = mpmath.fsum(w * (p - y) ** 2 for p, y, w in zip(prediction, target, weights, strict=True))
-    return mpmath.sqrt(squares / mpmath.fsum(weights))
-
-
-DATASET: dict[str, Callable[[Row, Row, Row, Options], Number]] = {
-    "rmse": root_mean_square,
-    "cosine_global": lambda p, y, _, o: mpf(o.get("sign", -1)) * cosine(p, y, o),
-}
 
 
 # ---- conversions of predictions, for gradients with respect to another form
@@ -192,7 +65,7 @@ def numbers(values: Array) -> Row:
 
 def _rows(loss: str, prediction: Array, target: Array) -> list[tuple[Row, Row]]:
     predictions = np.asarray(prediction).reshape(len(prediction), -1)
-    if loss == "scce":
+    if np.ndim(target) < np.ndim(prediction):
         return [
             (numbers(p), [mpf(int(c == label)) for c in range(p.size)])
             for p, label in zip(predictions, target, strict=True)
@@ -202,6 +75,8 @@ def _rows(loss: str, prediction: Array, target: Array) -> list[tuple[Row, Row]]:
 
 
 def row_loss(loss: str, options: Options, prediction: Row, target: Row) -> Number:
+    if loss in DATASET:
+        return DATASET[loss](prediction, target, [mpf(1)] * len(target), options)
     if loss in ROWWISE:
         return ROWWISE[loss](prediction, target, options)
     values = [ELEMENTWISE[loss](p, y, options) for p, y in zip(prediction, target, strict=True)]
@@ -228,13 +103,14 @@ def gradients(loss: str, options: Options, prediction: Array, target: Array, dig
     """Derivative of each row's loss by its prediction, or by the form that `grad_wrt` names."""
     source = options.get("input", "prob")
     form = options.get("grad_wrt", source)
+    converted = {**options, "input": form} if "grad_wrt" in options else options
     with mpmath.workdps(digits):
         found = []
         for p, y in _rows(loss, prediction, target):
             point = convert(loss, p, source, form)
 
             def value(row: Row, y: Row = y) -> Number:
-                return row_loss(loss, {**options, "input": form}, row, y)
+                return row_loss(loss, converted, row, y)
 
             found.append([derivative(value, point, i) for i in range(len(point))])
         return found

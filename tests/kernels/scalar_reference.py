@@ -42,6 +42,8 @@ REFERENCES: dict[str, Callable[..., mpmath.mpf]] = {
     "softplus": lambda x: x if x > 2000.0 else _softplus(max(x, -2000.0)),
     "log_sigmoid": lambda x: x if x < -2000.0 else -_softplus(max(-x, -2000.0)),
     "log_cosh": lambda x: _log_cosh(x) if abs(x) < 2000.0 else abs(x) - mpmath.ln2,
+    "log1p_gap": lambda x: x - mpmath.log1p(x) if abs(x) > 1e-30 else x * x / 2 - x**3 / 3,
+    "log_factorial": lambda x: mpmath.loggamma(1 + x) if x > 1e-30 else -mpmath.euler * x,
     "sqrt": mpmath.sqrt,
     "square": lambda x: x * x,
     "absolute": abs,
@@ -52,7 +54,7 @@ REFERENCES: dict[str, Callable[..., mpmath.mpf]] = {
 }
 BINARY = ("xlogy", "maximum", "minimum")
 # Where a function is defined: the lower end, excluded.
-LOWER = {"log": 0.0, "log1p": -1.0, "sqrt": 0.0}
+LOWER = {"log": 0.0, "log1p": -1.0, "log1p_gap": -1.0, "log_factorial": 0.0, "sqrt": 0.0}
 # And the upper end.
 UPPER = {"tail_exp": 0.0}
 HARD_EXPM1 = (0.3481090453915511, 0.34962468333, 0.3526369504818568, 0.3561461842639686)
@@ -69,6 +71,8 @@ THRESHOLDS: dict[str, tuple[float, ...]] = {
     "softplus": (1.0, -1.0, 64.0, 36.7, -36.7, -700.0, -708.3964185322641, -745.1332191019411),
     "log_sigmoid": (1.0, -1.0, -64.0, 36.7, 700.0, 745.1332191019411),
     "log_cosh": (0.625, -0.625, 373.0, 2.0**60),
+    "log1p_gap": (math.sqrt(0.5) - 1.0, math.sqrt(2.0) - 1.0, 2.0 * math.sqrt(2.0) - 1.0, 2.0**60),
+    "log_factorial": (1.0, 1.25, 4.0),
     "square": (1.0,),
 }
 # Where the errors are largest: just past a change of formula, and around the values that losses meet.

@@ -1,264 +1,51 @@
-"""The cache of compiled kernels, across processes: found again, never stale, never in the way.
-
-Each process runs a copy of the package with a cache folder of its own, and prints one value of a loss, a gradient, and
-what its cache did.
-"""
+"""The folder of compiled code: files that are whole, found by what they are made of, in folders that are trusted."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
 import stat
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-import lossctl_kernels
 from lossctl_kernels import cache
 
-numba = pytest.importorskip("numba")
-pytestmark = [
-    pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NUMBA_DISABLE_JIT leaves nothing to cache"),
-    pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
 not_root = pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() == 0, reason="root may write anywhere")
-
-# Block functions only: the drivers of the backend are cached in the same way and take seconds to compile.
-SCRIPT = """
-import inspect
-import json
-import sys
-import numpy as np
-from lossctl_kernels import LOSSES, Plan, resolve
-from lossctl_kernels.cache import KernelCache, cache_folder
-from lossctl_kernels.kernels import block_function
-
-def run(plan, program, prediction, target):
-    arrays = {
-        "prediction": np.array(prediction), "target": np.array(target), "class_weights": plan.class_weights,
-        "numbers": plan.vector(program), "bounds": np.array([-1e9, 1e9, -1e9, 1e9, -1.0, -1.0]),
-        "result": np.empty(16), "report": np.zeros(16),
-    }
-    known = {name: array.ctypes.data for name, array in arrays.items()}
-    known.update(rows=len(prediction), width=plan.width)
-    fill = block_function(plan, program, "float64")
-    fill(*(known.get(name, 0) for name in inspect.signature(fill.py_func).parameters))
-    return arrays["result"][0].item()
-
-name = sys.argv[1]
-plan = Plan(resolve(LOSSES[name], json.loads(sys.argv[3])), 1 if name == "mse" else 2)
-data = ([3.0], [1.0]) if plan.width == 1 else ([[0.25, 0.75]], [0])
-print(*(run(plan, program, *data) for program in (plan.value, plan.gradient)[: int(sys.argv[2])]))
-print(KernelCache.hits, KernelCache.misses)
-print(cache_folder())
-"""
-PACKAGE = Path(lossctl_kernels.__file__).parent
-
-
-Variables = Mapping[str, str | None]
-DEFAULTS: Variables = {}
-
-
-@dataclass(frozen=True)
-class Run:
-    """This many programs of a loss, value then gradient; `before` is Python to run first."""
-
-    loss: str = "mse"
-    programs: int = 2
-    options: Mapping[str, str] = field(default_factory=dict)
-    before: str = ""
-
-
-VALUE, BOTH = Run(programs=1), Run()
-
-
-@dataclass
-class Outcome:
-    values: list[float]
-    hits: int
-    misses: int
-    folder: str
-
-
-@dataclass
-class Machine:
-    """A copy of the package, a cache folder, and an environment to run it in."""
-
-    root: Path
-
-    @property
-    def package(self) -> Path:
-        return self.root / "source" / "lossctl_kernels"
-
-    @property
-    def folder(self) -> Path:
-        return self.root / "cache"
-
-    def environment(self, changes: Variables) -> dict[str, str]:
-        """Of this process, with the copy in front; None removes a variable."""
-        base = {
-            **os.environ,
-            "PYTHONPATH": str(self.package.parent),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "LOSSCTL_CACHE_DIR": str(self.folder),
-            **changes,
-        }
-        return {name: value for name, value in base.items() if value is not None}
-
-    def start(self, run: Run, changes: Variables) -> subprocess.Popen[str]:
-        command = [sys.executable, "-W", "error", "-c", run.before + SCRIPT]
-        command += [run.loss, str(run.programs), json.dumps(run.options)]
-        pipe, environment = subprocess.PIPE, self.environment(changes)
-        return subprocess.Popen(command, env=environment, cwd=self.root, stdout=pipe, stderr=pipe, text=True)
-
-    def run(self, run: Run, changes: Variables = DEFAULTS) -> Outcome:
-        return outcome(self.start(run, changes))
-
-    def files(self) -> list[Path]:
-        return sorted(self.folder.iterdir()) if self.folder.exists() else []
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        """Replaces text in a source file, and gives the file its old time stamps and length back."""
-        path = self.package / name
-        facts, text = path.stat(), path.read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
-        assert len(old) == len(new)
-        path.write_text(text.replace(old, new), encoding="utf-8")
-        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-
-
-def outcome(process: subprocess.Popen[str]) -> Outcome:
-    out, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert not errors
-    values, counts, folder = out.splitlines()
-    hits, misses = map(int, counts.split())
-    return Outcome([float(value) for value in values.split()], hits, misses, folder)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    made = Machine(tmp_path)
-    shutil.copytree(PACKAGE, made.package, ignore=shutil.ignore_patterns("__pycache__"))
-    return made
-
-
-def test_the_second_process_finds_what_the_first_compiled(machine: Machine) -> None:
-    first, second = machine.run(BOTH), machine.run(BOTH)
-    assert first.values == second.values == [4.0, 4.0]
-    assert (first.hits, first.misses) == (0, 2)
-    assert (second.hits, second.misses) == (2, 0)
-    assert first.folder == str(machine.folder)
-    files = machine.files()
-    assert len(files) == 2
-    assert all(path.suffix == ".kernel" for path in files)
-    assert stat.S_IMODE(machine.folder.stat().st_mode) == 0o700
-    assert not any(stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files)
-
-
-def test_an_edited_definition_is_never_its_old_code(machine: Machine) -> None:
-    """Not even with the file's old time stamps and length; and undone, the old code is found again."""
-    old, new = "return 2.0 * (prediction - target)", "return 3.0 * (prediction - target)"
-    assert machine.run(BOTH).values == [4.0, 4.0]
-    machine.edit("losses/regression.py", old, new)
-    edited = machine.run(BOTH)
-    assert (edited.values, edited.hits) == ([4.0, 6.0], 0)
-    machine.edit("losses/regression.py", new, old)
-    undone = machine.run(BOTH)
-    assert (undone.values, undone.misses) == ([4.0, 4.0], 0)
-
-
-def test_an_edited_elementary_function_is_never_its_old_code(machine: Machine) -> None:
-    assert machine.run(VALUE).values == [4.0]
-    machine.edit("scalar.py", "    return x * x\n", "    return x - x\n")
-    after = machine.run(VALUE)
-    assert (after.values, after.hits) == ([0.0], 0)
-
-
-def test_an_edited_transformation_is_never_its_old_code(machine: Machine) -> None:
-    weighted = Run("scce", 1, {"class_weight": "2|3"})
-    assert machine.run(weighted).values == pytest.approx([2.0 * math.log(4.0)])
-    machine.edit("transforms.py", "    return target * class_weight\n", "    return target + class_weight\n")
-    after = machine.run(weighted)
-    assert after.values == pytest.approx([3.0 * math.log(4.0)])
-    assert after.hits == 0
-
-
-def test_sources_that_change_under_a_process_are_not_mistaken_for_its_code(machine: Machine) -> None:
-    """An upgrade after the start of a process and before it compiles: the new digest is not that of the old code."""
-    path = machine.package / "scalar.py"
-    new = path.read_text(encoding="utf-8").replace("    return x * x\n", "    return x - x\n")
-    upgrade = f"import pathlib, lossctl_kernels\npathlib.Path({str(path)!r}).write_text({new!r})\n"
-    old = machine.run(Run(programs=1, before=upgrade))
-    assert (old.values, old.hits) == ([4.0], 0)
-    assert not machine.files()
-    assert machine.run(VALUE).values == [0.0]
-
-
-def test_four_processes_at_once_leave_whole_files_and_nothing_else(machine: Machine) -> None:
-    processes = [machine.start(BOTH, DEFAULTS) for _ in range(4)]
-    outcomes = [outcome(process) for process in processes]
-    assert all(one.values == [4.0, 4.0] for one in outcomes)
-    assert len(machine.files()) == 2
-    assert all(path.suffix == ".kernel" for path in machine.files())
-    assert machine.run(BOTH).hits == 2
-
-
-NOWHERE: Variables = {"LOSSCTL_CACHE_DIR": None, "XDG_CACHE_HOME": None, "HOME": "/proc/nonexistent"}
-
-
-def test_without_a_home_the_folder_for_temporary_files_is_used(machine: Machine) -> None:
-    temporary = machine.root / "temporary"
-    temporary.mkdir()
-    nowhere = {**NOWHERE, "TMPDIR": str(temporary)}
-    found = machine.run(VALUE, nowhere)
-    assert found.values == [4.0]
-    assert found.folder == str(temporary / f"lossctl-{os.getuid()}")
-    assert machine.run(VALUE, nowhere).hits == 1
-
-
-def test_with_nowhere_to_write_nothing_is_kept_and_nothing_fails(machine: Machine) -> None:
-    no_temporary = Run(programs=1, before="import tempfile\ntempfile.tempdir = '/proc/nonexistent'\n")
-    found = machine.run(no_temporary, NOWHERE)
-    assert (found.values, found.folder, found.hits) == ([4.0], "None", 0)
-
-
-def test_a_cache_home_serves_where_there_is_no_home(machine: Machine, tmp_path: Path) -> None:
-    found = machine.run(VALUE, {"HOME": None, "LOSSCTL_CACHE_DIR": None, "XDG_CACHE_HOME": str(tmp_path / "xdg")})
-    assert (found.values, found.folder) == ([4.0], str(tmp_path / "xdg" / "lossctl"))
-
-
-# ---- in this process, on a function that compiles in no time
 
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The place of a cache folder that does not exist yet."""
-    cache.cache_folder.cache_clear()
+    forget_folders()
     monkeypatch.setenv("LOSSCTL_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "source_digest", lambda: "of some sources")  # whoever edits them meanwhile
     yield tmp_path / "cache"
+    forget_folders()
+
+
+def forget_folders() -> None:
+    """As at the start of a process."""
     cache.cache_folder.cache_clear()
+    cache._filled_before.cache_clear()
 
 
-def compiled(key: str = "triple") -> tuple[float, str]:
-    """(three times 7, what the cache did) by a function that is compiled, or loaded, now."""
-
-    def triple(x: float) -> float:
-        return 3.0 * x
-
-    hits, misses = cache.KernelCache.hits, cache.KernelCache.misses
-    function = cache.compile_cached(numba.njit(triple), (numba.float64,), key)
-    change = cache.KernelCache.hits - hits, cache.KernelCache.misses - misses
-    return function(7.0), {(1, 0): "hit", (0, 1): "miss"}[change]
+PAYLOAD = bytes(range(256)) * 4
 
 
-MISSED, HIT = (21.0, "miss"), (21.0, "hit")
+def compiled(key: str = "one") -> str:
+    """Whether the payload was found, or is kept now; and what is there is the payload."""
+    found = cache.kept(".object", key)
+    assert found in (None, PAYLOAD)
+    if found is None:
+        cache.keep(".object", key, PAYLOAD)
+    return "miss" if found is None else "hit"
+
+
+MISSED, HIT = "miss", "hit"
 
 
 def damage_by(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
@@ -293,13 +80,17 @@ def test_a_folder_in_place_of_a_file_is_no_error(folder: Path) -> None:
     file.unlink()
     file.mkdir()
     assert compiled() == MISSED
+    assert not cache.is_kept(".object", "one")
     assert list(folder.iterdir()) == [file]
 
 
 def test_kernels_are_found_by_key_and_sources(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not cache.is_kept(".object", "one")
     assert compiled("one") == MISSED
     assert compiled("other") == MISSED
     assert compiled("one") == HIT
+    assert cache.is_kept(".object", "one")
+    assert cache.kept(".kernel", "one") is None
     monkeypatch.setattr(cache, "source_digest", lambda: "of other sources, or another Numba")
     assert compiled("one") == MISSED
     assert len(list(folder.iterdir())) == 3
@@ -314,15 +105,56 @@ def test_a_folder_that_others_may_write_is_not_used(folder: Path, mode: int) -> 
     assert not list(folder.iterdir())
 
 
-def test_a_folder_that_others_may_read_is_used(folder: Path) -> None:
+@pytest.mark.parametrize(("mode", "of_files"), [(0o755, 0o644), (0o750, 0o640), (0o700, 0o600)])
+def test_whoever_may_read_the_folder_may_read_its_files(folder: Path, mode: int, of_files: int) -> None:
     folder.mkdir()
-    folder.chmod(0o755)
+    folder.chmod(mode)
     assert cache.cache_folder() == folder
+    assert compiled() == MISSED
+    (file,) = folder.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == of_files
 
 
 def test_the_folder_of_another_user_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: os.stat(folder.parent).st_uid + 1)
     assert cache.cache_folder() is None
+
+
+def test_a_folder_that_cannot_be_added_to_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image whose files are read-only."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    assert compiled() == MISSED
+    forget_folders()
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    assert cache.cache_folder() is None
+    assert cache.is_kept(".object", "one")
+    assert compiled() == HIT
+    assert compiled("other") == compiled("other") == MISSED
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "expected"), [(0, 0o755, HIT), (0, 0o775, MISSED), (0, 0o757, MISSED), (1, 0o755, MISSED)]
+)
+def test_what_root_has_filled_is_read_and_what_others_have_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, owner: int, mode: int, expected: str
+) -> None:
+    assert compiled() == MISSED
+    folder.chmod(mode)
+    forget_folders()
+    lstat = os.lstat
+
+    def of_another(path: Path) -> os.stat_result:
+        facts = list(lstat(path))
+        facts[4] = owner
+        return os.stat_result(facts)
+
+    monkeypatch.setattr(os, "lstat", of_another)
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    assert cache.cache_folder() is None
+    assert compiled() == expected
 
 
 def test_a_link_to_a_folder_is_not_used(folder: Path, tmp_path: Path) -> None:

@@ -11,18 +11,18 @@ import pytest
 
 from lossctl_kernels import cuda, gpu
 
-AGREEMENT = Path(__file__).with_name("cuda_agreement.py")
+FILES = [Path(__file__).with_name(name) for name in ("cuda_agreement.py", "cuda_streaming.py")]
 
 
 @pytest.mark.parametrize("simulator", ["1", "0"], ids=["simulator", "device"])
-def test_every_loss_agrees_with_the_interpreter(simulator: str) -> None:
+def test_every_loss_agrees_with_the_interpreter_and_streams(simulator: str) -> None:
     """Numba decides when it is imported whether to simulate, so that this needs a process of its own."""
     if simulator == "0" and not gpu.available():
         pytest.skip(f"{gpu.why_unavailable()}; pip install 'lossctl[cuda]' on a machine with an NVIDIA GPU")
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(AGREEMENT)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, FILES)],
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": simulator},
-        cwd=AGREEMENT.parents[2],
+        cwd=FILES[0].parents[2],
         capture_output=True,
         text=True,
         check=False,

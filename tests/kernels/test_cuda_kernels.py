@@ -1,104 +1,106 @@
-"""Every CUDA kernel is compiled by NVVM, which needs neither a GPU nor a driver."""
+"""Every CUDA kernel is compiled by NVVM and assembled, which needs neither a GPU nor a driver."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from lossctl_kernels import Plan, Scope
-from lossctl_kernels.cuda import row_values
-from lossctl_kernels.program import Program
-from tests.kernels.cuda_cases import WIDTH, Given, forms, label, plan_of
+from lossctl_kernels.program import LEADING, Program
+from tests.kernels.cuda_cases import WIDTH, Case, forms, label, plan_of, programs, structures
 
 pytest.importorskip("numba_cuda", reason="compiling CUDA kernels needs numba-cuda: pip install 'lossctl[cuda]'")
 
 import numba
 from numba import cuda
 
-from lossctl_kernels import cuda_kernels
-from lossctl_kernels.cuda_kernels import Layout
-
-types: Any = numba.types
-CAPABILITY = (9, 0)
-THREADS = 128
-FLOATS = types.float64[::1]
-KEEP = types.boolean[::1]
+from lossctl_kernels import cuda_functions
+from lossctl_kernels.cuda_jobs import Shape
+from lossctl_kernels.cuda_resources import CAPABILITY, Started, code, launches, resources, without_a_gpu
 
 # What the forms by themselves do not reach: chain rules through the row's sum and through conversions, target sums of
-# smoothed class indices, every guard.
-OPTIONS: list[tuple[str, Given]] = [
+# smoothed class indices, guards.
+OPTIONS: list[Case] = [
     ("scce", {"normalize": True, "eps": 1e-7, "label_smoothing": 0.1}),
     ("cce", {"input": "logit", "grad_wrt": "prob", "class_weight": (1.0, 2.0, 3.0)}),
     ("bce", {"eps": 1e-7, "eps_mode": "floor"}),
-    ("bce", {"input": "logit", "grad_wrt": "prob", "label_smoothing": 0.1}),
-    ("cosine_similarity", {"eps": 1e-8}),
 ]
-CASES = [*forms(), *OPTIONS]
-# All four combinations of layout and dtype take turns, in step for the values and out of step for the gradients.
-VARIANTS = [(1, types.float32), (THREADS, types.float64), (THREADS, types.float32), (1, types.float64)]
+# A thread, a part of a warp, a warp and a thread block for each row.
+WIDTHS = (WIDTH, 10, 300, 5000)
+REGISTERS = 128  # a thread block of 128 then leaves room for three more of them on any GPU
+STACK_BYTES = 256  # the open sums of a tree; rows need none
 
 
-def name(part: Any) -> str | None:
-    """The name of a case in the name of a test; nothing for its turn."""
-    return label(part) if isinstance(part, tuple) else None
+def of(case: Case, kernel: str, width: int = WIDTH, dtype: str = "float32") -> Started:
+    return next(started for started in launches(plan_of(case, width, dtype)) if started.name == kernel)
 
 
-@pytest.fixture(autouse=True)
-def _no_device_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls of device functions ask for the current device, to know what to compile for."""
-    for module in (cuda.api, cuda.dispatcher):
-        monkeypatch.setattr(module, "get_current_device", lambda: SimpleNamespace(compute_capability=CAPABILITY))
+def check(started: Started) -> None:
+    found = resources(started)
+    assert 0 < found.registers <= REGISTERS, found
+    assert found.spilled_bytes == 0
+    assert found.stack_bytes <= (0 if started.name in ("rows_kernel", "gradient_kernel") else STACK_BYTES)
 
 
-def assembled(kernel: Any, *arguments: Any, output: str = "ltoir") -> Any:
-    """What NVVM makes of a kernel for arguments of these types."""
-    signature = types.void(*arguments)
-    return cuda.compile(kernel.py_func, signature, device=False, abi="numba", cc=CAPABILITY, output=output)[0]
+@pytest.mark.parametrize("case", [*structures(), *OPTIONS], ids=label)
+def test_kernels_of_every_structure_spill_nothing(case: Case) -> None:
+    width = len(case[1].get("class_weight", ())) or WIDTHS[(structures() + OPTIONS).index(case) % 4]
+    dtype = "float64" if width in WIDTHS[:2] else "float32"
+    for started in launches(plan_of(case, width, dtype)):
+        if started.name in ("rows_kernel", "gradient_kernel", "state_kernel"):
+            check(started)
 
 
-def data(plan: Plan, dtype: Any, program: Program) -> tuple[Any, ...]:
-    """Types of the arguments that every kernel of a program takes."""
-    target = types.int64[::1] if plan.sparse else dtype[:, ::1]
-    return dtype[:, ::1], target, FLOATS, types.UniTuple(types.float64, 1 + len(program.numbers))
+@pytest.mark.parametrize("kernel", ["report_kernel", "merge_kernel"])
+def test_kernels_that_all_losses_share_spill_nothing(kernel: str) -> None:
+    check(of(("cosine_global", {}), kernel))
 
 
-@pytest.mark.parametrize(("turn", "case"), list(enumerate(CASES)), ids=name)
-def test_values_compile(turn: int, case: tuple[str, Given]) -> None:
+def calls(program: Program) -> Callable[[Any], Any]:
+    """All functions of a program, called with one environment."""
+    called: Any = None
+    for function in (*(step.term for step in program.steps), program.finish):
+        called = both(called, function) if called else function
+    return called  # type: ignore[no-any-return]
+
+
+def both(first: Any, second: Any) -> Any:
+    def call(environment: Any) -> Any:
+        return first(environment), second(environment)
+
+    return call
+
+
+@pytest.mark.parametrize("case", forms(), ids=label)
+def test_every_definition_compiles(case: Case) -> None:
+    """Kernels differ by their structure and by these functions."""
     plan = plan_of(case, WIDTH, "float64")
-    lanes, dtype = VARIANTS[turn % 4]
-    if plan.scope is Scope.DATASET:
-        kernel = cuda_kernels.state_kernel(plan.folds, Layout(THREADS))
-        assert assembled(kernel, *data(plan, dtype, plan.folds), FLOATS, types.int64, types.float64[:, ::1])
-    else:
-        program = row_values(plan)
-        kernel = cuda_kernels.value_kernel(program, Layout(lanes, plan.sparse, plan.at_target_only))
-        assert assembled(kernel, *data(plan, dtype, program), KEEP, types.float64, types.float64, FLOATS)
+    for program in programs(plan):
+        size = len(LEADING) + len(program.numbers) + len(program.steps)
+        environment = numba.types.UniTuple(numba.types.float64, size)
+        with without_a_gpu():
+            function = cuda_functions.device(calls(program))
+            found = cuda.compile(function, (environment,), abi="numba", cc=CAPABILITY, output="ltoir")
+        assert found[0]
 
 
-@pytest.mark.parametrize(("turn", "case"), list(enumerate(CASES)), ids=name)
-def test_gradients_compile(turn: int, case: tuple[str, Given]) -> None:
-    plan = plan_of(case, WIDTH, "float64")
-    lanes, dtype = VARIANTS[(turn + turn // 4 + 2) % 4]
-    kernel = cuda_kernels.gradient_kernel(plan.gradient, Layout(lanes, plan.sparse, plan.at_target_only))
-    assert assembled(kernel, *data(plan, dtype, plan.gradient), FLOATS, dtype[:, ::1])
+def test_lanes_of_a_warp_shuffle_and_wider_teams_use_shared_memory() -> None:
+    codes = [code(of(("mae", {}), "rows_kernel", width), "ptx") for width in WIDTHS]
+    assert ["shfl.sync" in text for text in codes] == [False, True, True, True]
+    assert ["bar.sync" in text or "barrier.sync" in text for text in codes] == [False, False, False, True]
 
 
-@pytest.mark.parametrize("sums", [False, True])
-@pytest.mark.parametrize(("lanes", "dtype"), VARIANTS[:2], ids=str)
-def test_checks_compile(lanes: int, dtype: Any, sums: bool) -> None:
-    kernel = cuda_kernels.check_kernel(lanes, sums)
-    interval = types.UniTuple(types.float64, 2)
-    assert assembled(kernel, dtype[:, ::1], interval, types.float64, FLOATS, FLOATS)
+@pytest.mark.parametrize(
+    ("width", "lanes"), [(1, 1), (7, 1), (8, 2), (15, 2), (64, 16), (128, 32), (4095, 32), (4096, 128)]
+)
+def test_lanes_of_a_row(width: int, lanes: int) -> None:
+    assert Shape().lanes(width) == lanes
 
 
 def test_weighted_losses_are_rounded_before_they_are_added() -> None:
     """A fused multiply-add would give another sum than the other backends."""
-    kernel = cuda_kernels.report_kernel(THREADS)
-    bad = [FLOATS] * 4
-    arguments = FLOATS, FLOATS, KEEP, *bad, types.int64, types.int64, types.float64[:, ::1]
-    code = assembled(kernel, *arguments, output="ptx")
-    assert "mul.rn.f64" in code
-    assert "fma.rn.f64" not in code
-    assert "atom." not in code
+    text = code(of(("mse", {}), "report_kernel"), "ptx")
+    assert "mul.rn.f64" in text
+    assert "fma.rn.f64" not in text
+    assert "atom." not in text

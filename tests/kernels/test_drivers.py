@@ -1,209 +1,120 @@
-"""The driver as plain Python, and what `Cpu` makes of its results: they say what the interpreter says.
-
-Block functions are replaced by the interpreter and NumPy behind the same addresses; the rest is real.
-"""
+"""Numba's driver: the same bits as threads of our own that run kept object code; and its place in the cache."""
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lossctl_kernels import LOSSES, Plan, Scope, drivers, resolve
+from lossctl_kernels import LOSSES, Scope, drivers, objects, reduce
+from lossctl_kernels import cache as files
 from lossctl_kernels import cpu as cpu_module
-from lossctl_kernels.batch import Batch, Column
-from lossctl_kernels.interpreted import Interpreter, evaluate, off_one, outside
-from lossctl_kernels.kernels import is_flat
-from lossctl_kernels.program import Program
-from lossctl_kernels.spec import Monoid
+from lossctl_kernels.batch import Batch
+from lossctl_kernels.cpu import Cpu
+from lossctl_kernels.kernels import Compiled, compile_recipe
+from lossctl_kernels.recipes import SUM, Recipe
+from tests.kernels.cases import Case, draw, forms, parametrize
 
-DTYPES: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64}
+numba = pytest.importorskip("numba")
+pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NUMBA_DISABLE_JIT leaves nothing to compile")
 
-
-def at(address: int, count: int, dtype: str = "float64") -> Any:
-    """The numbers at an address, as an array on the same memory."""
-    return np.ctypeslib.as_array((DTYPES[dtype] * count).from_address(int(address)))
-
-
-def block_function(plan: Plan, program: Program, dtype: str) -> Callable[..., None]:
-    """What `kernels.block_function` compiles, interpreted."""
-
-    def fill(
-        rows: int,
-        width: int,
-        prediction: int,
-        target: int,
-        class_weights: int,
-        numbers: int,
-        bounds: int,
-        scales: int,
-        result: int,
-        report: int,
-    ) -> None:
-        shape = (rows * width,) if is_flat(plan) else (rows, width)
-        predictions = at(prediction, rows * width, dtype).reshape(shape)
-        targets = at(target, rows, "int64") if plan.sparse else at(target, rows * width, dtype).reshape(shape)
-        vector = at(numbers, len(program.numbers))
-        factors = at(scales, rows * width if is_flat(plan) else rows) if scales else 1.0
-        with np.errstate(all="ignore"):
-            if program.kind == "folds":
-                places = at(result, len(program.steps))
-                environment = (predictions.astype(float), targets.astype(float), 0.0, 1.0, *vector)
-                for place, step in enumerate(program.steps):
-                    term = step.term(environment)
-                    places[place] = np.abs(term).max() if step.monoid is Monoid.SCALE else np.sum(term * factors)
-            else:
-                values = evaluate(plan, program, predictions, targets, vector)
-                if program.kind == "gradient":
-                    each = np.reshape(factors, (-1, 1)) if values.ndim > 1 else factors
-                    at(result, rows * width, dtype)[:] = np.ravel(values * each)
-                    return
-                if plan.scope is Scope.ELEMENT and width > 1:
-                    values = values.sum(axis=1)
-                if result:
-                    at(result, values.size)[:] = values
-                at(report, len(Column))[Column.SUM] = np.sum(values * factors)
-        row = at(report, len(Column))
-        row[Column.BAD_PREDICTIONS] += outside(predictions, plan.prediction_domain)
-        if not plan.sparse:
-            row[Column.BAD_TARGETS] += outside(targets, plan.settings.loss.target)
-        if plan.rows_sum_to_one:
-            row[Column.BAD_PREDICTION_ROWS] += off_one(predictions, plan.tolerance)
-
-    return fill
+FORMS = forms()
+SHAPES = [(rows, width) for rows in (1, 100, 700) for width in (1, 3, 40)]
 
 
-def sum_function() -> Callable[..., None]:
-    def fill(rows: int, _width: int, values: int, *others: int) -> None:
-        scales, result = others[4], others[5]
-        at(result, 1)[0] = np.sum(at(values, rows) * (at(scales, rows) if scales else 1.0))
-
-    return fill
+@cache
+def in_memory(key: str, recipe: Recipe) -> Any:
+    """The block function as Numba has just compiled it, run by the driver."""
+    return partial(drivers.drive_blocks, compile_recipe(recipe))
 
 
-def extremes_function() -> Callable[..., None]:
-    def fill(rows: int, _width: int, values: int, *others: int) -> None:
-        losses, row = at(values, rows), at(others[-1], len(Column))
-        row[Column.NONFINITE] = np.count_nonzero(~np.isfinite(losses))
-        row[Column.POSITIVE] = np.count_nonzero(losses > 0.0)
-        row[Column.LOWEST], row[Column.HIGHEST] = np.nanmin(losses), np.nanmax(losses)
-
-    return fill
-
-
-@pytest.fixture
-def interpreted_cpu(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A `Cpu` whose driver is run by Python."""
-    for function in (block_function, sum_function, extremes_function):
-        monkeypatch.setattr(cpu_module, function.__name__, function)
-    monkeypatch.setattr(cpu_module, "driver", lambda: drivers.drive)
-    return cpu_module.Cpu()
+@cache
+def linked(key: str, recipe: Recipe) -> Any:
+    """The block function from its object code, kept or compiled, run by the driver."""
+    code = objects.find(recipe) or compile_recipe(recipe).code
+    address = objects.link(recipe, code)
+    assert address
+    return partial(drivers.drive_blocks, Compiled(address, code, None))
 
 
-RANDOM = np.random.default_rng(11)
-
-
-def make(spec: str, rows: int, width: int, dtype: str = "float64", weighted: bool = False) -> tuple[Plan, Batch]:
-    """A plan, and data that its loss takes."""
-    name, _, options = spec.partition(":")
-    plan = Plan(resolve(LOSSES[name], dict(part.split("=") for part in options.split(",") if part)), width, dtype)
-    shape = (rows, width) if width > 1 or plan.scope is Scope.ROW else (rows,)
-    prediction = RANDOM.uniform(0.05, 0.95, shape)
-    target = RANDOM.uniform(0.05, 0.95, shape)
-    labels, keep = RANDOM.integers(0, width, rows), None
-    if plan.settings["ignore_index"] is not None:
-        keep = RANDOM.random(rows) < 0.7
-    weights = RANDOM.uniform(0.5, 2.0, rows) if weighted else None
-    return plan, Batch(prediction.astype(dtype), labels if plan.sparse else target.astype(dtype), weights, keep)
-
-
-CASES = [
-    ("mse", 1, "float64", False),
-    ("mse", 1, "float32", True),
-    ("bce:log_base=2", 3, "float64", True),
-    ("mse:row=sum", 20, "float64", False),
-    ("mae", 5000, "float64", True),
-    ("scce:input=logit", 4, "float64", True),
-    ("scce:input=logit,ignore_index=9", 4, "float32", False),
-    ("scce:input=logit,ignore_index=9", 70, "float64", True),
-    ("cosine_similarity", 3, "float64", True),
-]
-
-
-@pytest.mark.parametrize(("spec", "width", "dtype", "weighted"), CASES)
-@pytest.mark.parametrize("wanted", [True, False])
-def test_losses(interpreted_cpu: Any, spec: str, width: int, dtype: str, weighted: bool, wanted: bool) -> None:
-    plan, batch = make(spec, 37, width, dtype, weighted)
-    report, losses = interpreted_cpu.losses(plan, batch, wanted)
-    expected_report, expected = Interpreter().losses(plan, batch)
-    assert report[:, Column.SUM] == pytest.approx(expected_report[:, Column.SUM], rel=1e-13)
-    assert not report[:, Column.BAD_PREDICTIONS :].any()
-    if wanted:
-        assert losses == pytest.approx(expected, rel=1e-13, nan_ok=True)
-        assert np.array_equal(report[:, : Column.HIGHEST + 1] > 0, expected_report[:, : Column.HIGHEST + 1] > 0)
+def outputs(engine: Cpu, case: Case, rows: int, width: int, dtype: str) -> list[bytes]:
+    """All that a backend computes, as bytes."""
+    plan = case.plan(width, dtype)
+    prediction, target = draw(case, rows, width, dtype, seed=rows + width)
+    random = np.random.default_rng(rows)
+    batch = Batch(prediction, target, random.uniform(0.5, 2.0, rows))
+    totals: dict[str, float] = {}
+    if plan.scope is Scope.DATASET:
+        found = [*engine.folds(plan, batch, dict.fromkeys(plan.scales, 1.0))]
+        totals = {fold.name: 0.5 for fold in plan.definition.folds} | {"weight": float(rows)}
     else:
-        assert losses.size == 0
+        found = [*engine.losses(plan, batch), engine.losses(plan, batch, wanted=False)[0]]
+    if plan.definition.gradient is not None:
+        found.append(engine.gradient(plan, batch, random.normal(size=rows), totals))
+    return [array.tobytes() for array in found]
 
 
-def test_rows_that_are_left_out_of_an_elementwise_loss(interpreted_cpu: Any) -> None:
-    for width in (1, 3):
-        plan, whole = make("mse", 9, width, weighted=True)
-        batch = Batch(whole.prediction, whole.target, whole.weights, np.arange(9) % 3 != 0)
-        report, losses = interpreted_cpu.losses(plan, batch)
-        expected_report, expected = Interpreter().losses(plan, batch)
-        assert report[:, Column.SUM] == pytest.approx(expected_report[:, Column.SUM], rel=1e-13)
-        assert report[:, Column.NONFINITE].tolist() == [0.0]
-        assert losses == pytest.approx(expected, rel=1e-13, nan_ok=True)
+def check_both_roads(case: Case, by_the_driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shapes in turn, so that each road meets all of them; in both dtypes, on one thread and on two."""
+    monkeypatch.setattr(reduce, "BLOCK_ROWS", 256)
+    position = FORMS.index(case)
+    for turn, dtype in enumerate(("float32", "float64")):
+        rows, width = SHAPES[(position + 4 * turn) % len(SHAPES)]
+        width = 3 if LOSSES[case.loss].scope is Scope.ROW and width == 1 else width
+        kept = [outputs(Cpu(threads), case, rows, width, dtype) for threads in (1, 2)]
+        with monkeypatch.context() as patch:
+            patch.setattr(cpu_module, "block_function", lambda recipe: by_the_driver(recipe.key, recipe))
+            driven = [outputs(Cpu(threads), case, rows, width, dtype) for threads in (1, 2)]
+        assert kept[0] == kept[1] == driven[0] == driven[1]
 
 
-def test_infinite_losses_are_counted_though_the_losses_are_not_wanted(interpreted_cpu: Any) -> None:
-    plan, whole = make("bce", 10, 1)
-    prediction = whole.prediction.copy()
-    prediction[[2, 5]] = 0.0
-    report, _ = interpreted_cpu.losses(plan, Batch(prediction, whole.target), False)
-    assert report[:, Column.SUM].tolist() == [np.inf]
-    assert report[:, Column.NONFINITE].tolist() == [2.0]
+@parametrize(FORMS)
+def test_both_roads_give_the_same_bits(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_both_roads(case, linked, monkeypatch)
 
 
-def test_what_is_outside_the_domain_is_reported(interpreted_cpu: Any) -> None:
-    plan, whole = make("bce", 10, 1)
-    prediction = whole.prediction.copy()
-    prediction[3] = 1.5
-    report, _ = interpreted_cpu.losses(plan, Batch(prediction, whole.target), False)
-    assert report[:, Column.BAD_PREDICTIONS].any()
+@parametrize(FORMS[::9])
+def test_so_does_what_numba_has_in_memory(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_both_roads(case, in_memory, monkeypatch)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("spec", "width"), [("rmse", 1), ("rmse", 4), ("cosine_global", 1)])
-def test_folds(interpreted_cpu: Any, spec: str, width: int, weighted: bool) -> None:
-    plan, batch = make(spec, 23, width, weighted=weighted)
-    scales = dict.fromkeys(plan.scales, 1.0)
-    _, states = interpreted_cpu.folds(plan, batch, scales)
-    _, expected = Interpreter().folds(plan, batch, scales)
-    assert states == pytest.approx(expected, rel=1e-13)
-
-
-@pytest.mark.parametrize(("spec", "width", "dtype", "weighted"), CASES)
-@pytest.mark.parametrize("uniform", [True, False])
-def test_gradients(interpreted_cpu: Any, spec: str, width: int, dtype: str, weighted: bool, uniform: bool) -> None:
-    plan, batch = make(spec, 37, width, dtype)
-    scales = np.broadcast_to(0.25, 37) if uniform else RANDOM.uniform(0.5, 2.0, 37)
-    gradient = interpreted_cpu.gradient(plan, batch, scales, {})
-    expected = Interpreter().gradient(plan, batch, scales, {})
-    assert gradient.dtype == expected.dtype
-    assert gradient == pytest.approx(expected, rel=1e-6 if dtype == "float32" else 1e-13)
-
-
-def test_threads_are_set_for_one_call_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    import numba
-
-    before = numba.get_num_threads()
+def test_the_number_of_threads_is_put_back() -> None:
     seen: list[int] = []
-    monkeypatch.setattr(cpu_module, "driver", lambda: lambda *_: seen.append(numba.get_num_threads()))
-    plan, batch = make("mse", 5, 1)
-    cpu_module.Cpu(threads=1).losses(plan, batch)
-    assert set(seen) == {1}
+    before = numba.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drivers, "driver", lambda: lambda *_: seen.append(numba.get_num_threads()))
+        drivers.drive_blocks(compile_recipe(SUM), 1, 1, 1, np.zeros((8, 2), np.int64), 1)
+    assert seen == [1]
     assert numba.get_num_threads() == before
+
+
+def test_the_driver_calls_the_loop_for_each_block() -> None:
+    called: list[tuple[int, ...]] = []
+    drive: Any = drivers.drive
+    drive(lambda *arguments: called.append(tuple(map(int, arguments))), 10, 3, 4, 99)
+    assert called == [(0, 1, 10, 3, 4, 99), (1, 2, 10, 3, 4, 99), (2, 3, 10, 3, 4, 99)]
+
+
+def test_what_numba_compiled_is_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(files, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(files, "source_digest", lambda: "of some sources")
+
+    def triple(x: float) -> float:
+        return 3.0 * x
+
+    def compiled() -> tuple[float, int]:
+        dispatcher = numba.njit(triple)
+        dispatcher._cache = drivers.KernelCache("triple")
+        dispatcher.compile((numba.float64,))
+        return dispatcher(7.0), sum(dispatcher._cache_hits.values())
+
+    assert compiled() == (21.0, 0)
+    (file,) = tmp_path.iterdir()
+    assert file.suffix == ".kernel"
+    assert compiled() == (21.0, 1)
+    file.write_bytes(file.read_bytes()[:-1])
+    assert compiled() == (21.0, 0)
+    assert compiled() == (21.0, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -10,18 +9,25 @@ import mpmath
 import numpy as np
 import pytest
 
-from lossctl_kernels import LOSSES, Scope
+from lossctl_kernels import LOSSES
 from lossctl_kernels.batch import Array, Batch
 from tests.kernels import reference
 from tests.kernels.cases import (
+    REPRESENTATIVES,
+    WIDTH,
     Case,
     assert_close,
     backend_of,
     backends,
+    compiled_definitions,
+    compiled_options,
     dataset_gradients,
+    definitions,
     draw,
+    each,
     flattened,
-    forms,
+    for_each_loss,
+    is_pooled,
     parametrize,
     sample_gradients,
     variants,
@@ -30,51 +36,56 @@ from tests.kernels.cases import (
 NAN, INF = math.nan, math.inf
 RTOL, ATOL = 1e-12, 1e-15
 ROWS = 6
-BY_SAMPLE = [case for case in variants() if LOSSES[case.loss].scope is not Scope.DATASET]
-BY_DATASET = [case for case in variants() if LOSSES[case.loss].scope is Scope.DATASET]
-SINGLE = [case for case in forms() if LOSSES[case.loss].scope is not Scope.DATASET]
 engines = pytest.mark.parametrize("backend", backends())
+compiled = pytest.mark.parametrize("backend", backends()[1:])
 
 
-@functools.cache
-def _exact(label: str, dtype: str) -> Any:
-    """The reference's gradients of a case, for both backends."""
-    case = next(case for case in BY_SAMPLE if str(case) == label)
-    return flattened(reference.gradients(case.loss, case.options, *draw(case, ROWS, dtype=dtype)))
+def sloping(cases: list[Case]) -> list[Case]:
+    """Those of losses that have a gradient."""
+    return [case for case in cases if LOSSES[case.loss].has_gradient]
 
 
-def check(case: Case, backend: str, dtype: str, rtol: float) -> None:
-    found = sample_gradients(backend_of(backend), case.plan(dtype=dtype), *draw(case, ROWS, dtype=dtype))
-    assert found.dtype == np.dtype(dtype)
-    assert_close(found, _exact(str(case), dtype), rtol, ATOL)
+def check(case: Case, backend: str = "python", dtype: str = "float64") -> None:
+    """Gradients are numerical derivatives of 60-digit losses, rounded once to the dtype of the prediction."""
+    engine, rtol = backend_of(backend), RTOL if dtype == "float64" else 6.1e-8
+    for width in (1, 4) if is_pooled(case) else (WIDTH,):
+        prediction, target = draw(case, 3 if is_pooled(case) else ROWS, width, dtype)
+        if is_pooled(case):
+            found = dataset_gradients(engine, case.plan(width, dtype), Batch(prediction, target))
+            exact = reference.dataset_gradient(case.loss, case.options, prediction, target)
+        else:
+            found = sample_gradients(engine, case.plan(width, dtype), prediction, target)
+            exact = flattened(reference.gradients(case.loss, case.options, prediction, target))
+        assert found.dtype == np.dtype(dtype)
+        assert_close(found, exact, rtol, ATOL)
 
 
-@engines
-@parametrize(BY_SAMPLE)
-def test_gradients_of_float64(case: Case, backend: str) -> None:
-    check(case, backend, "float64", RTOL)
+@for_each_loss(sloping(variants()))
+def test_gradients_of_float64(cases: list[Case]) -> None:
+    each(cases, check)
 
 
-@parametrize(BY_SAMPLE)
+@parametrize(sloping(REPRESENTATIVES))
 def test_gradients_of_float32_are_rounded_once(case: Case) -> None:
-    check(case, "python", "float32", 6.1e-8)
+    check(case, dtype="float32")
 
 
-@pytest.mark.parametrize("backend", backends()[1:])
-@parametrize(SINGLE)
+@compiled
+@for_each_loss(sloping(compiled_definitions()))
+def test_compiled_gradients(cases: list[Case], backend: str) -> None:
+    each(cases, lambda case: check(case, backend))
+
+
+@compiled
+@for_each_loss(compiled_options())
+def test_compiled_gradients_of_options(cases: list[Case], backend: str) -> None:
+    each(cases, lambda case: check(case, backend))
+
+
+@compiled
+@parametrize(sloping(REPRESENTATIVES))
 def test_compiled_gradients_of_float32(case: Case, backend: str) -> None:
-    check(case, backend, "float32", 6.1e-8)
-
-
-@engines
-@pytest.mark.parametrize("width", [1, 4])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@parametrize(BY_DATASET)
-def test_gradients_over_the_data_set(case: Case, backend: str, width: int, dtype: str) -> None:
-    prediction, target = draw(case, ROWS, width, dtype)
-    found = dataset_gradients(backend_of(backend), case.plan(width, dtype), Batch(prediction, target))
-    exact = reference.dataset_gradient(case.loss, case.options, prediction, target)
-    assert_close(found, exact, RTOL if dtype == "float64" else 6.1e-8, ATOL)
+    check(case, backend, "float32")
 
 
 @engines
@@ -102,6 +113,21 @@ TAILS: list[tuple[Case, Array, Array]] = [
     (Case("cce", {"input": "logit"}), ROWS_OF_LOGITS, np.eye(3)[[0, 0, 0, 0]]),
     (Case("scce", {"input": "logit"}), ROWS_OF_LOGITS, np.array([0, 0, 0, 1])),
     (Case("scce", {"input": "logit", "class_weight": (0.5, 1.0, 2.0)}), ROWS_OF_LOGITS, np.array([2, 0, 1, 1])),
+    *((Case("soft_margin"), LOGITS, np.full(LOGITS.size, t)) for t in (-1.0, 1.0)),
+    *(
+        (Case("binary_focal", {"input": "logit", "gamma": gamma}), LOGITS, np.full(LOGITS.size, y))
+        for gamma, y in ((0.0, 1.0), (0.5, 0.0), (0.5, 1.0), (2.0, 0.3))
+    ),
+    (Case("brier", {"input": "logit"}), LOGITS, np.ones(LOGITS.size)),
+    (Case("pseudo_huber"), np.array([1e-9, 1e-160, 1e3, -1e150]), np.zeros(4)),
+    (Case("msle"), np.array([0.0, 1e10, -1.0 + 1e-15, 5.0]), np.array([1e10, 0.0, 1e5, 5.0 + 1e-9])),
+    (Case("tweedie_deviance", {"power": 1.0 + 1e-9}), np.array([2.0, 1e-3]), np.array([2.0 + 1e-9, 0.0])),
+    (Case("kl_divergence"), np.array([[0.5, 0.25 - 2.0**-40, 0.25 + 2.0**-40]]), np.array([[0.5, 0.25, 0.25]])),
+    (Case("js_divergence"), np.array([[0.5, 0.25 - 2.0**-40, 0.25 + 2.0**-40]]), np.array([[0.5, 0.25, 0.25]])),
+    *((Case("poly1", {"epsilon": epsilon}), ROWS_OF_LOGITS, np.eye(3)[[0, 0, 0, 1]]) for epsilon in (-1.0, 2.0)),
+    (Case("brier_multiclass", {"input": "logit"}), ROWS_OF_LOGITS, np.eye(3)[[0, 0, 0, 1]]),
+    (Case("categorical_focal", {"input": "logit", "gamma": 0.5}), ROWS_OF_LOGITS, np.eye(3)[[0, 0, 0, 1]]),
+    (Case("gce", {"input": "logit", "q": 0.7}), ROWS_OF_LOGITS, np.array([0, 0, 0, 1])),
 ]
 
 
@@ -162,6 +188,53 @@ FIXED: list[tuple[Case, Any, Any, Any]] = [
     (Case("cosine_similarity"), [[0.0, 0.0], [1.0, 2.0]], [[1.0, 2.0], [0.0, 0.0]], [[0.0, 0.0]] * 2),
     (Case("cosine_similarity"), [[3.0, 4.0]], [[6.0, 8.0]], [[0.0, 0.0]]),
     (Case("cosine_distance"), [[0.0, 0.0], [1.0, 2.0]], [[1.0, 2.0], [0.0, 0.0]], [[0.0, 0.0]] * 2),
+    *((Case("mae", {"kink": kink}), [2.0], [2.0], [g]) for kink, g in (("flat", 1.0), ("steep", -1.0), ("half", 0.0))),
+    (Case("mape"), [2.0, 0.0, 1.0, -1.0], [2.0, 0.0, 0.0, 0.0], [0.0, 0.0, INF, -INF]),
+    (Case("smape"), [0.0, 0.0, 0.0], [0.0, 4.0, -4.0], [0.0, -50.0, 50.0]),
+    (Case("msle", {"eps": 0.5}), [-3.0, 0.25, 1.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]),
+    (Case("smooth_l1", {"beta": 0.0}), [1.0, 0.0, -2.0], [0.0] * 3, [1.0, 0.0, -1.0]),
+    (Case("smooth_l1", {"beta": 2.0}), [2.0, 1.0, -3.0], [0.0] * 3, [1.0, 0.5, -1.0]),
+    (Case("quantile", {"q": 0.9}), [0.0, 1.0, -1.0], [0.0] * 3, [0.0, 0.1, -0.9]),
+    *(
+        (Case("quantile", {"q": 0.9, "kink": kink}), [2.0], [2.0], [slope])
+        for kink, slope in (("flat", 0.1), ("steep", -0.9), ("half", -0.4))
+    ),
+    (Case("epsilon_insensitive", {"epsilon": 0.5}), [0.5, -0.5, 0.75, 0.0], [0.0] * 4, [0.0, 0.0, 1.0, 0.0]),
+    (Case("epsilon_insensitive", {"epsilon": 0.5, "kink": "steep"}), [0.5, -0.5], [0.0] * 2, [1.0, -1.0]),
+    (Case("tweedie_deviance", {"power": 1.5}), [4.0], [0.0], [1.0]),
+    (Case("hinge"), [1.0, -1.0, 0.5, 0.5, 2.0], [1.0, -1.0, 1.0, -1.0, 1.0], [0.0, 0.0, -1.0, 1.0, 0.0]),
+    *(
+        (Case("hinge", {"kink": kink}), [1.0, -1.0], [1.0, -1.0], [-share, share])
+        for kink, share in (("flat", 0.0), ("steep", 1.0), ("half", 0.5))
+    ),
+    (Case("perceptron"), [0.0, 1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 1.0, 0.0]),
+    (Case("modified_huber"), [1.0, -1.0, -3.0, 0.5], [1.0] * 4, [0.0, -4.0, -4.0, -1.0]),
+    (Case("soft_margin"), [-1000.0], [1.0], [-1.0]),
+    (Case("hinge_embedding"), [1.0, 1.0, 0.5, 2.0], [-1.0, 1.0, -1.0, -1.0], [-1.0, 1.0, -1.0, 0.0]),
+    (Case("hinge_embedding", {"kink": "flat"}), [1.0], [-1.0], [0.0]),
+    (Case("binary_sparsemax"), [-1.0, 1.0, 0.0, 3.0], [1.0, 1.0, 0.0, 0.0], [-1.0, 0.0, 0.5, 1.0]),
+    (Case("contrastive"), [1.0, 0.5, 2.0], [0.0, 0.0, 1.0], [0.0, -0.5, 2.0]),
+    (Case("binary_focal", {"gamma": 0.5}), [1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 0.0, -INF]),
+    (Case("binary_focal", {"gamma": 0.0}), [1.0, 0.0], [1.0, 0.0], [-1.0, 1.0]),
+    *(
+        (Case("binary_focal", {"input": "logit", "gamma": gamma}), [-1000.0, 1000.0], [1.0, 1.0], [-1.0, 0.0])
+        for gamma in (0.0, 0.5, 1.0, 2.0)
+    ),
+    (Case("categorical_hinge"), [[1.0, 1.0, 3.0]], [[0.0, 0.0, 1.0]], [[0.0, 0.0, 0.0]]),
+    (Case("categorical_hinge"), [[2.0, 2.0, 1.0]], [[0.0, 0.0, 1.0]], [[0.5, 0.5, -1.0]]),
+    (Case("multiclass_hinge"), [[2.0, 2.0, 1.0], [0.0, 0.0, 1.0]], [2, 2], [[0.5, 0.5, -1.0], [0.0, 0.0, 0.0]]),
+    (Case("multiclass_hinge", {"kink": "half"}), [[0.0, -1.0, 1.0]], [2], [[0.5, 0.0, -0.5]]),
+    (Case("multiclass_perceptron"), [[2.0, 2.0, 2.0]], [2], [[1 / 3, 1 / 3, -2 / 3]]),
+    (Case("multi_margin"), [[1.0, 0.0, 0.0], [1.0, 0.5, 0.0]], [0, 0], [[0.0] * 3, [-1 / 3, 1 / 3, 0.0]]),
+    (Case("multi_margin", {"kink": "steep"}), [[1.0, 0.0, 0.0]], [0], [[-2 / 3, 1 / 3, 1 / 3]]),
+    (Case("gce", {"q": 0.5}), [[1.0, 0.0]] * 2, [0, 1], [[-1.0, 0.0], [0.0, -INF]]),
+    (Case("categorical_focal"), [[1.0, 0.0]] * 2, [[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, -INF]]),
+    (Case("categorical_focal", {"input": "logit"}), [[0.0, -INF]], [[1.0, 0.0]], [[0.0, 0.0]]),
+    (Case("kl_divergence"), [[1.0, 0.0]] * 2, [[1.0, 0.0], [0.5, 0.5]], [[-1.0, 0.0], [-0.5, -INF]]),
+    (Case("js_divergence"), [[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 0.5 * math.log(2.0)]]),
+    (Case("fenchel_young", {"max_fun": "max"}), [[1.0, 1.0, 0.0]], [[0.0, 0.0, 1.0]], [[0.5, 0.5, -1.0]]),
+    (Case("dice", {"scope": "sample"}), [[0.0, 0.0]], [[0.0, 0.0]], [[0.0, 0.0]]),
+    (Case("tversky", {"scope": "sample", "eps": 1.0}), [[0.0, 0.0]], [[0.0, 1.0]], [[0.0, -2 / 3]]),
 ]  # fmt: skip
 
 
@@ -229,7 +302,7 @@ def test_binary_is_two_class_cross_entropy(backend: str) -> None:
     np.testing.assert_allclose(categorical[:, 0], -binary, rtol=1e-12, atol=1e-15)
 
 
-@parametrize([case for case in BY_SAMPLE if "log_base" in LOSSES[case.loss].options])
+@parametrize([case for case in definitions() if "log_base" in LOSSES[case.loss].options])
 def test_log_base_divides_the_gradient_as_it_does_the_loss(case: Case) -> None:
     data = draw(case, 4)
     bits, nats = (gradients(case | {"log_base": base}, *data, "python") for base in ("2", "e"))

@@ -9,7 +9,17 @@ import pytest
 
 from lossctl_kernels import LOSSES
 from lossctl_kernels.batch import Array
-from tests.kernels.cases import Case, Floats, backend_of, backends, draw, parametrize, sample_gradients, sample_losses
+from tests.kernels.cases import (
+    Case,
+    Floats,
+    backend_of,
+    backends,
+    draw,
+    forms,
+    parametrize,
+    sample_gradients,
+    sample_losses,
+)
 
 engines = pytest.mark.parametrize("backend", backends())
 LN_2 = math.log(2.0)
@@ -106,20 +116,117 @@ def test_distance_and_similarity_are_one_cosine(backend: str) -> None:
     np.testing.assert_allclose(losses(Case("cosine_similarity", {"sign": 1.0}), b, a, backend), cosines, rtol=1e-14)
 
 
-@engines
-@parametrize([Case(name) for name, loss in LOSSES.items() if "log_base" in loss.options])
-def test_bits_are_nats_over_ln_2(case: Case, backend: str) -> None:
+@parametrize([case for case in forms() if "log_base" in LOSSES[case.loss].options])
+def test_bits_are_nats_over_ln_2(case: Case) -> None:
     prediction, target = draw(case, 40)
-    nats = losses(case, prediction, target, backend)
-    np.testing.assert_allclose(losses(case | {"log_base": "2"}, prediction, target, backend) * LN_2, nats, rtol=1e-15)
+    nats = losses(case, prediction, target)
+    np.testing.assert_allclose(losses(case | {"log_base": "2"}, prediction, target) * LN_2, nats, rtol=1e-15)
 
 
-@engines
-@parametrize([Case(name) for name, loss in LOSSES.items() if "row" in loss.options])
-def test_the_sum_of_a_row_is_its_width_times_the_mean(case: Case, backend: str) -> None:
+@parametrize([case for case in forms() if "row" in LOSSES[case.loss].options])
+def test_the_sum_of_a_row_is_its_width_times_the_mean(case: Case) -> None:
     prediction, target = draw(case, 40, 5)
-    sums = losses(case | {"row": "sum"}, prediction, target, backend)
-    np.testing.assert_allclose(losses(case | {"row": "mean"}, prediction, target, backend) * 5.0, sums, rtol=1e-15)
+    sums = losses(case | {"row": "sum"}, prediction, target)
+    np.testing.assert_allclose(losses(case | {"row": "mean"}, prediction, target) * 5.0, sums, rtol=1e-15)
+
+
+# ---- pairs: one loss on the data of the other, times a factor
+
+LOGITS = {"input": "logit"}
+EQUAL: list[tuple[Case, Case, float]] = [
+    (Case("smooth_l1", {"beta": 0.7}), Case("huber", {"delta": 0.7}), 1 / 0.7),
+    (Case("smooth_l1", {"beta": 0.0}), Case("mae"), 1.0),
+    (Case("quantile"), Case("mae"), 0.5),
+    (Case("epsilon_insensitive", {"epsilon": 0.0}), Case("mae"), 1.0),
+    (Case("squared_epsilon_insensitive", {"epsilon": 0.0}), Case("mse"), 1.0),
+    (Case("pseudo_huber", {"delta": 1e12}), Case("half_mse"), 1.0),
+    (Case("mape", {"scale": 1.0}), Case("mape"), 0.01),
+    (Case("poisson_deviance"), Case("tweedie_deviance", {"power": 1.0}), 1.0),
+    (Case("poisson_deviance", {"half": True}), Case("poisson_deviance"), 0.5),
+    (Case("gamma_deviance"), Case("tweedie_deviance", {"power": 2.0}), 1.0),
+    (Case("gamma_deviance", {"link": "log"}), Case("tweedie_deviance", {"power": 2.0, "link": "log"}), 1.0),
+    (Case("mse"), Case("tweedie_deviance", {"power": 0.0}), 1.0),
+    (Case("binary_focal", {"gamma": 0.0}), Case("bce"), 1.0),
+    (Case("binary_focal", {"gamma": 0.0, "alpha": 0.5, **LOGITS}), Case("bce", LOGITS), 0.5),
+    (Case("soft_margin", {"labels": "01"}), Case("bce", LOGITS), 1.0),
+    (Case("perceptron"), Case("hinge", {"margin": 0.0}), 1.0),
+    (Case("nll"), Case("scce", {"input": "log_prob"}), 1.0),
+    (Case("ranking_softmax"), Case("cce", LOGITS), 1.0),
+    (Case("categorical_focal", {"gamma": 0.0}), Case("cce"), 1.0),
+    (Case("categorical_focal", {"gamma": 0.0, "labels": "index", **LOGITS}), Case("scce", LOGITS), 1.0),
+    (Case("poly1", {"epsilon": 0.0}), Case("cce", LOGITS), 1.0),
+    (Case("fenchel_young"), Case("cce", LOGITS), 1.0),
+    (Case("generalized_kl"), Case("kl_divergence"), 1.0),
+    (Case("kl_divergence", LOGITS), Case("fenchel_young"), 1.0),
+    (Case("hamming"), Case("zero_one"), 1.0),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "factor"), EQUAL, ids=[f"{a}-{b}" for a, b, _ in EQUAL])
+def test_losses_that_are_equal(one: Case, other: Case, factor: float) -> None:
+    prediction, target = draw(other, 40)
+    if one.loss == "kl_divergence":
+        target = np.eye(3)[target.argmax(axis=1)]
+    if one.loss == "soft_margin":
+        target = np.round(target)
+    expected = factor * losses(other, prediction, target)
+    np.testing.assert_allclose(losses(one, prediction, target), expected, rtol=1e-11, atol=1e-15)
+
+
+def test_squares_of_margins() -> None:
+    data = draw(Case("hinge"), 40, 1)
+    np.testing.assert_allclose(losses(Case("squared_hinge"), *data), losses(Case("hinge"), *data) ** 2, rtol=1e-15)
+
+
+def test_deviances_do_not_depend_on_the_link() -> None:
+    for loss, more in (("poisson_deviance", {}), ("gamma_deviance", {}), ("tweedie_deviance", {"power": 1.5})):
+        mean, target = draw(Case(loss, more), 40, 1)
+        by_log = losses(Case(loss, {**more, "link": "log"}), np.log(mean), target)
+        np.testing.assert_allclose(by_log, losses(Case(loss, more), mean, target), rtol=1e-11)
+
+
+def test_brier_scores_of_two_classes() -> None:
+    p, y = draw(Case("brier"), 40, 1)
+    rows, targets = np.stack([1.0 - p, p], axis=1), np.stack([1.0 - y, y], axis=1)
+    np.testing.assert_allclose(losses(Case("brier_multiclass"), rows, targets), losses(Case("brier"), p, y), rtol=1e-12)
+
+
+def test_labels_in_parallel_are_binary() -> None:
+    data = draw(Case("bce", LOGITS), 40, 5)
+    found = losses(Case("multilabel_soft_margin"), *data)
+    np.testing.assert_allclose(found, losses(Case("bce", LOGITS), *data), rtol=1e-14)
+
+
+def test_jensen_shannon_is_symmetric_and_at_most_ln_2() -> None:
+    p, y = draw(Case("js_divergence"), 40)
+    np.testing.assert_allclose(losses(Case("js_divergence"), y, p), losses(Case("js_divergence"), p, y), rtol=1e-14)
+    apart = losses(Case("js_divergence"), np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    np.testing.assert_allclose(apart, LN_2, rtol=1e-15)
+
+
+def test_relative_entropy_is_cross_entropy_less_entropy() -> None:
+    p, y = draw(Case("kl_divergence"), 40)
+    entropy = losses(Case("cce"), np.where(y == 0.0, 1.0, y), y)
+    found = losses(Case("kl_divergence"), p, y)
+    np.testing.assert_allclose(found, losses(Case("cce"), p, y) - entropy, rtol=1e-12, atol=1e-15)
+
+
+def test_margins_of_two_classes_are_binary() -> None:
+    scores, labels = draw(Case("multiclass_hinge"), 40, 2)
+    difference, sign = scores[:, 1] - scores[:, 0], 2.0 * labels - 1.0
+    binary = losses(Case("hinge"), difference, sign)
+    np.testing.assert_allclose(losses(Case("multiclass_hinge"), scores, labels), binary, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(losses(Case("multi_margin"), scores, labels), binary / 2.0, rtol=1e-12, atol=1e-15)
+
+
+def test_overlaps_are_relatives() -> None:
+    p, y = draw(Case("dice"), 40)
+    dice = losses(Case("dice", {"scope": "sample", "smooth": 1.0}), p, y)
+    tversky = losses(Case("tversky", {"scope": "sample", "smooth": 0.5}), p, y)
+    np.testing.assert_allclose(tversky, dice, rtol=1e-14)
+    plain = losses(Case("dice", {"scope": "sample"}), p, y)
+    jaccard = losses(Case("tversky", {"scope": "sample", "alpha": 1.0, "beta": 1.0}), p, y)
+    np.testing.assert_allclose(jaccard, 2.0 * plain / (1.0 + plain), rtol=1e-14)
 
 
 @engines

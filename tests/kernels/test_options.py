@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lossctl_kernels import LOSSES, OPTIONS, Loss, SpecificationError, resolve
-from lossctl_kernels.options import describe_scope, eps_modes
+from lossctl_kernels.options import default_of, describe_scope, eps_modes
 from lossctl_kernels.spec import PEERS
 from tests.kernels.cases import Case, Floats, backend_of, sample_gradients, sample_losses
 
@@ -28,20 +28,20 @@ def refused(spec: str, options: dict[str, Any]) -> SpecificationError:
 
 @losses
 def test_every_option_is_decided(loss: Loss) -> None:
-    settings = resolve(loss, {})
+    settings = resolve(loss, loss.required)
     assert set(settings.options) == {*loss.options, *loss.parameters}
     assert settings.input == next(iter(loss.forms))
-    assert settings.definition is loss.forms[settings.input]
+    assert settings.definition is loss.forms[settings.input] or loss.adapt is not None
     assert settings.value_divisor == 1.0
     assert settings.unit == loss.unit
     assert not settings.hidden
     for name, (default, _) in loss.parameters.items():
-        assert settings[name] == default
+        assert settings[name] == loss.required.get(name, default)
 
 
 @losses
 def test_an_option_that_a_loss_lacks_has_the_value_of_its_absence(loss: Loss) -> None:
-    settings = resolve(loss, {})
+    settings = resolve(loss, loss.required)
     for name in set(OPTIONS) - set(settings.options):
         assert settings[name] == OPTIONS[name].default
 
@@ -56,7 +56,7 @@ def test_every_choice_can_be_made_and_text_means_the_same_as_values(loss: Loss) 
                 continue
             if name == "eps_mode" and choice not in eps_modes(loss):
                 continue
-            needs: dict[str, Any] = {"eps": "0.1"} if name == "eps_mode" else {}
+            needs: dict[str, Any] = {**loss.required, **({"eps": "0.1"} if name == "eps_mode" else {})}
             if choice == "others":
                 needs["label_smoothing"] = 0.1
                 if "smoothing_mode" not in loss.options:
@@ -64,9 +64,32 @@ def test_every_choice_can_be_made_and_text_means_the_same_as_values(loss: Loss) 
             assert resolve(loss, {name: choice, **needs})[name] == choice
 
 
+@losses
+def test_every_word_of_an_option_can_be_said(loss: Loss) -> None:
+    for name, values in loss.variants.items():
+        assert [resolve(loss, {**loss.required, name: value})[name] for value in values] == list(values)
+        assert default_of(loss, name) == next(iter(values))
+    for name, (_, facts) in loss.parameters.items():
+        for position, word in enumerate(facts.words):
+            assert resolve(loss, {**loss.required, name: word})[name] == word
+            assert facts.as_number(word) == position
+
+
+@losses
+def test_what_a_loss_needs_has_to_be_given(loss: Loss) -> None:
+    for name, example in loss.required.items():
+        error = refused(loss.name, {})
+        assert str(error) == f"{loss.name} needs {name}"
+        assert error.hint == f"such as {loss.name}:{name}={example:g}"
+
+
 @pytest.mark.parametrize(
     ("loss", "text", "value"),
     [
+        ("tweedie_deviance", {"power": "1.5", "half": "yes"}, {"power": 1.5, "half": True}),
+        ("binary_focal", {"alpha": "none"}, {"alpha": None}),
+        ("categorical_focal", {"alpha": "0.5|1"}, {"alpha": (0.5, 1.0)}),
+        ("hinge", {"labels": "01"}, {"labels": "01"}),
         ("huber", {"delta": "1.5"}, {"delta": 1.5}),
         ("bce", {"label_smoothing": "0.1"}, {"label_smoothing": 0.1}),
         ("cce", {"normalize": "true"}, {"normalize": True}),
@@ -150,6 +173,21 @@ def test_a_misspelt_option_is_recognised(loss: str, option: str, meant: str) -> 
         ("cce", {"eps": "-1", "eps_mode": "floor"}, "eps must be >= 0 with eps_mode=floor", None),
         ("cce", {"eps": "-1", "eps_mode": "add"}, "eps must be >= 0 with eps_mode=add", None),
         ("cce", {"eps": "machin"}, "eps must be a number", None),
+        ("hinge", {"labels": "10"}, "labels cannot be '10'", "pm1, 01"),
+        ("binary_sparsemax", {"labels": "dense"}, "labels cannot be 'dense'", "01, pm1"),
+        ("poisson", {"full": "stirlin"}, "full cannot be 'stirlin'; did you mean stirling?", "no, exact, stirling"),
+        ("poisson_deviance", {"link": "logit"}, "link cannot be 'logit'", "identity, log"),
+        ("gamma_deviance", {"half": "2"}, "half cannot be '2'", "false, true"),
+        ("quantile", {"q": "1.1"}, "q must be >= 0 and <= 1, found 1.1", None),
+        ("gce", {"q": "1"}, "q must be > 0 and < 1, found 1", None),
+        ("tweedie_deviance", {"power": "0.5"}, "power must be <= 0 or >= 1, found 0.5", None),
+        ("binary_focal", {"alpha": "2"}, "alpha must be >= 0 and <= 1, or none, found 2", None),
+        ("binary_focal", {"gamma": "none"}, "gamma must be a number", None),
+        ("multi_margin", {"p": "3"}, "p must be one of 1, 2", None),
+        ("mape", {"eps": "1", "eps_mode": "clip"}, "eps_mode cannot be 'clip'", "floor"),
+        ("poisson", {"eps": "1", "eps_mode": "floor"}, "eps_mode cannot be 'floor'", "add"),
+        ("mae", {"kink": "sharp"}, "kink cannot be 'sharp'", "torch, flat, steep, half"),
+        ("dice", {"scope": "class", "input": "logit"}, "scope=class takes probabilities", "softmax first"),
     ],
 )
 def test_values_that_do_not_fit(loss: str, options: dict[str, Any], message: str, hint: str | None) -> None:
@@ -173,6 +211,12 @@ def test_values_that_do_not_fit(loss: str, options: dict[str, Any], message: str
         ("cce", {"grad_wrt": "logit", "eps": 1e-7}, "cannot be combined with eps or normalize"),
         ("scce", {"grad_wrt": "logit", "normalize": True}, "cannot be combined with eps or normalize"),
         ("cce", {"grad_wrt": "logit", "preset": "keras"}, "cannot be combined with eps or normalize"),
+        (
+            "kl_divergence",
+            {"input": "log_prob", "eps": 1e-7},
+            "eps means nothing for predictions that are input=log_prob",
+        ),
+        ("gce", {"q": 0.5, "input": "logit", "normalize": True}, "normalize guards probabilities"),
     ],
 )
 def test_contradictions(loss: str, options: dict[str, Any], message: str) -> None:
@@ -223,6 +267,27 @@ def test_what_only_looks_like_a_contradiction(loss: str, options: dict[str, Any]
         ("cosine_similarity", "torch", {}, {"sign": 1.0, "eps": 1e-8}),
         ("cosine_similarity", "optax", {}, {"sign": 1.0, "eps": 0.0}),
         ("cosine_similarity", "torch", {"sign": -1}, {"sign": -1.0, "eps": 1e-8}),
+        ("mape", "keras", {}, {"eps": 1e-7, "eps_mode": "floor", "scale": 100.0, "kink": "half", "denom": "count"}),
+        ("mape", "sklearn", {}, {"eps": 2.0**-52, "scale": 1.0, "denom": "weight"}),
+        ("msle", "keras", {}, {"eps": 1e-7, "eps_mode": "floor"}),
+        ("quantile", "sklearn", {"q": 0.2}, {"q": 0.2, "kink": "steep"}),
+        ("poisson", "keras", {}, {"eps": 1e-7, "eps_mode": "add", "full": "no"}),
+        ("poisson", "torch", {}, {"eps": 1e-8, "denom": "weight"}),
+        ("hinge", "keras", {}, {"labels": "pm1", "kink": "half", "denom": "count", "empty": "zero"}),
+        ("hinge_embedding", "torch", {}, {"kink": "torch", "margin": 1.0}),
+        ("binary_focal", "keras", {}, {"eps": 1e-7, "gamma": 2.0, "alpha": None, "denom": "count"}),
+        ("binary_focal", "keras", {"input": "logit"}, {"eps": 1e-7}),
+        ("binary_focal", "optax", {}, {"input": "logit", "eps": 0.0}),
+        ("nll", "torch", {}, {"ignore_index": -100, "denom": "weight"}),
+        ("categorical_focal", "keras", {}, {"alpha": (0.25,), "eps": 1e-7, "normalize": True, "denom": "count"}),
+        ("multi_margin", "torch", {}, {"denom": "count"}),
+        ("multilabel_soft_margin", "torch", {}, {"denom": "count"}),
+        ("kl_divergence", "keras", {}, {"input": "prob", "eps": 1e-7, "denom": "count"}),
+        ("kl_divergence", "torch", {}, {"input": "log_prob", "denom": "elements", "eps": 0.0}),
+        ("kl_divergence", "optax", {}, {"input": "log_prob", "denom": "weight"}),
+        ("dice", "keras", {}, {"eps": 1e-7, "smooth": 0.0, "scope": "all"}),
+        ("tversky", "keras", {"alpha": 0.3}, {"eps": 1e-7, "alpha": 0.3, "swapped": "true"}),
+        ("tversky", "optax", {}, {"input": "logit", "smooth": 1.0, "scope": "sample"}),
     ],
 )
 def test_what_a_preset_sets(loss: str, preset: str, given: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -235,7 +300,7 @@ def test_what_a_preset_sets(loss: str, preset: str, given: dict[str, Any], expec
 def test_every_preset_resolves_in_every_form(loss: Loss) -> None:
     for preset in loss.presets:
         for form in loss.forms:
-            given = {"preset": preset, **({"input": form} if "input" in loss.options else {})}
+            given = {"preset": preset, **loss.required, **({"input": form} if "input" in loss.options else {})}
             assert resolve(loss, given)["preset"] == preset
     if "preset" in loss.options:
         for missing in set(PEERS) - set(loss.presets):

@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 
 from lossctl_kernels import LOSSES, Plan, Scope, SpecificationError, resolve
-from lossctl_kernels.domains import LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, REAL
-from tests.kernels.cases import Case, forms, parametrize, variants
+from lossctl_kernels.domains import (
+    ABOVE_MINUS_ONE,
+    CLASS_PROBABILITY,
+    LOG_PROBABILITY,
+    LOGIT,
+    NONNEGATIVE,
+    POSITIVE,
+    PROBABILITY,
+    REAL,
+)
+from tests.kernels.cases import Case, definitions, each, for_each_loss, forms
 
 
 def plan(loss: str, width: int = 3, dtype: str = "float64", **options: Any) -> Plan:
@@ -25,6 +34,13 @@ def test_there_is_one_class_weight_for_each_class(weights: tuple[float, ...]) ->
     assert caught.value.hint == "give one weight for each class"
 
 
+def test_factors_of_classes_are_their_weights() -> None:
+    assert plan("categorical_focal", alpha="0.25").class_weights.tolist() == [0.25] * 3
+    assert plan("categorical_focal", alpha="0.5|1|2").class_weights.tolist() == [0.5, 1.0, 2.0]
+    with pytest.raises(SpecificationError, match="alpha has 2 weights for 3 classes"):
+        plan("categorical_focal", alpha="0.5|1")
+
+
 def test_class_weights_are_ones_where_none_are_given() -> None:
     assert plan("cce").class_weights.tolist() == [1.0, 1.0, 1.0]
     assert plan("scce", class_weight="0|1|2.5").class_weights.tolist() == [0.0, 1.0, 2.5]
@@ -36,7 +52,16 @@ def test_class_weights_are_ones_where_none_are_given() -> None:
         (Case("mse"), REAL, False),
         (Case("bce"), PROBABILITY, False),
         (Case("bce", {"input": "logit"}), LOGIT, False),
-        (Case("cce"), PROBABILITY, True),
+        (Case("cce"), CLASS_PROBABILITY, True),
+        (Case("kl_divergence", {"target": "log_prob"}), CLASS_PROBABILITY, True),
+        (Case("dice", {"scope": "sample"}), PROBABILITY, False),
+        (Case("generalized_kl"), NONNEGATIVE, False),
+        (Case("poisson"), POSITIVE, False),
+        (Case("poisson", {"eps": 1e-7}), NONNEGATIVE, False),
+        (Case("msle"), ABOVE_MINUS_ONE, False),
+        (Case("msle", {"preset": "keras"}), REAL, False),
+        (Case("tweedie_deviance", {"power": 0}), REAL, False),
+        (Case("tweedie_deviance", {"power": 3, "link": "log"}), REAL, False),
         (Case("scce", {"normalize": True}), NONNEGATIVE, False),
         (Case("cce", {"input": "logit"}), LOGIT, False),
         (Case("cce", {"input": "log_prob"}), LOG_PROBABILITY, False),
@@ -99,6 +124,17 @@ def test_blocks_hold_a_million_values_at_most(width: int, rows: int) -> None:
         ),
         (plan("cosine_similarity", preset="torch"), {"sign": 1.0, "eps": 1e-8}),
         (plan("mse"), {}),
+        (plan("mae"), {"kink": 0.5}),
+        (plan("mae", kink="steep"), {"kink": 1.0}),
+        (plan("hinge"), {"margin": 1.0, "kink": 0.0}),
+        (plan("hinge", preset="keras"), {"margin": 1.0, "kink": 0.5}),
+        (plan("hinge_embedding"), {"margin": 1.0, "kink": 1.0}),
+        (plan("multi_margin", 7, p=2), {"p": 2.0, "margin": 1.0, "width": 7.0, "kink": 0.0}),
+        (plan("tweedie_deviance", power=1.5, half=True), {"power": 1.5, "half": 1.0}),
+        (
+            plan("tversky", preset="keras", alpha=0.3, eps=1e-5),
+            {"alpha": 0.3, "beta": 0.5, "smooth": 0.0, "eps": 1e-5, "focal_exponent": 1.0, "swapped": 1.0},
+        ),
     ],
 )
 def test_numbers_of_a_plan(made: Plan, expected: dict[str, float]) -> None:
@@ -126,10 +162,15 @@ def test_a_number_that_is_not_known_is_an_error() -> None:
 # ---- programs
 
 
-@parametrize(variants())
-def test_programs_are_made_once(case: Case) -> None:
+@for_each_loss(definitions())
+def test_programs_are_made_once(cases: list[Case]) -> None:
+    each(cases, assert_programs_are_made_once)
+
+
+def assert_programs_are_made_once(case: Case) -> None:
     made = case.plan()
-    assert made.gradient is made.gradient
+    if LOSSES[case.loss].has_gradient:
+        assert made.gradient is made.gradient
     program = made.folds if made.scope is Scope.DATASET else made.value
     assert program is (made.folds if made.scope is Scope.DATASET else made.value)
     assert program.numbers[: len(made.numbers)] == tuple(made.numbers)
@@ -159,12 +200,13 @@ def test_equal_keys_mean_equal_programs() -> None:
 
 @pytest.mark.parametrize("case", [case for case in forms() if case.plan().scope is Scope.ROW], ids=str)
 def test_a_gradient_by_the_form_that_was_given_is_the_plain_one(case: Case) -> None:
-    if "input" in case.options:
+    if "grad_wrt" in LOSSES[case.loss].options:
         assert (case | {"grad_wrt": case.options["input"]}).plan().gradient.key == case.plan().gradient.key
 
 
 def test_only_rows_of_vectors_can_be_degenerate() -> None:
-    assert {loss for loss in LOSSES if plan(loss).degenerate} == {"cosine_similarity", "cosine_distance"}
+    assert {case.loss for case in forms() if case.plan().degenerate} == {"cosine_similarity", "cosine_distance"}
+    assert plan("dice", scope="sample").degenerate
     made = plan("cosine_similarity").degenerate
     assert made == replace(plan("cosine_similarity"), counts_degenerate=True)
     assert made is not None

@@ -160,6 +160,32 @@ def test_many_equal_exponents_do_not_overflow() -> None:
     assert total.value == float(Fraction(float(values[0])) * (1 << 19))
 
 
+def test_more_numbers_than_can_be_added_at_once_are_parted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossctl_kernels.reduce._EXACT_COUNT", 7)
+    numbers = (
+        np.random.default_rng(7).normal(size=1000) * 10.0 ** np.random.default_rng(8).integers(-9, 9, 1000)
+    ).tolist()
+    assert summed(numbers).value == exact(numbers)
+
+
+def test_what_waits_to_be_added_counts() -> None:
+    total, other = ExactSum(), ExactSum()
+    for number in range(1000):
+        total.add(float(number))
+    other.add(0.5)
+    other.merge(total)
+    assert other.value == 499500.5
+    assert total.over(1000) == 499.5
+    assert other.over(total) == 499500.5 / 499500
+
+
+def test_an_array_that_is_changed_later_was_added_as_it_was() -> None:
+    total, values = ExactSum(), np.ones(3)
+    total.add(values)
+    values[:] = 5.0
+    assert total.value == 3.0
+
+
 @pytest.mark.parametrize(("numbers", "expected"), [([LARGEST, LARGEST], INF), ([-LARGEST] * 3, -INF)])
 def test_a_sum_beyond_float64_is_infinite(numbers: list[float], expected: float) -> None:
     assert summed(numbers).value == expected

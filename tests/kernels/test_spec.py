@@ -151,8 +151,15 @@ definitions = pytest.mark.parametrize(
 
 def test_the_registry_holds_what_it_should() -> None:
     assert set(LOSSES) == {
-        "mse", "half_mse", "mae", "rmse", "huber", "log_cosh", "bce", "cce", "scce", "cosine_similarity",
-        "cosine_distance", "cosine_global",
+        "mse", "half_mse", "mae", "rmse", "mape", "smape", "wape", "msle", "rmsle", "huber", "smooth_l1",
+        "pseudo_huber", "log_cosh", "quantile", "epsilon_insensitive", "squared_epsilon_insensitive", "max_error",
+        "poisson",
+        "poisson_nll", "poisson_deviance", "gamma_deviance", "tweedie_deviance", "bce", "binary_focal", "hinge",
+        "squared_hinge", "modified_huber", "perceptron", "soft_margin", "exponential", "hinge_embedding", "brier",
+        "binary_sparsemax", "zero_one", "hamming", "contrastive", "cce", "scce", "nll", "gce", "categorical_focal",
+        "poly1", "categorical_hinge", "multiclass_hinge", "multi_margin", "multiclass_perceptron", "brier_multiclass",
+        "ranking_softmax", "fenchel_young", "multilabel_soft_margin", "kl_divergence", "generalized_kl",
+        "js_divergence", "tversky", "dice", "cosine_similarity", "cosine_distance", "cosine_global",
     }  # fmt: skip
 
 
@@ -170,11 +177,12 @@ def test_an_entry_is_documented(entry: Loss) -> None:
 def test_options_and_parameters_of_an_entry_exist(entry: Loss) -> None:
     assert set(entry.options) <= set(OPTIONS)
     assert len(set(entry.options)) == len(entry.options)
-    assert ("input" in entry.options) == (len(entry.forms) > 1)
+    assert ("input" in entry.options) == (list(entry.forms) != ["value"])
     assert set(entry.presets) <= set(PEERS)
     assert ("preset" in entry.options) == bool(entry.presets)
     assert set(entry.aliases) <= {*PEERS, "other"}
-    assert all(facts.allows(default) for default, facts in entry.parameters.values())
+    for name, (default, facts) in entry.parameters.items():
+        assert facts.allows(facts.as_number(default if name not in entry.required else facts.example)) or facts.optional
     assert ("log_base" in entry.options) == (entry.unit == "nat")
 
 
@@ -186,26 +194,31 @@ def test_no_name_means_two_losses() -> None:
             for name in names:
                 owners.setdefault((peer, name), set()).add(entry.name)
     twice = {key for key, found in owners.items() if len(found) > 1}
-    assert {name.partition(":")[0] for _, name in twice} <= {"log_loss", "CrossEntropyLoss", "cross_entropy"}
+    by_shape = {"log_loss", "CrossEntropyLoss", "cross_entropy", "brier_score_loss", "hinge_loss"}
+    assert {name.partition(":")[0] for _, name in twice} <= by_shape
     assert all(found == {name} for (_, name), found in owners.items() if name in LOSSES)
 
 
 @definitions
 def test_a_definition_asks_only_for_what_there_is(entry: Loss, definition: Definition) -> None:
-    known = {"prediction", "target", "index", *entry.parameters}
+    known = {"prediction", "target", "index", "class_weight", *entry.parameters}
     for one in definition.folds:
         assert_known(one.term, known, entry)
         known.add(one.name)
     weight = {"weight"} if definition.scope is Scope.DATASET else set()
     assert_known(definition.function, known | weight, entry)
-    assert definition.gradient is not None
-    assert_known(definition.gradient, known | weight, entry)
+    if definition.gradient is not None:
+        assert_known(definition.gradient, known | weight, entry)
     for function in definition.gradient_by.values():
         assert_known(function, known, entry)
     if definition.scope is Scope.ELEMENT:
         assert not definition.folds
     else:
         assert "prediction" not in argument_names(definition.function)
+
+
+def test_what_has_no_gradient() -> None:
+    assert {name for name, entry in LOSSES.items() if not entry.has_gradient} == {"zero_one", "hamming", "max_error"}
 
 
 def assert_known(function: Any, known: set[str], entry: Loss) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossctl.errors import DataError, LossctlError, UsageError, visible
-from lossctl.sources import Selection, delimited, open_reader, records
+from lossctl.sources import Selection, cells, open_reader, records
+from lossctl_kernels import decimals
 
 ReadAll = Callable[..., dict[str, Any]]
 Refusal = Callable[..., LossctlError]
+
+
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "arrow"])
+def _road(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What plain cells are read by: both roads give the same numbers and the same errors."""
+    parser = decimals.row_parser(compiling=True) if request.param == "compiled" else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells, "_row_parser", lambda size: parser)
+        yield
 
 
 @pytest.fixture
@@ -225,7 +235,7 @@ def test_malformed_rows(table: Table, refusal: Refusal, text: str, line: int, fo
 
 
 def test_what_arrow_alone_refuses(table: Table, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited._DelimitedReader, "_fault", lambda *_: None)
+    monkeypatch.setattr(cells.CellParser, "_fault", lambda *_: None)
     for role in ("prediction", "target"):
         error = refusal(table("p,y\n1,2\n3\n"), **{role: "*"})
         assert isinstance(error, DataError)
@@ -234,6 +244,37 @@ def test_what_arrow_alone_refuses(table: Table, refusal: Refusal, monkeypatch: p
 
 def test_a_short_row_that_is_not_needed_is_refused_all_the_same(table: Table, refusal: Refusal) -> None:
     assert "line 3: 1 cells" in refusal(table("p,note\n1,a\n2\n"), prediction="p").message
+
+
+@pytest.mark.parametrize("block", [12, 13, 14, 15, 16, 17, 18, 23, 40, 1000])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["plain"],
+        ['"quoted"'],
+        ['""'],
+        ['"a,b"'],
+        ['"a\nb"'],
+        ['"\r\n\n"'],
+        ['""""'],
+        ['"a""b"'],
+        ['"""a"'],
+        ['"a"""'],
+        ['""', '"a\n""\nb"', "c"],
+        ['a"b', '"c\nd"'],
+        ['a""', '"x"'],
+    ],
+)
+def test_records_end_where_their_quotes_say(
+    table: Table, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch, cells: list[str], block: int
+) -> None:
+    """Whatever the quotes, and wherever a block of the file ends between them."""
+    monkeypatch.setattr(records, "BLOCK_BYTES", block)
+    text = "id,p\n" + "".join(f"{cells[i % len(cells)]},{i}\n" for i in range(20))
+    expected = [float(row["p"]) for row in csv.DictReader(io.StringIO(text, newline=""))]
+    assert read_all(table(text), 7, prediction="p")["prediction"].tolist() == expected
+    returns = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    assert read_all(table(returns), 7, prediction="p")["prediction"].tolist() == expected
 
 
 @pytest.mark.usefixtures("blocks")
@@ -304,7 +345,8 @@ def test_only_utf_8(table: Table, refusal: Refusal, data: bytes, place: str) -> 
 
 
 def test_a_line_longer_than_a_block(table: Table, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(records, "RECORD_BYTES", 1 << 20)
+    monkeypatch.setattr(records, "BLOCK_BYTES", 1 << 16)
     assert (
         "line 3: the line is longer than 1 MiB"
         in refusal(table("p,t\n1,a\n2," + "b" * (1 << 20)), prediction="p").message
@@ -340,12 +382,41 @@ def test_no_rows(table: Table, read_all: ReadAll) -> None:
         assert read_all(table(text), prediction="p", target="y") == {}
 
 
-def test_rows_are_known_where_the_kind_of_a_column_took_reading_it(table: Table) -> None:
+def test_rows_are_known_after_the_first_pass(table: Table) -> None:
     path = table("p,y\n" + "0.5,1\n" * 5)
-    with open_reader(path, {"prediction": Selection(("p",))}) as reader:
-        assert reader.arrays["prediction"].shape == (None,)
-    with open_reader(path, {"target": Selection(("y",))}) as reader:
-        assert reader.arrays["target"].shape == (5,)
+    with open_reader(path, {"prediction": Selection(("p",)), "target": Selection(("y",))}) as reader:
+        assert [info.shape for info in reader.arrays.values()] == [(None,), (None,)]
+        list(reader.chunks(2))
+        assert [info.shape for info in reader.arrays.values()] == [(5,), (5,)]
+
+
+def test_decimals_below_whole_numbers(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks are int64 up to the block that holds the first decimal; from the second pass on all are float64."""
+    monkeypatch.setattr(records, "BLOCK_BYTES", 64)
+    path = table("p,y\n" + "0.5,1\n" * 50 + "0.5,1.25\n" * 50)
+    with open_reader(path, {"prediction": Selection(("p",)), "target": Selection(("y",))}) as reader:
+        assert reader.arrays["target"].dtype == "int64"
+        first = [chunk["target"] for chunk in reader.chunks(10)]
+        assert [chunk.dtype.name for chunk in first] == ["int64"] * 5 + ["float64"] * 5
+        assert np.concatenate(first).tolist() == [1] * 50 + [1.25] * 50
+        assert reader.arrays["target"].dtype == "float64"
+        second = [chunk["target"] for chunk in reader.chunks(10)]
+        assert {chunk.dtype.name for chunk in second} == {"float64"}
+        assert np.concatenate(second).tolist() == [1] * 50 + [1.25] * 50
+
+
+@pytest.mark.parametrize(("last", "dtype"), [("1", "int64"), ("0.5", "float64")])
+def test_whole_numbers_beyond_float64_are_float64_only_among_decimals(
+    table: Table, monkeypatch: pytest.MonkeyPatch, last: str, dtype: str
+) -> None:
+    """Also where the decimal stands blocks below them, so that no chunk is refused for what another chunk accepts."""
+    monkeypatch.setattr(records, "BLOCK_BYTES", 64)
+    large = 2**53 + 1
+    path = table("y\n" + "1\n" * 50 + f"{large}\n" + "1\n" * 50 + f"{last}\n")
+    with open_reader(path, {"target": Selection()}) as reader:
+        chunks = [chunk["target"] for chunk in reader.chunks(1)]
+    assert chunks[50].dtype == dtype
+    assert chunks[50].tolist() == [large if dtype == "int64" else float(large)]
 
 
 @pytest.mark.usefixtures("blocks")

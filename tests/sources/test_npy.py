@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 
 from lossctl.errors import DataError, LossctlError, UsageError
-from lossctl.sources import Selection, open_reader
+from lossctl.sources import Selection, npy, open_reader
 from lossctl.sources.input_file import InputFile
 
 PREDICTION = {"prediction": Selection()}
@@ -298,6 +298,17 @@ def test_a_file_that_shrinks_just_before_it_is_mapped(tmp_path: Path, monkeypatc
         os.truncate(path, 200)
         with pytest.raises(DataError, match="changed while it was being read"):
             next(reader.chunks(4096))
+
+
+@pytest.mark.parametrize("window", [1, 8 * 3 * 7, 8 * 3 * 20, 1 << 20])
+@pytest.mark.parametrize("rows", [1, 7, 64, 1000])
+def test_windows_are_not_noticed(
+    tmp_path: Path, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch, window: int, rows: int
+) -> None:
+    monkeypatch.setattr(npy, "_WINDOW_BYTES", window)
+    array = np.arange(300.0).reshape(100, 3)
+    np.save(tmp_path / "p.npy", array)
+    assert (read_all(tmp_path / "p.npy", rows, prediction=None)["prediction"] == array).all()
 
 
 def test_one_array_for_one_role(tmp_path: Path, refusal: Refusal) -> None:

@@ -6,8 +6,9 @@ import math
 from typing import Annotated
 
 from ..domains import LOGIT, PROBABILITY
-from ..scalar import exp, log, log1p, maximum, sigmoid, softplus, where
-from ..spec import Parameter, form_of, gradient_of, loss
+from ..scalar import absolute, exp, log, log1p, maximum, minimum, sigmoid, softplus, square, where
+from ..spec import Parameter, factored_form_of, form_of, gradient_of, loss
+from .parts import KERAS, PER_ELEMENT, power
 
 
 @loss(
@@ -67,6 +68,14 @@ def bce(
     return 0.0 - (where(target == 0.0, 0.0, positive) + where(target == 1.0, 0.0, negative))
 
 
+@factored_form_of(bce, sign=-1.0, hard_targets=True, neutral={"pos_weight": 1.0, "log_floor": -math.inf})
+def bce_factored(prediction: float, target: float) -> tuple[float, float, float]:
+    """Of a 0/1 label one term is left: the logarithm of its probability, p or 1 - p; minus 1 that is exact near 1."""
+    complement = 1.0 - prediction
+    positive = target == 1.0
+    return 0.0, where(positive, prediction, complement), where(positive, -complement, -prediction)
+
+
 @gradient_of(bce)
 def bce_gradient(
     prediction: float,
@@ -103,6 +112,14 @@ def bce_from_logits(
     return positive + negative
 
 
+@factored_form_of(bce_from_logits, sign=1.0, neutral={"pos_weight": 1.0})
+def bce_from_logits_factored(prediction: float, target: float) -> tuple[float, float, float]:
+    """Both softplus have log(1 + e**-|z|) in common, that of the wrong label |z| besides: no term is negative."""
+    excess = exp(-absolute(prediction))
+    wrong = where(prediction > 0.0, 1.0 - target, target)
+    return where(wrong == 0.0, 0.0, wrong * absolute(prediction)), 1.0 + excess, excess
+
+
 @gradient_of(bce_from_logits)
 def bce_from_logits_gradient(prediction: float, target: float, pos_weight: float) -> float:
     return (1.0 - target) * sigmoid(prediction) - pos_weight * target * sigmoid(-prediction)
@@ -113,3 +130,143 @@ def bce_from_logits_gradient_by_probability(prediction: float, target: float, po
     """(1 - y)/(1 - p) - ω y/p with 1 - p = σ(-z): as a difference it is 0 from z = 37 on."""
     negative = where(target == 1.0, 0.0, (1.0 - target) / sigmoid(-prediction))
     return negative - where(target == 0.0, 0.0, pos_weight * target / sigmoid(prediction))
+
+
+# ---- focal loss: cross-entropy B times the probability of the wrong answer, q, to a power
+
+Gamma = Annotated[float, Parameter("exponent of the probability of the wrong answer", at_least=0.0)]
+Alpha = Annotated[
+    float, Parameter("weight of the label 1; that of 0 is the rest", at_least=0.0, at_most=1.0, optional=True)
+]
+LogClip = Annotated[
+    float, Parameter("p is held in [eps, 1 - eps] inside the logarithms", at_least=0.0, below=0.5, modes=("clip",))
+]
+
+
+def balance(target: float, alpha: float) -> float:
+    """α y + (1 - α)(1 - y); 1 where there is no α."""
+    return where(alpha == alpha, alpha * target + (1.0 - alpha) * (1.0 - target), 1.0)
+
+
+def clipped_log(logarithm: float, eps: float) -> float:
+    """ln p where p is held in [eps, 1 - eps]."""
+    return minimum(maximum(logarithm, log(eps)), log1p(-eps))
+
+
+def entropy(target: float, log_right: float, log_wrong: float) -> float:
+    """-[y ln p + (1 - y) ln(1 - p)], 0 ln 0 = 0."""
+    positive = where(target == 0.0, 0.0, target * log_right)
+    return 0.0 - (positive + where(target == 1.0, 0.0, (1.0 - target) * log_wrong))
+
+
+def focal(weight: float, wrong: float, gamma: float, cross_entropy: float) -> float:
+    """α_t q^γ B, where B may be infinite and the others 0."""
+    nothing = (cross_entropy == 0.0) | (weight == 0.0)
+    return where(nothing, 0.0, weight * power(wrong, gamma) * cross_entropy)
+
+
+def focal_slope(wrong: float, gamma: float, cross_entropy: float, wrong_slope: float, entropy_slope: float) -> float:
+    """The derivative of q^γ B; where q = 0, B and its product with any power of q are 0 as well."""
+    through_power = gamma * (cross_entropy / where(wrong == 0.0, 1.0, wrong)) * wrong_slope
+    return power(wrong, gamma) * (where(wrong == 0.0, 0.0, through_power) + entropy_slope)
+
+
+@loss(
+    input="prob",
+    prediction=PROBABILITY,
+    target=PROBABILITY,
+    formula="α_t q^γ B, B = bce, q = y (1 - p) + (1 - y) p, α_t = α y + (1 - α)(1 - y) or 1",
+    gradient_formula="α_t [γ q^(γ - 1) (1 - 2y) B + q^γ (p - y)/(p (1 - p))]",
+    unit="nat",
+    options=("input", "eps_mode", "label_smoothing", "log_base", *PER_ELEMENT[:-1], "grad_wrt", "preset"),
+    aliases={
+        "keras": ("BinaryFocalCrossentropy", "binary_focal_crossentropy"),
+        "optax": ("sigmoid_focal_loss:input=logit",),
+        "other": ("sigmoid_focal_loss:input=logit",),
+    },
+    presets={"keras": {**KERAS, "eps": 1e-7}, "torch": {}, "optax": {"input": "logit"}, "sklearn": {}},
+    source="Lin et al. (2017), Focal loss for dense object detection",
+)
+def binary_focal(
+    prediction: float,
+    target: float,
+    gamma: Gamma = 2.0,
+    alpha: Alpha = math.nan,
+    eps: LogClip = 0.0,
+) -> float:
+    """Binary cross-entropy that counts easy samples less: times the probability of the wrong answer to the power γ.
+
+    There is no α unless it is given, as in Keras and optax; torchvision always has 0.25. Keras clips inside the
+    logarithms only, also the sigmoid of logits.
+    """
+    wrong = target * (1.0 - prediction) + (1.0 - target) * prediction
+    logs = clipped_log(log(prediction), eps), clipped_log(log1p(-prediction), eps)
+    return focal(balance(target, alpha), wrong, gamma, entropy(target, logs[0], logs[1]))
+
+
+@gradient_of(binary_focal)
+def binary_focal_gradient(prediction: float, target: float, gamma: float, alpha: float, eps: float) -> float:
+    complement = 1.0 - prediction
+    wrong = target * complement + (1.0 - target) * prediction
+    logs = clipped_log(log(prediction), eps), clipped_log(log1p(-prediction), eps)
+    held = (prediction < eps) | (complement < eps)
+    negative = where(target == 1.0, 0.0, (1.0 - target) / complement)
+    slope = where(held, 0.0, negative - where(target == 0.0, 0.0, target / prediction))
+    wrong_slope = 1.0 - 2.0 * target
+    return balance(target, alpha) * focal_slope(wrong, gamma, entropy(target, logs[0], logs[1]), wrong_slope, slope)
+
+
+@form_of("binary_focal", "logit", LOGIT)
+def binary_focal_from_logits(prediction: float, target: float, gamma: float, alpha: float, eps: float) -> float:
+    wrong = target * sigmoid(-prediction) + (1.0 - target) * sigmoid(prediction)
+    logs = clipped_log(-softplus(-prediction), eps), clipped_log(-softplus(prediction), eps)
+    return focal(balance(target, alpha), wrong, gamma, entropy(target, logs[0], logs[1]))
+
+
+@gradient_of(binary_focal_from_logits)
+def binary_focal_from_logits_gradient(
+    prediction: float, target: float, gamma: float, alpha: float, eps: float
+) -> float:
+    right, other = sigmoid(prediction), sigmoid(-prediction)
+    wrong = target * other + (1.0 - target) * right
+    logs = clipped_log(-softplus(-prediction), eps), clipped_log(-softplus(prediction), eps)
+    held = (right < eps) | (other < eps)
+    slope = where(held, 0.0, (1.0 - target) * right - target * other)
+    wrong_slope = (1.0 - 2.0 * target) * right * other
+    return balance(target, alpha) * focal_slope(wrong, gamma, entropy(target, logs[0], logs[1]), wrong_slope, slope)
+
+
+@loss(
+    input="prob",
+    prediction=PROBABILITY,
+    target=PROBABILITY,
+    formula="(p - y)²",
+    gradient_formula="2 (p - y); by the logit 2 (p - y) p (1 - p)",
+    options=("input", *PER_ELEMENT[:-1], "grad_wrt", "preset"),
+    aliases={"sklearn": ("brier_score_loss",)},
+    presets={"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}},
+    source="Brier (1950), Verification of forecasts expressed in terms of probability",
+)
+def brier(prediction: float, target: float) -> float:
+    """Squared error of a probability, from 0 to 1; `brier_multiclass` is its sum over the classes."""
+    return square(prediction - target)
+
+
+@gradient_of(brier)
+def brier_gradient(prediction: float, target: float) -> float:
+    return 2.0 * (prediction - target)
+
+
+@form_of("brier", "logit", LOGIT)
+def brier_from_logits(prediction: float, target: float) -> float:
+    return square(excess(prediction, target))
+
+
+@gradient_of(brier_from_logits)
+def brier_from_logits_gradient(prediction: float, target: float) -> float:
+    return 2.0 * excess(prediction, target) * sigmoid(prediction) * sigmoid(-prediction)
+
+
+def excess(prediction: float, target: float) -> float:
+    """σ(z) - y, whose tail of the right answer keeps its digits."""
+    return (1.0 - target) * sigmoid(prediction) - target * sigmoid(-prediction)

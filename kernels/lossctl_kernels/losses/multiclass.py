@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from ..domains import LOG_PROBABILITY, LOGIT, PROBABILITY, TargetKind
+from ..domains import CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
 from ..scalar import TAIL_UNSCALE, exp, log, log1p, maximum, tail_exp, where
 from ..spec import LOSSES, Monoid, Scope, fold, form_of, gradient_of, loss, share
 
@@ -44,7 +44,7 @@ def surprise(prediction: float, target: float, log_floor: float = -math.inf) -> 
     input="prob",
     scope=Scope.ROW,
     folds=(surprise,),
-    prediction=PROBABILITY,
+    prediction=CLASS_PROBABILITY,
     target_kind=TargetKind.DISTRIBUTION,
     target=PROBABILITY,
     formula="-Σ w y ln p over the classes, 0 ln 0 = 0",
@@ -109,6 +109,18 @@ def relative_exp(prediction: float, largest: float) -> float:
     return where(prediction == largest, 1.0, tail_exp(prediction - largest) * TAIL_UNSCALE)
 
 
+def probability(prediction: float, largest: float, ties: float, tail: float) -> float:
+    """Softmax."""
+    return relative_exp(prediction, largest) * (1.0 / (1.0 + others(ties, tail)))
+
+
+def probability_of_others(prediction: float, largest: float, ties: float, tail: float) -> float:
+    """One minus softmax, of which no digits are lost where that is near 1."""
+    rest = others(ties, tail)
+    exponentials = where(prediction == largest, rest, 1.0 + rest - relative_exp(prediction, largest))
+    return exponentials / (1.0 + rest)
+
+
 @fold(Monoid.TARGET_SUM)
 def gap(prediction: float, target: float, largest: float) -> float:
     """How far the targets lie below the largest logit, weighted; a target of 0 may have a logit of minus infinity."""
@@ -132,7 +144,8 @@ def cce_from_logits_gradient(
 ) -> float:
     """mass softmax(z) - y over one denominator: 1 - p of the right class is the sum of the others, not a difference."""
     rest = others(ties, tail)
-    return ((mass * relative_exp(prediction, largest) - target) - target * rest) / (1.0 + rest)
+    # The inverse is the same along the row: one division.
+    return ((mass * relative_exp(prediction, largest) - target) - target * rest) * (1.0 / (1.0 + rest))
 
 
 # ---- log-probabilities
@@ -175,4 +188,42 @@ share(
     description="""Categorical cross-entropy with a class index as target.
 
     An index outside [0, C) is an error unless `ignore_index` names it: those rows leave sum and denominator.""",
+)
+
+share(
+    LOSSES["scce"],
+    name="nll",
+    forms={"log_prob": LOSSES["scce"].forms["log_prob"]},
+    options=("input", "class_weight", "ignore_index", "log_base", "denom", "empty", "grad_scale", "preset"),
+    formula="-w_y x_y, x the log-probabilities",
+    gradient_formula="-w_y at the class y, 0 elsewhere",
+    aliases={"torch": ("NLLLoss", "nll_loss")},
+    presets={
+        "keras": {"denom": "count", "empty": "zero"},
+        "torch": {"ignore_index": -100, "denom": "weight"},
+        "optax": {},
+        "sklearn": {},
+    },
+    description="""Minus the log-probability of the class of each row, as a network that ends in log-softmax gives it.
+
+    `scce` with `input=log_prob`, under the name that PyTorch has for it.""",
+)
+
+share(
+    LOSSES["cce"],
+    name="ranking_softmax",
+    forms={"logit": LOSSES["cce"].forms["logit"]},
+    target_kind=TargetKind.SAME,
+    target=NONNEGATIVE,
+    unit="",
+    infinite=True,
+    options=("input", "class_weight", "denom", "empty", "grad_scale", "preset"),
+    formula="-Σ w r ln softmax(z) over the list, r the relevance",
+    gradient_formula="(Σ w r) softmax(z) - w r",
+    aliases={"optax": ("ranking_softmax_loss",)},
+    presets={"keras": {"denom": "count", "empty": "zero"}, "torch": {}, "optax": {}, "sklearn": {}},
+    source="Cao et al. (2007), Learning to rank: from pairwise approach to listwise approach",
+    description="""Cross-entropy of the softmax over a list of items with their relevances, which need not sum to 1.
+
+    Each row is a list; `class_weight` weighs its places.""",
 )

@@ -1,0 +1,107 @@
+"""The loops of rows that are short: a vector has one value of each of `LANES` rows. See `rows.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .batch import Column
+from .program import Step
+from .recipes import ACROSS_WIDTH
+from .rows import ROW_COLUMNS, Rows
+from .trace import DOUBLE, constant
+from .writer import LANES, Value, levels, vector, whole
+
+__all__ = ["Across"]
+
+
+class Across(Rows):
+    """Tiles of `LANES` rows, transposed: a vector has one value of each row."""
+
+    def write(self) -> None:
+        builder, size = self.builder, ACROSS_WIDTH * LANES
+        self.tile = self.buffer(size, self.number)
+        self.target_tile = self.buffer(size, self.number)
+        self.ends = self.buffer(LANES if self.is_value else size, self.results.type.pointee)
+        self.checks = [] if self.is_gradient else [self.check(0)]
+        if self.checks and not self.layout.sparse:
+            self.checks.append(self.check(2))
+        with self.row_groups(self.rows) as (self.first, self.count):
+            lanes = self.places(whole(0))
+            self.present = builder.icmp_signed("<", lanes, self.splat(self.count))
+            # What the last tile lacks repeats its first row: every number is a real one.
+            held = builder.select(self.present, lanes, constant(lanes.type, 0))
+            self.tile_rows = builder.add(held, self.splat(self.first))
+            self.fill_tile()
+            self.write_rows()
+        for check, column in zip(self.checks, (Column.BAD_PREDICTIONS, Column.BAD_TARGETS), strict=False):
+            self.report_check(check, column)
+
+    def fill_tile(self) -> None:
+        """The tile, transposed, and the checks of its values."""
+        builder = self.builder
+        starts = builder.mul(self.tile_rows, self.splat(self.width))
+        sums = [self.variable(constant(vector(DOUBLE, LANES), 0.0)) for _ in self.checks]
+        with self.loop(self.width) as c:
+            places = builder.add(starts, self.splat(c))
+            gathered = [self.gathered(self.predictions, places)]
+            self.store(self.tile, self.at(c, LANES, whole(0)), gathered[0])
+            if not self.layout.sparse:
+                gathered.append(self.gathered(self.targets, places))
+                self.store(self.target_tile, self.at(c, LANES, whole(0)), gathered[1])
+            for check, values, total in zip(self.checks, gathered, sums, strict=False):
+                self.look_at(check, values)
+                builder.store(builder.fadd(builder.load(total), self.widened(values)), total)
+        for position, (total, column) in enumerate(zip(sums, ROW_COLUMNS, strict=False)):
+            if self.layout.unit_rows[position]:
+                self.count_off_one(builder.load(total), self.present, 4 + position, column)
+        if self.layout.sparse:
+            self.labels = self.gathered(self.targets, self.tile_rows)
+            self.label_places = builder.add(starts, self.labels)
+
+    def write_rows(self) -> None:
+        folds: dict[str, Value] = {}
+        for level in levels(self.program.steps):
+            known = dict(folds)
+            self.run_level([step for step in level if not self.is_at_target(step)], known, folds)
+            for step in level:
+                if self.is_at_target(step):
+                    folds[step.name] = self.term(step, self.at_label(), known)
+        if self.is_value:
+            nothing = [constant(vector(DOUBLE, LANES), 0.0)] * 4
+            self.store_ends(self.first, self.count, self.call(self.program.finish, nothing, folds))
+            return
+        scale = self.gathered(self.scales, self.tile_rows)
+        with self.loop(self.width) as c:
+            gradient = self.call(self.program.finish, self.leading(c), folds)
+            self.store(self.ends, self.at(c, LANES, whole(0)), self.builder.fmul(gradient, scale))
+        with self.loop(self.count) as r, self.loop(self.width) as c:
+            there = self.at(self.builder.add(self.first, r), self.width, c)
+            self.store(self.results, there, self.builder.load(self.builder.gep(self.ends, [self.at(c, LANES, r)])))
+
+    def at_label(self) -> list[Value]:
+        kind = vector(DOUBLE, LANES)
+        prediction = self.widened(self.gathered(self.predictions, self.label_places))
+        index, weight = self.builder.sitofp(self.labels, kind), self.gathered(self.class_weights, self.labels)
+        return [prediction, constant(kind, 1.0), index, weight]
+
+    def leading(self, c: Value) -> list[Value]:
+        place = self.at(c, LANES, whole(0))
+        if self.layout.sparse:
+            target = self.one_if(self.builder.icmp_signed("==", self.splat(c), self.labels))
+        else:
+            target = self.widened(self.chunk(self.target_tile, place))
+        index, weight = self.builder.sitofp(c, DOUBLE), self.load(self.class_weights, c)
+        return [self.widened(self.chunk(self.tile, place)), target, self.splat(index), self.splat(weight)]
+
+    def run_level(self, steps: Sequence[Step], known: dict[str, Value], folds: dict[str, Value]) -> None:
+        if not steps:
+            return
+        totals = {step.name: self.variable(self.start(step)) for step in steps}
+        with self.loop(self.width) as c:
+            leading = self.leading(c)
+            for step in steps:
+                value = self.term(step, leading, known)
+                total = self.builder.load(totals[step.name])
+                self.builder.store(self.combine(step, total, value), totals[step.name])
+        for step in steps:
+            folds[step.name] = self.end(step, self.builder.load(totals[step.name]))

@@ -1,0 +1,196 @@
+"""The loops of rows that are long: a vector goes along the row. See `rows.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from llvmlite import ir
+
+from .batch import Column
+from .program import Step
+from .rows import ROW_COLUMNS, Rows
+from .spec import Monoid
+from .trace import DOUBLE, constant
+from .writer import LANES, Value, is_sum, levels, vector, whole
+
+__all__ = ["MAX_LANES", "Along"]
+
+MAX_LANES = 32
+
+
+class Along(Rows):
+    """Chunks of a row, which is at least `MAX_LANES` long. Results of one a row are made for `LANES` rows at once."""
+
+    def write(self) -> None:
+        builder = self.builder
+        self.checks = [] if self.is_gradient else [self.check(0)]
+        if self.checks and not self.layout.sparse:
+            self.checks.append(self.check(2))
+        self.kept = {step.name: self.buffer(LANES) for step in self.program.steps}
+        self.row_sums = [self.buffer(LANES) for _ in range(2)]
+        self.ends = self.buffer(LANES)
+        with self.row_groups(self.rows) as (first, count):
+            with self.loop(count) as place:
+                self.write_row(builder.add(first, place), place)
+            if self.is_value:
+                self.finish(first, count)
+        for check, column in zip(self.checks, (Column.BAD_PREDICTIONS, Column.BAD_TARGETS), strict=False):
+            self.report_check(check, column)
+
+    def write_row(self, row: Value, place: Value) -> None:
+        self.row = row
+        self.label = self.load(self.targets, row) if self.layout.sparse else None
+        folds: dict[str, Value] = {}
+        for number, level in enumerate(levels(self.program.steps) or [[]]):
+            known = dict(folds)
+            looped = [step for step in level if not self.is_at_target(step)]
+            self.run_level(looped, known, folds, place if number == 0 else None)
+            for step in level:
+                if self.is_at_target(step):
+                    folds[step.name] = self.term(step, self.at_label(), known)
+        if self.is_value:
+            for name, value in folds.items():
+                self.store(self.kept[name], place, value)
+            return
+        scale = self.splat(self.load(self.scales, row))
+        with self.chunks(self.width) as (start, _):
+            gradient = self.call(self.program.finish, self.leading(start, LANES), folds)
+            self.store(self.results, self.at(row, self.width, start), self.builder.fmul(gradient, scale))
+
+    def at_label(self) -> list[Value]:
+        """The environment at the target class alone, as plain numbers."""
+        label = self.label
+        prediction = self.load(self.predictions, self.at(self.row, self.width, label))
+        index = self.builder.sitofp(label, DOUBLE)
+        return [prediction, constant(DOUBLE, 1.0), index, self.load(self.class_weights, label)]
+
+    def leading(self, start: Value, lanes: int) -> list[Value]:
+        place = self.at(self.row, self.width, start)
+        columns = self.places(start, lanes)
+        if self.label is None:
+            target = self.widened(self.chunk(self.targets, place, lanes))
+        else:
+            target = self.one_if(self.builder.icmp_signed("==", columns, self.splat(self.label, lanes)))
+        index = self.builder.sitofp(columns, vector(DOUBLE, lanes))
+        prediction = self.widened(self.chunk(self.predictions, place, lanes))
+        return [prediction, target, index, self.chunk(self.class_weights, start, lanes)]
+
+    def look_at_chunk(self, start: Value, new: Value | None, sums: Sequence[Value], lanes: int) -> None:
+        """Checks the values of a chunk, and adds to the sums that have to be 1."""
+        builder = self.builder
+        for source, check, total, has_unit_rows in zip(
+            (self.predictions, self.targets), self.checks, sums, self.layout.unit_rows, strict=False
+        ):
+            values = self.chunk(source, self.at(self.row, self.width, start), lanes)
+            self.look_at(check, values)
+            if has_unit_rows:
+                before = builder.load(total)
+                after = builder.fadd(before, self.widened(values))
+                builder.store(after if new is None else builder.select(new, after, before), total)
+
+    def run_level(
+        self, steps: Sequence[Step], known: dict[str, Value], folds: dict[str, Value], place: Value | None = None
+    ) -> None:
+        """One pass over the row: its folds of a level and, where there is a place for their results, its checks."""
+        lanes = self.level_lanes(steps)
+        totals = {step.name: self.variable(self.start(step, lanes, self.kind(step))) for step in steps}
+        checked = place is not None and bool(self.checks)
+        if not steps and not checked:
+            return
+        sums = [self.variable(constant(vector(DOUBLE, lanes), 0.0)) for _ in self.checks] if checked else []
+
+        def chunk(start: Value, new: Value | None) -> None:
+            if not checked:
+                self.prefetch(self.at(self.builder.add(self.row, whole(1)), self.width, start))
+            self.look_at_chunk(start, new, sums, lanes)
+            leading = self.leading(start, lanes) if steps else []
+            skipped = [step for step in steps if self.layout.skips_zeros and step.monoid is Monoid.TARGET_SUM]
+            for step in steps:
+                if step not in skipped:
+                    self.add_term(step, leading, known, totals[step.name], new, start)
+            if skipped:
+                with self.builder.if_then(self.any_target(leading)):
+                    for step in skipped:
+                        self.add_term(step, leading, known, totals[step.name], new, start)
+
+        self.whole_and_last_chunks(lanes, chunk)
+        for buffer, total, has_unit_rows in zip(self.row_sums, sums, self.layout.unit_rows, strict=False):
+            if has_unit_rows:
+                self.store(buffer, place, self.folded(self.builder.load(total), self.builder.fadd))
+        for step in steps:
+            combine = self.builder.fadd if is_sum(step) else self.larger
+            total = self.widened(self.folded(self.builder.load(totals[step.name]), combine))
+            folds[step.name] = self.end(step, total)
+
+    def add_term(
+        self,
+        step: Step,
+        leading: Sequence[Value],
+        known: dict[str, Value],
+        total: Value,
+        new: Value | None,
+        start: Value,
+    ) -> None:
+        before = self.builder.load(total)
+        if self.is_largest_prediction(step):
+            value = self.chunk(self.predictions, self.at(self.row, self.width, start), before.type.count)
+        else:
+            value = self.term(step, leading, known)
+        after = self.combine(step, before, value)
+        after = self.builder.select(new, after, before) if new is not None and is_sum(step) else after
+        self.builder.store(after, total)
+
+    def any_target(self, leading: Sequence[Value]) -> Value:
+        """Whether a chunk has a target that is not 0: of a one-hot row one chunk has."""
+        builder, targets = self.builder, leading[1]
+        answers = builder.fcmp_unordered("!=", targets, constant(targets.type, 0.0))
+        bits = ir.IntType(targets.type.count)
+        return builder.icmp_unsigned("!=", builder.bitcast(answers, bits), ir.Constant(bits, 0))
+
+    def kind(self, step: Step) -> ir.Type:
+        return self.number if self.is_largest_prediction(step) else DOUBLE
+
+    def is_largest_prediction(self, step: Step) -> bool:
+        """Whether a fold is found among the predictions as they are stored, before they are made wider."""
+        if step.monoid is not Monoid.MAX:
+            return False
+        environment = tuple(object() for _ in range(4 + len(self.numbers) + len(self.program.steps)))
+        try:
+            return step.term(environment) is environment[0]
+        except TypeError:  # it computes
+            return False
+
+    def whole_and_last_chunks(self, lanes: int, chunk: Callable[[Value, Value | None], None]) -> None:
+        """Writes `chunk` twice: for whole chunks, all of which is new, and for a last one that reaches back."""
+        builder = self.builder
+        count = builder.udiv(self.width, whole(lanes))
+        with self.loop(count) as number:
+            chunk(builder.mul(number, whole(lanes)), None)
+        rest = builder.sub(self.width, builder.mul(count, whole(lanes)))
+        with builder.if_then(builder.icmp_signed("!=", rest, whole(0))):
+            chunk(builder.sub(self.width, whole(lanes)), self.is_new(builder.sub(whole(lanes), rest), lanes))
+
+    def prefetch(self, place: Value) -> None:
+        """Asks for the next row while this one is worked on; beyond the last row that does nothing."""
+        number = ir.IntType(32)
+        function = self.builder.module.declare_intrinsic(
+            "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
+        )
+        place = self.builder.gep(self.predictions, [place])
+        self.builder.call(function, [self.builder.bitcast(place, ir.PointerType()), number(0), number(3), number(1)])
+
+    def level_lanes(self, steps: Sequence[Step]) -> int:
+        """Only sums take long enough to hide how long one waits for the one before it."""
+        return LANES if any(is_sum(step) for step in steps) else MAX_LANES
+
+    def finish(self, first: Value, count: Value) -> None:
+        kind = vector(DOUBLE, LANES)
+        folds = {name: self.chunk(buffer, whole(0)) for name, buffer in self.kept.items()}
+        self.store_ends(first, count, self.call(self.program.finish, [constant(kind, 0.0)] * 4, folds))
+        self.check_row_sums(count)
+
+    def check_row_sums(self, count: Value) -> None:
+        present = self.builder.icmp_signed("<", self.places(whole(0)), self.splat(count))
+        for position, (sums, column) in enumerate(zip(self.row_sums, ROW_COLUMNS, strict=False)):
+            if self.layout.unit_rows[position]:
+                self.count_off_one(self.chunk(sums, whole(0)), present, 4 + position, column)

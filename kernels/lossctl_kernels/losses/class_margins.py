@@ -1,0 +1,242 @@
+"""Losses of a row of class scores by the distance between the right class and the others, and of labels in parallel."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from ..domains import LOGIT, PROBABILITY, TargetKind
+from ..scalar import maximum, sigmoid, softplus, square, where
+from ..spec import Monoid, Parameter, Scope, fold, gradient_of, loss
+from .multiclass import gap, largest, mass
+from .parts import KERAS, KINKED_KERAS, step
+
+OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")
+INDEX_OPTIONS = ("ignore_index", *OPTIONS)
+PRESETS = {"keras": KINKED_KERAS, "torch": {}, "optax": {"kink": "half"}, "sklearn": {"kink": "steep"}}
+Margin = Annotated[float, Parameter("what the right class must be ahead by")]
+
+
+@fold(Monoid.TARGET_SUM)
+def own_score(prediction: float, target: float) -> float:
+    """The score of the right class; of a distribution the mean over it."""
+    return where(target == 0.0, 0.0, target * prediction)
+
+
+@fold(Monoid.TARGET_SUM)
+def class_score(prediction: float, target: float) -> float:
+    """The score of the class of an index, whatever its weight."""
+    return where(target == 0.0, 0.0, prediction)
+
+
+# ---- against the best of the others
+
+
+# A NaN does not become the largest: the counts of what is as large carry it, and so they go into the losses.
+
+
+@fold(Monoid.MAX)
+def best_remainder(prediction: float, target: float) -> float:
+    return (1.0 - target) * prediction
+
+
+@fold(Monoid.SUM)
+def remainder_ties(prediction: float, target: float, best_remainder: float) -> float:
+    return where((1.0 - target) * prediction == best_remainder, 1.0, 0.0 * prediction)
+
+
+@loss(
+    scope=Scope.ROW,
+    folds=(best_remainder, remainder_ties, own_score),
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    formula="max(1 + max (1 - y) s - Σ y s, 0)",
+    gradient_formula="(1 - y) at the best of the others, -y, if the loss is above 0; tied classes share it",
+    options=OPTIONS,
+    aliases={"keras": ("CategoricalHinge",)},
+    presets=PRESETS,
+)
+def categorical_hinge(best_remainder: float, remainder_ties: float, own_score: float) -> float:
+    """Hinge of the right class against the best of the others, as in Keras.
+
+    The maximum over the others includes a 0 for the right class, so that negative scores everywhere cost something;
+    `multiclass_hinge` is without it.
+    """
+    return maximum(1.0 + best_remainder - own_score, 0.0) + 0.0 * remainder_ties
+
+
+@gradient_of(categorical_hinge)
+def categorical_hinge_gradient(
+    prediction: float,
+    target: float,
+    best_remainder: float,
+    remainder_ties: float,
+    own_score: float,
+    kink: float = 0.0,
+) -> float:
+    tied = where((1.0 - target) * prediction == best_remainder, (1.0 - target) / remainder_ties, 0.0)
+    return step(1.0 + best_remainder - own_score, kink) * (tied - target)
+
+
+@fold(Monoid.MAX)
+def rival(prediction: float, target: float) -> float:
+    return where(target == 0.0, prediction, -math.inf)
+
+
+@fold(Monoid.SUM)
+def rivals(prediction: float, target: float, rival: float) -> float:
+    return where((target == 0.0) & (prediction == rival), 1.0, 0.0 * prediction)
+
+
+@loss(
+    scope=Scope.ROW,
+    folds=(rival, rivals, class_score),
+    target_kind=TargetKind.INDEX,
+    formula="max(m + max of the other scores - s_y, 0)",
+    gradient_formula="1 at the best of the others, -1 at y, if the loss is above 0; tied classes share it",
+    options=INDEX_OPTIONS,
+    aliases={"optax": ("multiclass_hinge_loss",), "sklearn": ("hinge_loss",), "other": ("crammer_singer",)},
+    presets=PRESETS,
+    source="Crammer and Singer (2001), On the algorithmic implementation of multiclass kernel-based vector machines",
+)
+def multiclass_hinge(rival: float, rivals: float, class_score: float, margin: Margin = 1.0) -> float:
+    """What the right class is short of being ahead of the best of the others by the margin."""
+    return maximum(margin + rival - class_score, 0.0) + 0.0 * rivals
+
+
+@gradient_of(multiclass_hinge)
+def multiclass_hinge_gradient(
+    prediction: float,
+    target: float,
+    rival: float,
+    rivals: float,
+    class_score: float,
+    margin: float,
+    kink: float = 0.0,
+) -> float:
+    direction = where(target == 0.0, where(prediction == rival, 1.0 / rivals, 0.0), -1.0)
+    return step(margin + rival - class_score, kink) * direction
+
+
+@fold(Monoid.SUM)
+def winners(prediction: float, largest: float) -> float:
+    """How many classes share the largest score; NaN is not among them, and comes through."""
+    return where(prediction == largest, 1.0, 0.0 * prediction)
+
+
+@loss(
+    scope=Scope.ROW,
+    folds=(largest, winners, gap),
+    target_kind=TargetKind.INDEX,
+    formula="max s - s_y",
+    gradient_formula="1 at the best class, -1 at y; tied classes share the 1",
+    options=tuple(option for option in INDEX_OPTIONS if option != "kink"),
+    aliases={"optax": ("multiclass_perceptron_loss",)},
+    presets={"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}},
+)
+def multiclass_perceptron(gap: float, winners: float) -> float:
+    """How far the right class is behind the best."""
+    return gap + 0.0 * winners
+
+
+@gradient_of(multiclass_perceptron)
+def multiclass_perceptron_gradient(prediction: float, target: float, largest: float, winners: float) -> float:
+    return where(prediction == largest, 1.0 / winners, 0.0) - target
+
+
+# ---- against each of the others
+
+
+def shortfall(prediction: float, target: float, class_score: float, margin: float) -> float:
+    """What the right class is short of being ahead of another one; minus infinity for itself."""
+    return where(target == 0.0, margin - class_score + prediction, -math.inf)
+
+
+@fold(Monoid.SUM)
+def shortfalls(prediction: float, target: float, class_score: float, p: float, margin: float) -> float:
+    h = maximum(shortfall(prediction, target, class_score, margin), 0.0)
+    return where(p == 1.0, h, square(h))
+
+
+def shortfall_slope(
+    prediction: float, target: float, class_score: float, p: float, margin: float, kink: float = 0.0
+) -> float:
+    h = shortfall(prediction, target, class_score, margin)
+    return where(p == 1.0, step(h, kink), 2.0 * maximum(h, 0.0))
+
+
+@fold(Monoid.SUM)
+def shortfall_slopes(
+    prediction: float, target: float, class_score: float, p: float, margin: float, kink: float = 0.0
+) -> float:
+    return shortfall_slope(prediction, target, class_score, p, margin, kink)
+
+
+@loss(
+    scope=Scope.ROW,
+    folds=(class_score, mass, shortfalls, shortfall_slopes),
+    target_kind=TargetKind.INDEX,
+    formula="w_y/C Σ max(m - s_y + s_j, 0)^p over the other classes j",
+    gradient_formula="w_y/C p max(m - s_y + s_j, 0)^(p - 1) at j, minus their sum at y",
+    options=("class_weight", *INDEX_OPTIONS),
+    aliases={"torch": ("MultiMarginLoss", "multi_margin_loss"), "other": ("weston_watkins",)},
+    presets={**PRESETS, "torch": {"denom": "count"}},
+    source="Weston and Watkins (1999), Support vector machines for multi-class pattern recognition",
+)
+def multi_margin(
+    shortfalls: float,
+    mass: float,
+    p: Annotated[float, Parameter("exponent of each shortfall", choices=(1.0, 2.0))] = 1.0,
+    margin: Margin = 1.0,
+    width: float = 1.0,
+) -> float:
+    """What the right class is short of being ahead of each of the others by the margin, summed, over the classes."""
+    return where(mass == 0.0, 0.0 * shortfalls, mass * shortfalls / width)
+
+
+@gradient_of(multi_margin)
+def multi_margin_gradient(
+    prediction: float,
+    target: float,
+    class_score: float,
+    mass: float,
+    shortfall_slopes: float,
+    p: float,
+    margin: float,
+    width: float = 1.0,
+    kink: float = 0.0,
+) -> float:
+    slope = shortfall_slope(prediction, target, class_score, p, margin, kink)
+    return mass / width * where(target == 0.0, slope, -shortfall_slopes)
+
+
+# ---- labels in parallel
+
+
+@fold(Monoid.SUM)
+def label_losses(prediction: float, target: float, class_weight: float) -> float:
+    positive = where(target == 0.0, 0.0, target * softplus(-prediction))
+    return class_weight * (positive + where(target == 1.0, 0.0, (1.0 - target) * softplus(prediction)))
+
+
+@loss(
+    scope=Scope.ROW,
+    input="logit",
+    folds=(label_losses,),
+    prediction=LOGIT,
+    target=PROBABILITY,
+    formula="1/C Σ w [y ln(1 + exp(-z)) + (1 - y) ln(1 + exp(z))]",
+    gradient_formula="w (σ(z) - y) / C",
+    options=("input", "class_weight", "denom", "empty", "grad_scale", "preset"),
+    aliases={"torch": ("MultiLabelSoftMarginLoss", "multilabel_soft_margin_loss")},
+    presets={"keras": KERAS, "torch": {"denom": "count"}, "optax": {}, "sklearn": {}},
+    infinite=True,
+)
+def multilabel_soft_margin(label_losses: float, width: float = 1.0) -> float:
+    """Mean over the labels of a row of the binary cross-entropy of each logit."""
+    return label_losses / width
+
+
+@gradient_of(multilabel_soft_margin)
+def multilabel_soft_margin_gradient(prediction: float, target: float, class_weight: float, width: float = 1.0) -> float:
+    return class_weight * ((1.0 - target) * sigmoid(prediction) - target * sigmoid(-prediction)) / width

@@ -1,0 +1,381 @@
+"""Relatives of the cross-entropy: other functions of the probabilities of the classes, or of their logits."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, REAL, TargetKind
+from ..scalar import exp, expm1, log, log1p, log1p_gap, maximum, square, where
+from ..spec import Monoid, Parameter, Scope, fold, form_of, gradient_of, loss, variant_of
+from .class_margins import winners
+from .multiclass import (
+    CROSS_ENTROPY_OPTIONS,
+    cce_from_logits_gradient,
+    gap,
+    largest,
+    mass,
+    others,
+    probability,
+    probability_of_others,
+    tail,
+    ties,
+)
+from .multiclass import KERAS as KERAS_ROWS
+from .parts import KERAS, power
+
+SOFTMAX = (largest, ties, tail)
+REDUCED = ("denom", "empty", "grad_wrt", "grad_scale", "preset")
+NO_PRESETS: dict[str, dict[str, Any]] = {"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}}
+DENSE_OR_INDEX: dict[str, dict[str, dict[str, Any]]] = {
+    "labels": {"dense": {}, "index": {"target_kind": TargetKind.INDEX}}
+}
+
+
+# ---- generalized cross-entropy
+
+
+def generalized(log_probability: float, q: float) -> float:
+    """(1 - p^q)/q."""
+    return 0.0 - expm1(q * log_probability) / q
+
+
+@fold(Monoid.TARGET_SUM)
+def generalized_surprise(prediction: float, target: float, q: float, log_floor: float = -math.inf) -> float:
+    return where(target == 0.0, 0.0, generalized(maximum(log(prediction), log_floor), q))
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=(generalized_surprise,),
+    prediction=CLASS_PROBABILITY,
+    target_kind=TargetKind.INDEX,
+    formula="(1 - p_y^q)/q",
+    gradient_formula="-p_y^(q - 1) at y; by the logits p_y^q (softmax(z) - one_hot(y))",
+    options=("input", "eps", "eps_mode", "normalize", "ignore_index", *REDUCED),
+    aliases={"keras": ("CategoricalGeneralizedCrossEntropy",)},
+    presets=NO_PRESETS,
+    source="Zhang and Sabuncu (2018), Generalized cross entropy loss for training with noisy labels",
+)
+def gce(
+    generalized_surprise: float,
+    q: Annotated[float, Parameter("0 would be cross-entropy, 1 the error", above=0.0, below=1.0, example=0.7)],
+) -> float:
+    """Between cross-entropy and the mean absolute error: wrong labels count less."""
+    return generalized_surprise
+
+
+@gradient_of(gce)
+def gce_gradient(prediction: float, target: float, q: float, log_floor: float = -math.inf) -> float:
+    flat = (target == 0.0) | (prediction < exp(log_floor))
+    return where(flat, 0.0 * prediction, -power(prediction, q - 1.0))
+
+
+@form_of("gce", "logit", LOGIT, (*SOFTMAX, gap))
+def gce_from_logits(gap: float, ties: float, tail: float, q: float) -> float:
+    return generalized(-(gap + log1p(others(ties, tail))), q)
+
+
+@gradient_of(gce_from_logits)
+def gce_from_logits_gradient(
+    prediction: float, target: float, largest: float, ties: float, tail: float, gap: float, q: float
+) -> float:
+    share = exp(-q * (gap + log1p(others(ties, tail))))
+    return share * cce_from_logits_gradient(prediction, target, largest, ties, tail, 1.0)
+
+
+# ---- focal loss
+
+Gamma = Annotated[float, Parameter("exponent of the probability of the other classes", at_least=0.0)]
+
+
+def through_power(logarithm: float, rest: float, gamma: float) -> float:
+    """γ ln p / (1 - p), which (1 - p)^γ makes the slope of the power of the focal loss; 0 at p = 1 and for γ = 0."""
+    nothing = (rest == 0.0) | (gamma == 0.0)
+    return where(nothing, 0.0, gamma * logarithm / where(rest == 0.0, 1.0, rest))
+
+
+@fold(Monoid.TARGET_SUM)
+def focal_surprise(
+    prediction: float, target: float, class_weight: float, gamma: float, log_floor: float = -math.inf
+) -> float:
+    surprise = 0.0 - maximum(log(prediction), log_floor)
+    value = class_weight * target * power(1.0 - prediction, gamma) * surprise
+    return where((target * class_weight == 0.0) | (surprise == 0.0), 0.0, value)
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=(focal_surprise,),
+    prediction=CLASS_PROBABILITY,
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    variants=DENSE_OR_INDEX,
+    formula="-Σ α y (1 - p)^γ ln p over the classes",
+    gradient_formula="h = α y [γ (1 - p)^(γ - 1) ln p - (1 - p)^γ/p]; by the logits p (h - Σ h p)",
+    unit="nat",
+    options=("labels", "alpha", *(o for o in CROSS_ENTROPY_OPTIONS if o != "class_weight")),
+    aliases={"keras": ("CategoricalFocalCrossentropy", "categorical_focal_crossentropy")},
+    presets={**NO_PRESETS, "keras": {**KERAS_ROWS, "alpha": (0.25,)}, "optax": {"input": "logit"}},
+    source="Lin et al. (2017), Focal loss for dense object detection",
+)
+def categorical_focal(focal_surprise: float, gamma: Gamma = 2.0) -> float:
+    """Cross-entropy that counts easy samples less: times the probability of the other classes to the power γ.
+
+    `alpha` is a factor, or one for each class; Keras has 0.25, which only scales the loss. Targets are distributions,
+    or class indices with `labels=index`.
+    """
+    return focal_surprise
+
+
+@gradient_of(categorical_focal)
+def categorical_focal_gradient(
+    prediction: float, target: float, class_weight: float, gamma: float, log_floor: float = -math.inf
+) -> float:
+    rest = 1.0 - prediction
+    of_logarithm = where(prediction < exp(log_floor), 0.0, 1.0 / prediction)
+    slope = power(rest, gamma) * (through_power(maximum(log(prediction), log_floor), rest, gamma) - of_logarithm)
+    return where(target * class_weight == 0.0, 0.0 * prediction, class_weight * target * slope)
+
+
+@fold(Monoid.TARGET_SUM)
+def focal_surprise_of_logits(
+    prediction: float, target: float, class_weight: float, largest: float, ties: float, tail: float, gamma: float
+) -> float:
+    surprise = (largest - prediction) + log1p(others(ties, tail))
+    value = target * class_weight * power(probability_of_others(prediction, largest, ties, tail), gamma) * surprise
+    return where(target * class_weight == 0.0, 0.0, value)
+
+
+def focal_slopes_at(
+    prediction: float, target: float, class_weight: float, largest: float, ties: float, tail: float, gamma: float
+) -> float:
+    """α y p times the derivative by the probability."""
+    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
+    logarithm = (prediction - largest) - log1p(others(ties, tail))
+    # Where p is 0, so is its product with ln p.
+    of_power = where(p == 0.0, 0.0, p * through_power(logarithm, rest, gamma))
+    slope = power(rest, gamma) * (of_power - 1.0)
+    return where(target * class_weight == 0.0, 0.0, target * class_weight * slope)
+
+
+@fold(Monoid.TARGET_SUM)
+def focal_slopes(
+    prediction: float, target: float, class_weight: float, largest: float, ties: float, tail: float, gamma: float
+) -> float:
+    return focal_slopes_at(prediction, target, class_weight, largest, ties, tail, gamma)
+
+
+@form_of("categorical_focal", "logit", LOGIT, (*SOFTMAX, focal_surprise_of_logits, focal_slopes))
+def categorical_focal_from_logits(focal_surprise_of_logits: float) -> float:
+    return focal_surprise_of_logits
+
+
+@gradient_of(categorical_focal_from_logits)
+def categorical_focal_from_logits_gradient(
+    prediction: float,
+    target: float,
+    class_weight: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    focal_slopes: float,
+    gamma: float,
+) -> float:
+    """h p (1 - p) less p times the sum over the other classes, so that nothing cancels at a class alone."""
+    own = focal_slopes_at(prediction, target, class_weight, largest, ties, tail, gamma)
+    rest = probability_of_others(prediction, largest, ties, tail)
+    return own * rest - probability(prediction, largest, ties, tail) * (focal_slopes - own)
+
+
+# ---- the first term of the expansion of cross-entropy, with a weight of its own
+
+
+@fold(Monoid.TARGET_SUM)
+def miss(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ y (1 - p)."""
+    return where(target == 0.0, 0.0, target * probability_of_others(prediction, largest, ties, tail))
+
+
+@fold(Monoid.TARGET_SUM)
+def poly_surprise(prediction: float, target: float, largest: float, ties: float, tail: float, epsilon: float) -> float:
+    """y (-ln p + ε (1 - p)); with m = 1 - p near 0, -ln p is m and a gap that ε = -1 leaves alone."""
+    m = probability_of_others(prediction, largest, ties, tail)
+    surprise = (largest - prediction) + log1p(others(ties, tail))
+    value = where(m < 0.5, (1.0 + epsilon) * m + log1p_gap(-m), surprise + epsilon * m)
+    return where(target == 0.0, 0.0, target * value)
+
+
+@loss(
+    input="logit",
+    scope=Scope.ROW,
+    folds=(*SOFTMAX, mass, miss, poly_surprise),
+    prediction=LOGIT,
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    formula="-Σ y ln p + ε Σ y (1 - p), p = softmax(z)",
+    gradient_formula="(Σ y) p - y - ε p (y - Σ y p)",
+    options=("input", "label_smoothing", "smoothing_mode", "denom", "empty", "grad_scale", "preset"),
+    aliases={"optax": ("poly_loss_cross_entropy",)},
+    presets=NO_PRESETS,
+    source="Leng et al. (2022), PolyLoss",
+    infinite=True,
+)
+def poly1(
+    poly_surprise: float,
+    epsilon: Annotated[float, Parameter("weight ε of the probability of the other classes")] = 2.0,
+) -> float:
+    """Cross-entropy and ε times the probability of the wrong classes."""
+    return poly_surprise
+
+
+@gradient_of(poly1)
+def poly1_gradient(
+    prediction: float,
+    target: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    mass: float,
+    miss: float,
+    epsilon: float,
+) -> float:
+    """(Σ y) p - y - ε p y + ε p Σ y p, by Σ y (1 - p) and 1 - p instead, so that ε = -1 cancels."""
+    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
+    cross_entropy = cce_from_logits_gradient(prediction, target, largest, ties, tail, mass)
+    beyond = where(target == 0.0, p * miss, (miss - target * rest) - rest * miss)
+    return (1.0 + epsilon) * cross_entropy - epsilon * beyond
+
+
+# ---- Brier score
+
+ScaleByHalf = Annotated[float, Parameter("half of it; auto for two classes", words=("auto", "on", "off"))]
+
+
+def halving(scale_by_half: float, width: float) -> float:
+    """1/2 where it is asked for, or left open with two classes."""
+    return where((scale_by_half == 1.0) | ((scale_by_half == 0.0) & (width == 2.0)), 0.5, 1.0)
+
+
+@fold(Monoid.SUM)
+def squared_misses(prediction: float, target: float) -> float:
+    return square(prediction - target)
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=(squared_misses,),
+    prediction=CLASS_PROBABILITY,
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    variants=DENSE_OR_INDEX,
+    formula="Σ (p - y)² over the classes",
+    gradient_formula="2 (p - y); by the logits with g = 2 (p - y): p (g - Σ g p)",
+    options=("input", "labels", *REDUCED),
+    aliases={"sklearn": ("brier_score_loss",)},
+    presets=NO_PRESETS,
+    source="Brier (1950), Verification of forecasts expressed in terms of probability",
+)
+def brier_multiclass(squared_misses: float, scale_by_half: ScaleByHalf = 0.0, width: float = 1.0) -> float:
+    """Squared distance of the probabilities from the target, from 0 to 2; with two classes half of it, as `brier`.
+
+    Targets are distributions, or class indices with `labels=index`.
+    """
+    return halving(scale_by_half, width) * squared_misses
+
+
+@gradient_of(brier_multiclass)
+def brier_multiclass_gradient(prediction: float, target: float, scale_by_half: float, width: float = 1.0) -> float:
+    return halving(scale_by_half, width) * 2.0 * (prediction - target)
+
+
+def miss_of_logits(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """p - y, of the smaller of both p and 1 - p."""
+    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
+    return where(p > 0.5, (1.0 - target) - rest, p - target)
+
+
+@fold(Monoid.SUM)
+def squared_misses_of_logits(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    return square(miss_of_logits(prediction, target, largest, ties, tail))
+
+
+@fold(Monoid.SUM)
+def missed_by_targets(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ p (p - y) over the classes that the target has."""
+    return where(target == 0.0, 0.0, own_miss(prediction, target, largest, ties, tail))
+
+
+@fold(Monoid.SUM)
+def missed_by_others(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ p² over the classes that the target has not."""
+    return where(target == 0.0, own_miss(prediction, target, largest, ties, tail), 0.0)
+
+
+def own_miss(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    return probability(prediction, largest, ties, tail) * miss_of_logits(prediction, target, largest, ties, tail)
+
+
+@form_of("brier_multiclass", "logit", LOGIT, (*SOFTMAX, squared_misses_of_logits, missed_by_targets, missed_by_others))
+def brier_multiclass_from_logits(squared_misses_of_logits: float, scale_by_half: float, width: float = 1.0) -> float:
+    return halving(scale_by_half, width) * squared_misses_of_logits
+
+
+@gradient_of(brier_multiclass_from_logits)
+def brier_multiclass_from_logits_gradient(
+    prediction: float,
+    target: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    missed_by_targets: float,
+    missed_by_others: float,
+    scale_by_half: float,
+    width: float = 1.0,
+) -> float:
+    """2 p [(p - y) - Σ p (p - y)], where the own term of a class is taken out of the sum first."""
+    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
+    own = miss_of_logits(prediction, target, largest, ties, tail)
+    own_term = own_miss(prediction, target, largest, ties, tail)
+    alike = where(target == 0.0, missed_by_others, missed_by_targets) - own_term
+    different = where(target == 0.0, missed_by_targets, missed_by_others)
+    return halving(scale_by_half, width) * 2.0 * p * (own * rest - alike - different)
+
+
+# ---- Fenchel-Young losses: a maximum of the scores less their mean under the target
+
+
+@loss(
+    scope=Scope.ROW,
+    folds=(*SOFTMAX, gap, mass),
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    variants={"max_fun": {"logsumexp": {}}},
+    formula="Ω*(s) - Σ y s, Ω* the log-sum-exp or the maximum of the scores",
+    gradient_formula="∇Ω*(s) - y: softmax(s) - y, or 1 at the largest score less y; tied classes share the 1",
+    options=("max_fun", "denom", "empty", "grad_scale", "preset"),
+    aliases={"optax": ("make_fenchel_young_loss",)},
+    presets=NO_PRESETS,
+    source="Blondel, Martins and Niculae (2020), Learning with Fenchel-Young losses",
+)
+def fenchel_young(gap: float, mass: float, largest: float, ties: float, tail: float) -> float:
+    """Fenchel-Young loss of a row of scores: with log-sum-exp cross-entropy, with the maximum a perceptron."""
+    return gap + (1.0 - mass) * largest + log1p(others(ties, tail))
+
+
+@gradient_of(fenchel_young)
+def fenchel_young_gradient(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    return cce_from_logits_gradient(prediction, target, largest, ties, tail, 1.0)
+
+
+@variant_of("fenchel_young", "max_fun", "max", REAL, (largest, winners, gap, mass))
+def fenchel_young_of_maximum(gap: float, mass: float, largest: float, winners: float) -> float:
+    return gap + (1.0 - mass) * largest + 0.0 * winners
+
+
+@gradient_of(fenchel_young_of_maximum)
+def fenchel_young_of_maximum_gradient(prediction: float, target: float, largest: float, winners: float) -> float:
+    return where(prediction == largest, 1.0 / winners, 0.0) - target

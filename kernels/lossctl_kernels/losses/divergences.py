@@ -1,0 +1,237 @@
+"""Divergences between a row of predicted and a row of true shares. p is the prediction, y the target.
+
+Where p is near y, the terms y ln(y/p) cancel in the sum. With τ = (p - y)/y each is y (τ - ln(1 + τ)), which is small
+by itself, and y - p, whose sum is small.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from ..domains import CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
+from ..scalar import absolute, exp, expm1, log, log1p, log1p_gap, maximum, where
+from ..spec import Monoid, Parameter, Scope, TargetTransform, fold, form_of, gradient_of, loss
+from .multiclass import cce_from_logits_gradient, largest, mass, others, tail, ties
+from .parts import KERAS
+from .rates import log_quotient
+
+LOG_TWO = math.log(2.0)
+REDUCED = ("denom", "empty", "grad_scale", "preset")
+NEAR = 0.3
+
+
+def exponential_of_target(target: float) -> float:
+    return exp(target)
+
+
+def relative_error(prediction: float, target: float) -> float:
+    return (prediction - target) / target
+
+
+TARGETS: dict[str, dict[str, dict[str, Any]]] = {
+    "target": {
+        "prob": {},
+        "log_prob": {
+            "target_kind": TargetKind.SAME,
+            "target": LOG_PROBABILITY,
+            "target_transform": TargetTransform("exponential_of_target", exponential_of_target),
+        },
+    }
+}
+
+
+# ---- Kullback-Leibler
+
+
+@fold(Monoid.SUM)
+def kl_terms(prediction: float, target: float, eps: float) -> float:
+    p, y = maximum(prediction, eps), maximum(target, eps)
+    tau = relative_error(p, y)
+    far = where(y == 0.0, 0.0 * p, y * log_quotient(y, p))
+    return where(absolute(tau) < NEAR, y * log1p_gap(tau), far)
+
+
+@fold(Monoid.SUM)
+def kl_surplus(prediction: float, target: float, eps: float) -> float:
+    p, y = maximum(prediction, eps), maximum(target, eps)
+    return where(absolute(relative_error(p, y)) < NEAR, y - p, 0.0)
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=(kl_terms, kl_surplus),
+    prediction=CLASS_PROBABILITY,
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    variants=TARGETS,
+    formula="Σ y ln(y/p) over the row, 0 ln 0 = 0",
+    gradient_formula="-y/p; by ln p -y; by the logits (Σ y) softmax(z) - y",
+    unit="nat",
+    options=("input", "target", "eps_mode", "log_base", "grad_wrt", *REDUCED),
+    aliases={
+        "keras": ("KLDivergence",),
+        "torch": ("KLDivLoss:input=log_prob", "kl_div:input=log_prob"),
+        "optax": ("kl_divergence_with_log_targets:input=log_prob,target=log_prob",),
+    },
+    presets={
+        "keras": {**KERAS, "prob": {"eps": 1e-7}},
+        "torch": {"input": "log_prob", "denom": "elements"},
+        "optax": {"input": "log_prob"},
+        "sklearn": {},
+    },
+    source="Kullback and Leibler (1951), On information and sufficiency",
+)
+def kl_divergence(
+    kl_terms: float,
+    kl_surplus: float,
+    eps: Annotated[float, Parameter("prediction and target are held at or above this", at_least=0.0)] = 0.0,
+) -> float:
+    """Kullback-Leibler divergence of the prediction from the target, both distributions over the classes.
+
+    Exact where both are nearly equal. The mean is over rows, PyTorch's `batchmean`; its `mean` divides by the number of
+    values as well (`denom=elements`). Keras holds both sides at 1e-7. `generalized_kl` takes rows of any sum.
+    """
+    return kl_terms + kl_surplus
+
+
+@gradient_of(kl_divergence)
+def kl_divergence_gradient(prediction: float, target: float, eps: float) -> float:
+    y = maximum(target, eps)
+    return where((y == 0.0) | (prediction < eps), 0.0 * prediction, -y / prediction)
+
+
+@fold(Monoid.SUM)
+def kl_terms_of_logs(prediction: float, target: float) -> float:
+    return where(target == 0.0, 0.0, target * (log(target) - prediction))
+
+
+@form_of("kl_divergence", "log_prob", LOG_PROBABILITY, (kl_terms_of_logs,))
+def kl_divergence_of_logs(kl_terms_of_logs: float) -> float:
+    return kl_terms_of_logs
+
+
+@gradient_of(kl_divergence_of_logs)
+def kl_divergence_of_logs_gradient(target: float) -> float:
+    return 0.0 - target
+
+
+@fold(Monoid.SUM)
+def kl_terms_of_logits(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    surprise = (largest - prediction) + log1p(others(ties, tail))
+    return where(target == 0.0, 0.0, target * (log(target) + surprise))
+
+
+@form_of("kl_divergence", "logit", LOGIT, (largest, ties, tail, mass, kl_terms_of_logits))
+def kl_divergence_of_logits(kl_terms_of_logits: float) -> float:
+    return kl_terms_of_logits
+
+
+gradient_of(kl_divergence_of_logits)(cce_from_logits_gradient)
+
+
+# ---- of shares that need not sum to 1
+
+
+def excess_of_logs(target: float, shift: float, p: float) -> float:
+    """y ln(y/p) - y + p, where `shift` is ln(p/y) and no digits of it are lost near 0."""
+    tau = expm1(shift)
+    near = target * (tau - shift)
+    exact = where(absolute(tau) < NEAR, target * log1p_gap(tau), near)
+    return where(target == 0.0, p, exact)
+
+
+@fold(Monoid.SUM)
+def generalized_kl_terms(prediction: float, target: float) -> float:
+    tau = relative_error(prediction, target)
+    far = where(target == 0.0, 0.0, target * log_quotient(target, prediction)) + (prediction - target)
+    return where(absolute(tau) < NEAR, target * log1p_gap(tau), far)
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=(generalized_kl_terms,),
+    prediction=NONNEGATIVE,
+    target=NONNEGATIVE,
+    formula="Σ [y ln(y/p) - y + p] over the row, 0 ln 0 = 0",
+    gradient_formula="1 - y/p; by ln p p - y",
+    unit="nat",
+    options=("input", "log_base", "grad_wrt", *REDUCED),
+    aliases={"optax": ("generalized_kl_divergence:input=log_prob", "convex_kl_divergence:input=log_prob")},
+    presets={"keras": KERAS, "torch": {}, "optax": {"input": "log_prob"}, "sklearn": {}},
+    source="Csiszár (1991), Why least squares and maximum entropy?",
+)
+def generalized_kl(generalized_kl_terms: float) -> float:
+    """Kullback-Leibler divergence of amounts that need not sum to 1: every term is at least 0, and 0 where p = y."""
+    return generalized_kl_terms
+
+
+@gradient_of(generalized_kl)
+def generalized_kl_gradient(prediction: float, target: float) -> float:
+    return where(target == 0.0, 1.0 + 0.0 * prediction, (prediction - target) / prediction)
+
+
+@fold(Monoid.SUM)
+def generalized_kl_terms_of_logs(prediction: float, target: float) -> float:
+    return excess_of_logs(target, prediction - log(target), exp(prediction))
+
+
+@form_of("generalized_kl", "log_prob", LOGIT, (generalized_kl_terms_of_logs,))
+def generalized_kl_of_logs(generalized_kl_terms_of_logs: float) -> float:
+    return generalized_kl_terms_of_logs
+
+
+@gradient_of(generalized_kl_of_logs)
+def generalized_kl_of_logs_gradient(prediction: float, target: float) -> float:
+    return exp(prediction) - target
+
+
+# ---- Jensen-Shannon
+
+
+@fold(Monoid.SUM)
+def js_terms(prediction: float, target: float) -> float:
+    """y ln(y/m) + p ln(p/m), m = (p + y)/2; with u = (p - y)/(p + y) it is m [ln(1 - u²) + u ln((1 + u)/(1 - u))]."""
+    middle = 0.5 * (prediction + target)
+    u = 0.5 * (prediction - target) / middle
+    near = middle * (log1p(-u * u) + u * (log1p(u) - log1p(-u)))
+    far = part(target, middle) + part(prediction, middle)
+    return where(absolute(u) < 0.5, near, where(middle == 0.0, 0.0, far))
+
+
+def part(share: float, middle: float) -> float:
+    return where(share == 0.0, 0.0, share * log(share / middle))
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=(js_terms,),
+    prediction=CLASS_PROBABILITY,
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    formula="½ Σ [y ln(y/m) + p ln(p/m)] over the row, m = (p + y)/2",
+    gradient_formula="½ ln(p/m)",
+    unit="nat",
+    options=("input", "log_base", *REDUCED),
+    aliases={"other": ("JensenShannonDivergence",)},
+    presets={"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}},
+    source="Lin (1991), Divergence measures based on the Shannon entropy",
+)
+def js_divergence(js_terms: float) -> float:
+    """Jensen-Shannon divergence, the mean divergence of both rows from their mean: from 0 to ln 2.
+
+    Its root is SciPy's `jensenshannon`.
+    """
+    return 0.5 * js_terms
+
+
+@gradient_of(js_divergence)
+def js_divergence_gradient(prediction: float, target: float) -> float:
+    middle = 0.5 * (prediction + target)
+    u = 0.5 * (prediction - target) / middle
+    slope = where(absolute(u) < 0.5, log1p(u), log(prediction / middle))
+    # With a target of 0 the term is p ln 2, also at p = 0.
+    return 0.5 * where(target == 0.0, LOG_TWO + 0.0 * prediction, slope)

@@ -1,0 +1,122 @@
+"""Errors over the whole data set: a root, a ratio, a largest. e = prediction - target throughout."""
+
+from __future__ import annotations
+
+from ..domains import ABOVE_MINUS_ONE
+from ..scalar import absolute, sign, sqrt, square, where
+from ..spec import Monoid, Scope, fold, gradient_of, loss
+from .regression import log_ratio
+
+PRESETS = {"sklearn": {"multioutput": "columns"}, "keras": {}, "torch": {}, "optax": {}}
+
+
+@fold(Monoid.SCALE)
+def error_scale(prediction: float, target: float) -> float:
+    return prediction - target
+
+
+@fold(Monoid.SUM)
+def squared_errors(prediction: float, target: float, error_scale: float) -> float:
+    return square((prediction - target) * error_scale)
+
+
+@loss(
+    scope=Scope.DATASET,
+    folds=(error_scale, squared_errors),
+    formula="sqrt(Σ w e² / Σ w)",
+    gradient_formula="w e / (Σ w · RMSE), 0 where RMSE = 0",
+    options=("multioutput", "empty", "preset"),
+    aliases={"sklearn": ("root_mean_squared_error",)},
+    presets=PRESETS,
+)
+def rmse(squared_errors: float, error_scale: float, weight: float) -> float:
+    """Root of the mean squared error over the whole data set.
+
+    Two-dimensional input is one long column, unless `multioutput=columns` takes the mean of the columns' roots.
+    Errors are scaled by a power of two where their squares would overflow or vanish.
+    """
+    return sqrt(squared_errors / weight) / error_scale
+
+
+@gradient_of(rmse)
+def rmse_gradient(prediction: float, target: float, squared_errors: float, error_scale: float, weight: float) -> float:
+    root = sqrt(squared_errors / weight)
+    return where(root == 0.0, 0.0, (prediction - target) * error_scale / (where(root == 0.0, 1.0, root) * weight))
+
+
+@fold(Monoid.SUM)
+def squared_log_ratios(prediction: float, target: float) -> float:
+    return square(log_ratio(prediction, target))
+
+
+@loss(
+    scope=Scope.DATASET,
+    folds=(squared_log_ratios,),
+    prediction=ABOVE_MINUS_ONE,
+    target=ABOVE_MINUS_ONE,
+    formula="sqrt(Σ w d² / Σ w), d = ln((1 + ŷ)/(1 + y))",
+    gradient_formula="w d / ((1 + ŷ) Σ w · RMSLE), 0 where RMSLE = 0",
+    options=("multioutput", "empty", "preset"),
+    aliases={"sklearn": ("root_mean_squared_log_error",)},
+    presets=PRESETS,
+)
+def rmsle(squared_log_ratios: float, weight: float) -> float:
+    """Root of the mean squared difference of the logarithms of one plus prediction and target.
+
+    Two-dimensional input is one long column, unless `multioutput=columns` takes the mean of the columns' roots.
+    """
+    return sqrt(squared_log_ratios / weight)
+
+
+@gradient_of(rmsle)
+def rmsle_gradient(prediction: float, target: float, squared_log_ratios: float, weight: float) -> float:
+    root = sqrt(squared_log_ratios / weight)
+    slope = log_ratio(prediction, target) / (1.0 + prediction)
+    return where(root == 0.0, 0.0, slope / (where(root == 0.0, 1.0, root) * weight))
+
+
+@fold(Monoid.SUM)
+def error_sizes(prediction: float, target: float) -> float:
+    return absolute(prediction - target)
+
+
+@fold(Monoid.SUM)
+def target_sizes(target: float) -> float:
+    return absolute(target)
+
+
+@loss(
+    scope=Scope.DATASET,
+    folds=(error_sizes, target_sizes),
+    formula="Σ w |e| / Σ w |y|",
+    gradient_formula="w sgn(e) / Σ w |y|",
+    options=("empty",),
+    aliases={"other": ("WeightedMeanAbsolutePercentageError",)},
+)
+def wape(error_sizes: float, target_sizes: float) -> float:
+    """Sum of the absolute errors as a fraction of the sum of the targets' sizes; 0/0 is 0."""
+    return where(error_sizes == 0.0, 0.0, error_sizes / target_sizes)
+
+
+@gradient_of(wape)
+def wape_gradient(prediction: float, target: float, target_sizes: float) -> float:
+    slope = sign(prediction - target)
+    return where(slope == 0.0, 0.0, slope / target_sizes)
+
+
+@fold(Monoid.MAX)
+def largest_error(prediction: float, target: float) -> float:
+    return absolute(prediction - target)
+
+
+@loss(
+    scope=Scope.DATASET,
+    folds=(largest_error,),
+    formula="max |e| over the whole data set",
+    gradient_formula="none: it would be that of one sample",
+    options=("empty",),
+    aliases={"sklearn": ("max_error",)},
+)
+def max_error(largest_error: float) -> float:
+    """Largest absolute error. Samples of weight 0 are absent, other weights change nothing. It has no gradient."""
+    return largest_error

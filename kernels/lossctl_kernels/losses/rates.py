@@ -1,0 +1,306 @@
+"""Losses of positive means against counts and amounts: Poisson, Gamma, Tweedie. μ is the mean, y the target.
+
+Of a deviance everything is a function of v = (y - μ)/μ and of ln(y/μ) = ln(1 + v). Near v = 0, where the terms of the
+textbook formulas cancel, it is a series or a gap of logarithms in v.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from ..domains import NONNEGATIVE, POSITIVE, REAL
+from ..scalar import absolute, exp, expm1, log, log1p_gap, log_factorial, maximum, square, where, xlogy
+from ..spec import Loss, Parameter, Scope, define, gradient_of, loss, variant_of
+from .parts import KERAS, MEAN_PRESETS, PER_ELEMENT
+
+Half = Annotated[float, Parameter("half of it, whose gradient has no factor 2", words=("false", "true"))]
+WITH_LINK = ("link", *PER_ELEMENT)
+DEVIANCE_PRESETS = {**MEAN_PRESETS, "sklearn": {}}
+TWO_PI = 6.283185307179586
+SERIES_REACH = 0.8
+
+
+# ---- negative log-likelihoods. `full` adds what depends on the target alone.
+
+
+def stirling(target: float) -> float:
+    """Stirling's formula for ln y!, above 1 only, as in PyTorch."""
+    count = maximum(target, 1.0)
+    return where(target > 1.0, count * log(count) - count + 0.5 * log(TWO_PI * count), 0.0 * target)
+
+
+def from_zero_on_if_guarded(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A rate of 0 has a logarithm where something is added to it."""
+    forms = {name: replace(form, prediction=NONNEGATIVE) for name, form in loss.forms.items()}
+    return {"forms": forms} if options["eps"] else {}
+
+
+@loss(
+    prediction=POSITIVE,
+    target=NONNEGATIVE,
+    formula="ŷ - y ln(ŷ + ε)",
+    gradient_formula="1 - y/(ŷ + ε)",
+    options=("full", "eps_mode", *PER_ELEMENT),
+    aliases={"keras": ("Poisson",)},
+    presets={**MEAN_PRESETS, "keras": {**KERAS, "eps": 1e-7}, "torch": {"eps": 1e-8}},
+    variants={"full": {"no": {}}},
+    adapt=from_zero_on_if_guarded,
+)
+def poisson(
+    prediction: float,
+    target: float,
+    eps: Annotated[float, Parameter("added to the rate inside the logarithm", at_least=0.0, modes=("add",))] = 0.0,
+) -> float:
+    """Negative log-likelihood of a count, given its rate, without the constant ln y!.
+
+    Keras adds 1e-7 inside the logarithm, PyTorch (`log_input=False`) 1e-8. Not the deviance: that is twice this and a
+    term of y alone, so that it is 0 at ŷ = y.
+    """
+    return prediction - xlogy(target, prediction + eps)
+
+
+@gradient_of(poisson)
+def poisson_gradient(prediction: float, target: float, eps: float) -> float:
+    return (prediction - target + eps) / (prediction + eps)
+
+
+@variant_of("poisson", "full", "exact", POSITIVE)
+def poisson_exact(prediction: float, target: float, eps: float) -> float:
+    return poisson(prediction, target, eps) + log_factorial(target)
+
+
+@variant_of("poisson", "full", "stirling", POSITIVE)
+def poisson_stirling(prediction: float, target: float, eps: float) -> float:
+    return poisson(prediction, target, eps) + stirling(target)
+
+
+gradient_of(poisson_exact)(poisson_gradient)
+gradient_of(poisson_stirling)(poisson_gradient)
+
+
+@loss(
+    target=NONNEGATIVE,
+    formula="exp(ŷ) - y ŷ, ŷ the logarithm of the rate",
+    gradient_formula="exp(ŷ) - y",
+    options=("full", *PER_ELEMENT),
+    aliases={"torch": ("PoissonNLLLoss", "poisson_nll_loss"), "sklearn": ("HalfPoissonLoss",)},
+    presets=MEAN_PRESETS,
+    variants={"full": {"no": {}}},
+)
+def poisson_nll(prediction: float, target: float) -> float:
+    """Negative log-likelihood of a count, given the logarithm of its rate, without the constant ln y!.
+
+    `full=exact` adds ln y!, `full=stirling` what PyTorch adds: Stirling's formula, for y > 1 only.
+    """
+    return exp(prediction) - target * prediction
+
+
+@gradient_of(poisson_nll)
+def poisson_nll_gradient(prediction: float, target: float) -> float:
+    return exp(prediction) - target
+
+
+@variant_of("poisson_nll", "full", "exact", REAL)
+def poisson_nll_exact(prediction: float, target: float) -> float:
+    return poisson_nll(prediction, target) + log_factorial(target)
+
+
+@variant_of("poisson_nll", "full", "stirling", REAL)
+def poisson_nll_stirling(prediction: float, target: float) -> float:
+    return poisson_nll(prediction, target) + stirling(target)
+
+
+gradient_of(poisson_nll_exact)(poisson_nll_gradient)
+gradient_of(poisson_nll_stirling)(poisson_nll_gradient)
+
+
+# ---- deviances. With the logarithmic link the prediction is ln μ.
+
+
+def log_quotient(target: float, mean: float) -> float:
+    """ln(y/μ), also where the quotient has no normal float64."""
+    quotient = target / mean
+    return where((quotient > 1e-300) & (quotient < 1e300), log(quotient), log(target) - log(mean))
+
+
+def scaled(value: float, half: float) -> float:
+    return where(half > 0.0, value, 2.0 * value)
+
+
+def poisson_terms(mean: float, target: float, v: float, far: float) -> float:
+    """y ln(y/μ) - y + μ, half the deviance: μ [v² - (1 + v)(v - ln(1 + v))] near v = 0, `far` else."""
+    return where(absolute(v) < 0.5, mean * (square(v) - (1.0 + v) * log1p_gap(v)), far)
+
+
+@loss(
+    prediction=POSITIVE,
+    target=NONNEGATIVE,
+    formula="2 [y ln(y/μ) - y + μ]",
+    gradient_formula="2 (1 - y/μ); by ln μ 2 (μ - y)",
+    options=WITH_LINK,
+    aliases={"sklearn": ("mean_poisson_deviance",)},
+    presets=DEVIANCE_PRESETS,
+    variants={"link": {"identity": {}}},
+    source="McCullagh and Nelder (1989), Generalized linear models",
+)
+def poisson_deviance(prediction: float, target: float, half: Half = 0.0) -> float:
+    """Deviance of a count from its predicted mean; 0 where they are equal."""
+    far = where(target == 0.0, 0.0, target * log_quotient(target, prediction)) + (prediction - target)
+    return scaled(poisson_terms(prediction, target, (target - prediction) / prediction, far), half)
+
+
+@gradient_of(poisson_deviance)
+def poisson_deviance_gradient(prediction: float, target: float, half: float) -> float:
+    return scaled((prediction - target) / prediction, half)
+
+
+@variant_of("poisson_deviance", "link", "log", REAL)
+def poisson_deviance_of_log(prediction: float, target: float, half: float) -> float:
+    mean, quotient = exp(prediction), where(target == 0.0, 0.0, log(target) - prediction)
+    v = where(target == 0.0, -1.0, expm1(quotient))
+    return scaled(poisson_terms(mean, target, v, target * quotient + (mean - target)), half)
+
+
+@gradient_of(poisson_deviance_of_log)
+def poisson_deviance_of_log_gradient(prediction: float, target: float, half: float) -> float:
+    return scaled(exp(prediction) - target, half)
+
+
+@loss(
+    prediction=POSITIVE,
+    target=POSITIVE,
+    formula="2 [ln(μ/y) + y/μ - 1]",
+    gradient_formula="2 (μ - y)/μ²; by ln μ 2 (1 - y/μ)",
+    options=WITH_LINK,
+    aliases={"sklearn": ("mean_gamma_deviance", "HalfGammaLoss:half=true,link=log")},
+    presets=DEVIANCE_PRESETS,
+    variants={"link": {"identity": {}}},
+    source="McCullagh and Nelder (1989), Generalized linear models",
+)
+def gamma_deviance(prediction: float, target: float, half: Half = 0.0) -> float:
+    """Deviance of a positive amount from its predicted mean; it does not change if both are rescaled."""
+    v = (target - prediction) / prediction
+    return scaled(where(absolute(v) < 0.5, log1p_gap(v), v - log_quotient(target, prediction)), half)
+
+
+@gradient_of(gamma_deviance)
+def gamma_deviance_gradient(prediction: float, target: float, half: float) -> float:
+    return scaled((prediction - target) / prediction / prediction, half)
+
+
+@variant_of("gamma_deviance", "link", "log", REAL)
+def gamma_deviance_of_log(prediction: float, target: float, half: float) -> float:
+    quotient = log(target) - prediction
+    v = expm1(quotient)
+    return scaled(where(absolute(v) < 0.5, log1p_gap(v), v - quotient), half)
+
+
+@gradient_of(gamma_deviance_of_log)
+def gamma_deviance_of_log_gradient(prediction: float, target: float, half: float) -> float:
+    return scaled(0.0 - expm1(log(target) - prediction), half)
+
+
+def compound(x: float, a: float) -> float:
+    """(e**(a x) - 1) / a, which is x at a = 0."""
+    return where(a == 0.0, x, expm1(a * x) / where(a == 0.0, 1.0, a))
+
+
+def deviance_series(v: float, p: float) -> float:
+    """Σ binom(-p, k) v**(k + 2) / ((k + 1)(k + 2)), by the quotients -(p + k - 1) v / (k + 2) of its terms."""
+    total = 1.0 + 0.0 * v
+    for k in (20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1):
+        total = 1.0 - v * ((p + (k - 1.0)) / (k + 2.0)) * total
+    return 0.5 * square(v) * total
+
+
+def tweedie_terms(log_mean: float, target: float, v: float, quotient: float, p: float) -> float:
+    """Half the deviance of power p, for every p but with no branch at 1 and 2; `quotient` is ln(y/μ)."""
+    a = 1.0 - p
+    scale, next_scale = exp(a * log_mean), exp((a + 1.0) * log_mean)
+    near = next_scale * deviance_series(v, p)
+    parts = compound(quotient, a), compound(quotient, a + 1.0)
+    # One product, so that what is too large is infinite; unless y/μ alone is too large.
+    apart = target * scale * parts[0] - next_scale * parts[1]
+    far = where(quotient < 690.0, next_scale * (exp(quotient) * parts[0] - parts[1]), apart)
+    # Without a positive target there is no logarithm; with p >= 1 the target is 0, and the second term with it.
+    second = where(target == 0.0, 0.0, target * scale / where(a == 0.0, 1.0, a))
+    nothing = next_scale / where(a == -1.0, 1.0, a + 1.0) - second
+    is_near = absolute(v) * maximum(8.0, absolute(p)) < SERIES_REACH
+    return where(target > 0.0, where(is_near, near, far), nothing + 0.0 * target)
+
+
+def tweedie_domains(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a power needs: positive means for all but 0, and targets that such a distribution has."""
+    p = options["power"]
+    target = REAL if p <= 0.0 else NONNEGATIVE if p < 2.0 else POSITIVE
+    return {"target": target, "forms": {"value": NORMAL[options["link"]]}} if p == 0.0 else {"target": target}
+
+
+@loss(
+    prediction=POSITIVE,
+    formula="2 [max(y, 0)^(2 - p)/((1 - p)(2 - p)) - y μ^(1 - p)/(1 - p) + μ^(2 - p)/(2 - p)]",
+    gradient_formula="2 (μ - y) μ^-p; by ln μ 2 (μ - y) μ^(1 - p)",
+    options=WITH_LINK,
+    aliases={"sklearn": ("mean_tweedie_deviance", "HalfTweedieLoss:half=true,link=log")},
+    presets=DEVIANCE_PRESETS,
+    variants={"link": {"identity": {}}},
+    adapt=tweedie_domains,
+    source="Jørgensen (1987), Exponential dispersion models",
+)
+def tweedie_deviance(
+    prediction: float,
+    target: float,
+    power: Annotated[float, Parameter("exponent p of the variance: Var y ~ μ^p", gap=(0.0, 1.0), example=1.5)],
+    half: Half = 0.0,
+) -> float:
+    """Deviance of a distribution whose variance is a power of its mean.
+
+    0 is the normal distribution, 1 Poisson, 2 Gamma, 3 inverse Gaussian. Exact for every power, also next to 1 and 2,
+    where the textbook formula has lost its digits. Predictions are positive but for power 0; targets may be 0 below
+    power 2, and negative up to power 0.
+    """
+    v, quotient = (target - prediction) / prediction, log_quotient(target, prediction)
+    return scaled(tweedie_terms(log(prediction), target, v, quotient, power), half)
+
+
+@gradient_of(tweedie_deviance)
+def tweedie_deviance_gradient(prediction: float, target: float, power: float, half: float) -> float:
+    return scaled((prediction - target) * exp(-power * log(prediction)), half)
+
+
+@variant_of("tweedie_deviance", "link", "log", REAL)
+def tweedie_deviance_of_log(prediction: float, target: float, power: float, half: float) -> float:
+    quotient = log(target) - prediction
+    return scaled(tweedie_terms(prediction, target, expm1(quotient), quotient, power), half)
+
+
+@gradient_of(tweedie_deviance_of_log)
+def tweedie_deviance_of_log_gradient(prediction: float, target: float, power: float, half: float) -> float:
+    return scaled((exp(prediction) - target) * exp((1.0 - power) * prediction), half)
+
+
+def normal_deviance(prediction: float, target: float, half: float) -> float:
+    return scaled(0.5 * square(prediction - target), half)
+
+
+def normal_deviance_of_log(prediction: float, target: float, half: float) -> float:
+    return normal_deviance(exp(prediction), target, half)
+
+
+NORMAL = {
+    "identity": define(normal_deviance, REAL, Scope.ELEMENT),
+    "log": define(normal_deviance_of_log, REAL, Scope.ELEMENT),
+}
+
+
+@gradient_of(normal_deviance)
+def normal_deviance_gradient(prediction: float, target: float, half: float) -> float:
+    return scaled(prediction - target, half)
+
+
+@gradient_of(normal_deviance_of_log)
+def normal_deviance_of_log_gradient(prediction: float, target: float, half: float) -> float:
+    mean = exp(prediction)
+    return scaled((mean - target) * mean, half)

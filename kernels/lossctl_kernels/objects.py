@@ -1,0 +1,87 @@
+"""Object code, of block functions above all: kept between processes, and made callable by LLVM's linker.
+
+`llvmlite.binding` is all that this takes: where the code is kept, no compiler is imported. Object code is specific to
+the processor, whose name and features are part of what it is found by.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any, Protocol
+
+from llvmlite import binding
+
+from . import cache as files
+
+__all__ = ["Named", "find", "is_kept", "keep", "link", "processor"]
+
+KIND = ".object"
+# What Numba takes from the environment that changes the machine code.
+_SETTINGS = (
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_ENABLE_AVX",
+    "NUMBA_LOOP_VECTORIZE",
+    "NUMBA_OPT",
+    "NUMBA_SLP_VECTORIZE",
+)
+
+
+class Named(Protocol):
+    """What code is found by, such as a recipe: the key of what it was made of, and the name of its function."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def symbol(self) -> str: ...
+
+
+@cache
+def processor() -> tuple[str, str]:
+    """(name, features) of the processor, as LLVM knows them."""
+    try:
+        features = str(binding.get_host_cpu_features().flatten())
+    except RuntimeError:  # not known on this platform
+        features = ""
+    return binding.get_host_cpu_name(), features
+
+
+def _key(wanted: Named) -> str:
+    settings = [os.environ.get(name, "") for name in _SETTINGS]
+    return "\0".join((binding.get_process_triple(), *processor(), *settings, wanted.key))
+
+
+def is_kept(wanted: Named) -> bool:
+    """Whether an earlier process has left this code."""
+    return files.is_kept(KIND, _key(wanted))
+
+
+def find(wanted: Named) -> bytes | None:
+    """The object code that an earlier process has left, or None where it has to be compiled."""
+    return files.kept(KIND, _key(wanted))
+
+
+def keep(wanted: Named, code: bytes) -> None:
+    """Leaves the object code for later processes, where that is possible."""
+    files.keep(KIND, _key(wanted), code)
+
+
+def link(wanted: Named, code: bytes) -> int | None:
+    """The address of the function in this process; None where LLVM does not take the code."""
+    try:
+        engine = _engine()
+        engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        return engine.get_function_address(wanted.symbol) or None
+    except (OSError, RuntimeError):
+        return None
+
+
+@cache
+def _engine() -> Any:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(jit=True)
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)

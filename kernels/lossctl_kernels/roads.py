@@ -1,0 +1,85 @@
+"""From a recipe to a function that can be called: found and linked, or compiled once and kept for later processes."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import objects
+from .gpu import BackendUnavailable
+from .recipes import Recipe
+from .spans import run_spans
+
+__all__ = ["Runner", "are_kept", "block_function", "compile_ahead", "load_compiler"]
+
+Runner = Callable[[int, int, int, NDArray[np.int64], int, tuple[Any, ...]], None]
+"""Runs a block function over a batch: rows, width, rows of a block, places, threads, and what owns the memory."""
+
+_LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)  # ctypes lets other threads run meanwhile
+
+_functions: dict[str, Runner] = {}
+_making = threading.Lock()
+
+
+def block_function(recipe: Recipe) -> Runner:
+    """The block function of a recipe. Raises BackendUnavailable where it has to be compiled and cannot be."""
+    with _making:
+        if recipe.key not in _functions:
+            _functions[recipe.key] = _linked(recipe) or _compiled(recipe)
+        return _functions[recipe.key]
+
+
+def _linked(recipe: Recipe) -> Runner | None:
+    """The block function that an earlier process has left, without a compiler."""
+    code = objects.find(recipe)
+    return None if code is None else _run_object(recipe, code)
+
+
+def _run_object(recipe: Recipe, code: bytes) -> Runner | None:
+    address = objects.link(recipe, code)
+    return None if address is None else partial(run_spans, _LOOP(address))
+
+
+def _compiled(recipe: Recipe) -> Runner:
+    load_compiler()
+    from .kernels import compile_recipe
+
+    compiled = compile_recipe(recipe)
+    runner = _run_object(recipe, compiled.code)
+    if runner is None:
+        from .drivers import drive_blocks
+
+        return partial(drive_blocks, compiled)
+    objects.keep(recipe, compiled.code)
+    return runner
+
+
+def load_compiler() -> None:
+    """Imports Numba. Raises BackendUnavailable where that fails."""
+    try:
+        from . import kernels
+    except ImportError as error:
+        raise BackendUnavailable(f"Numba cannot be loaded: {error}") from error
+    del kernels
+
+
+def are_kept(recipes: Iterable[Recipe]) -> bool:
+    """Whether none of these has to be compiled."""
+    return all(recipe.key in _functions or objects.is_kept(recipe) for recipe in recipes)
+
+
+def compile_ahead(recipe: Recipe) -> bool:
+    """Leaves the object code of a recipe for later processes; whether it had to be compiled."""
+    if objects.find(recipe) is not None:
+        return False
+    load_compiler()
+    from .kernels import compile_recipe
+
+    objects.keep(recipe, compile_recipe(recipe).code)
+    return True

@@ -1,0 +1,175 @@
+"""Cells of delimited text to numbers, a block at a time: by compiled code where they are plain, else by Arrow.
+
+Every cell is held to a number's grammar, and the first that is malformed is an error with its line. pyarrow is loaded
+when a block needs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import isinf
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossctl.errors import DataError, visible
+from lossctl.sources.base import Array
+from lossctl.sources.records import BYTE_ORDER_MARK, FALSE, INTEGER, NONFINITE, NUMBER, TRUE, Block, RecordFile
+from lossctl_kernels import decimals
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# From here on, compiling the parser is repaid by the first few tables of this size.
+COMPILED_BYTES = 256 << 20
+
+_MEANINGS = {"bool": "true or false", "int64": "a number", "float64": "a number"}
+_PLAIN_KINDS = {"int64": decimals.INTEGER, "float64": decimals.FLOAT}
+
+
+class CellParser:
+    """The cells of a table's columns as numbers; kinds of columns are "int64", "float64" and "bool"."""
+
+    def __init__(self, file: RecordFile, delimiter: str) -> None:
+        self._file = file
+        self._name = file.file.name
+        self._delimiter = delimiter
+        self._plain = _row_parser(file.file.size)
+
+    def values(self, block: Block, kinds: Mapping[str, str]) -> dict[str, Array]:
+        """The columns of `kinds`, each of its kind. Raises DataError for the first row or cell that is malformed."""
+        self._file.check_text(block)
+        found = self._plain_values(block, kinds)
+        return self._arrow_values(block, kinds) if found is None else found
+
+    def kind_after(self, block: Block, column: str, before: str | None) -> str:
+        """What a column holds up to the end of `block`, given what it held before it, None for nothing."""
+        if before in ("float64", "bool"):
+            return before
+        cells = (cell.strip(" \t") for cell in self._texts(block, column))
+        first = next(cells, "")
+        if before is None and first in TRUE + FALSE:
+            return "bool" if all(cell in TRUE + FALSE for cell in cells) else "float64"
+        whole = INTEGER.fullmatch(first) and all(INTEGER.fullmatch(cell) for cell in cells)
+        # Whole numbers were exact as they were read: they may turn out to be the start of a column of decimals.
+        return "int64" if whole else "float64"
+
+    def _plain_values(self, block: Block, kinds: Mapping[str, str]) -> dict[str, Array] | None:
+        """`values` where all of the block is plain numbers, or text that is not asked for; else None."""
+        if self._plain is None or any(kind not in _PLAIN_KINDS for kind in kinds.values()):
+            return None
+        codes = [_PLAIN_KINDS[kinds[name]] if name in kinds else decimals.SKIPPED for name in self._file.header]
+        columns = self._plain.parse(block.data, self._delimiter, codes)
+        names = (name for name in self._file.header if name in kinds)
+        return None if columns is None else dict(zip(names, columns, strict=True))
+
+    def _arrow_values(self, block: Block, kinds: Mapping[str, str]) -> dict[str, Array]:
+        import pyarrow as pa
+
+        from lossctl.sources.arrow import from_arrow
+
+        types = {"bool": pa.bool_(), "int64": pa.int64(), "float64": pa.float64()}
+        try:
+            table = self._parse(block, {column: types[kind] for column, kind in kinds.items()})
+        except pa.ArrowException as error:
+            raise self._fault(block, kinds) or self._refused(block, error) from error
+        values = {column: from_arrow(table.column(column)) for column in kinds}
+        if self._has_odd_spelling(block, kinds, values) and (fault := self._fault(block, kinds)):
+            raise fault
+        return values
+
+    def _texts(self, block: Block, column: str) -> list[Any]:
+        import pyarrow as pa
+
+        try:
+            return self._parse(block, {column: pa.string()}).column(column).to_pylist()
+        except pa.ArrowException as error:
+            raise self._fault(block, {}) or self._refused(block, error) from error
+
+    def _parse(self, block: Block, types: dict[str, Any]) -> pa.Table:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        return csv.read_csv(
+            pa.BufferReader(block.data),  # type: ignore[arg-type]  # the stubs want Python's files
+            csv.ReadOptions(column_names=self._file.header, block_size=len(block.data) + 1, use_threads=False),
+            # An empty line is a row with an empty cell: to skip it would shift all below it.
+            csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=False),
+            csv.ConvertOptions(
+                column_types=types,
+                include_columns=list(types),
+                null_values=[],
+                true_values=list(TRUE),
+                false_values=list(FALSE),
+            ),
+        )
+
+    def _has_odd_spelling(self, block: Block, kinds: Mapping[str, str], values: Mapping[str, Array]) -> bool:
+        """Whether Arrow may have taken for a number what is none: 0x10, nan(7), 1e999, a byte order mark and a 1."""
+        if block.data.startswith(BYTE_ORDER_MARK):
+            return True
+        # A byte is found much faster than two.
+        hexadecimal = (b"x" in block.data and b"0x" in block.data) or (b"X" in block.data and b"0X" in block.data)
+        if hexadecimal and "int64" in kinds.values():
+            return True
+        for column, array in values.items():
+            rows = np.flatnonzero(~np.isfinite(array)) if kinds[column] == "float64" else ()
+            if len(rows):
+                texts = self._texts(block, column)
+                if not all(NONFINITE.fullmatch(texts[row].strip(" \t")) for row in rows):
+                    return True
+        return False
+
+    def _fault(self, block: Block, kinds: Mapping[str, str]) -> DataError | None:
+        """The first row of `block` of another width than the header, or cell that is not of its column's kind."""
+        header = self._file.header
+        positions = {column: header.index(column) for column in kinds}
+        for cells, line in self._file.records(block):
+            place = f"{self._name}, line {line}"
+            if len(cells) != len(header):
+                if cells == [""]:
+                    return DataError(f"{place}: the line is empty", hint="remove it")
+                return DataError(
+                    f"{place}: {len(cells)} cells; the header has {len(header)}",
+                    hint="quote cells that hold delimiters",
+                )
+            for column, position in positions.items():
+                if why := _wrong(cells[position], kinds[column]):
+                    return DataError(f"{place}, column '{visible(column)}': {why}", hint=_remedy(cells[position]))
+        return None
+
+    def _refused(self, block: Block, error: pa.ArrowException) -> DataError:
+        """What Arrow refuses and the grammar here does not."""
+        return DataError(f"{self._name}, from line {self._file.line_at(block.offset)} on: {visible(error)}")
+
+
+def _row_parser(size: int) -> decimals.RowParser | None:
+    """The compiled parser for a table of so many bytes: what is kept, compiled where the table is large."""
+    try:
+        return decimals.row_parser(compiling=size >= COMPILED_BYTES)
+    except ImportError:
+        return None
+
+
+def _wrong(cell: str, kind: str) -> str | None:
+    """Why `cell` is not of `kind`, or None if it is."""
+    text = cell.strip(" \t")
+    if kind == "bool" and cell in TRUE + FALSE:
+        return None
+    if kind == "int64" and INTEGER.fullmatch(text):
+        digits = text.lstrip("-").lstrip("0") or "0"
+        fits = len(digits) < 20 and int(digits) < 2**63 + text.startswith("-")
+        return None if fits else f"'{visible(cell)}' does not fit in 64 bits"
+    if kind == "float64" and NUMBER.fullmatch(text):
+        overflows = isinf(float(text)) and not NONFINITE.fullmatch(text)
+        return f"'{visible(cell)}' is beyond the range of float64" if overflows else None
+    return f"'{visible(cell)}' is not {_MEANINGS[kind]}"
+
+
+def _remedy(cell: str) -> str:
+    if not cell.strip():
+        return "fill the empty cell or drop its row"
+    if re.fullmatch(r"[+-]?[0-9]*,[0-9]+", cell):
+        return "write numbers with a decimal point"
+    return "write a number, and a class as its index counted from 0"

@@ -1,0 +1,67 @@
+"""Working ahead: results in order, errors in their place, no more begun than may be."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lossctl.sources.ahead import worked_ahead
+
+
+def test_results_come_in_the_order_of_their_items() -> None:
+    """The first is held back until the second is done."""
+    second_done = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert second_done.wait(60)
+        if item == 1:
+            second_done.set()
+        return item * item
+
+    assert list(worked_ahead(work, iter(range(50)), 2, 4)) == [(item, item * item) for item in range(50)]
+
+
+def test_no_more_is_begun_than_may_be() -> None:
+    begun = 0
+
+    def items() -> Iterator[int]:
+        nonlocal begun
+        while begun < 100:
+            begun += 1
+            yield begun
+
+    for taken, (item, _) in enumerate(worked_ahead(str, items(), 2, 3)):
+        assert item == taken + 1
+        assert begun <= taken + 3
+
+
+def results_before_the_error(work: Callable[[int], object], items: Iterator[int], error: str) -> list[int]:
+    taken = []
+
+    def take() -> None:
+        for item, _ in worked_ahead(work, items, 2, 9):
+            taken.append(item)
+
+    with pytest.raises(ArithmeticError, match=error):
+        take()
+    return taken
+
+
+def test_errors_are_raised_in_their_place() -> None:
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise OverflowError("of the items")
+
+    assert results_before_the_error(str, items(), "of the items") == [0, 1, 2]
+    assert results_before_the_error(lambda item: 1 // (item - 2), items(), "division") == [0, 1]
+
+
+def test_threads_end_with_the_one_who_takes() -> None:
+    before = threading.active_count()
+    results = worked_ahead(str, iter(range(100)), 2, 4)
+    assert next(results) == (0, "0")
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert threading.active_count() == before
