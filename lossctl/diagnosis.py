@@ -144,9 +144,14 @@ def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
 def _row_sum_remedy(plan: Plan, fault: Fault) -> str:
     if fault.role == "target":
         return "each target row is a distribution: one-hot, or shares that sum to 1"
-    if plan.width > 1:
-        return "--from-logits if these are logits, or normalize=true to divide each row by its sum"
-    return "name the columns of all classes"
+    if plan.width == 1:
+        return "name the columns of all classes"
+    loss, remedies = plan.settings.loss, []
+    if "logit" in loss.forms:
+        remedies.append("--from-logits if these are logits")
+    if "normalize" in loss.options:
+        remedies.append("normalize=true to divide each row by its sum")
+    return ", or ".join(remedies) or "divide each row by its sum first"
 
 
 def _domain_remedy(plan: Plan, fault: Fault) -> str:  # noqa: PLR0911 - one return for each remedy
@@ -165,7 +170,8 @@ def _domain_remedy(plan: Plan, fault: Fault) -> str:  # noqa: PLR0911 - one retu
             return "they look like percentages: divide them by 100"
         return "looks like logits: --from-logits"
     if plan.settings.input == "log_prob":
-        return "logarithms of probabilities are not above 0; for logits use --from-logits"
+        other = "; for logits use --from-logits" if "logit" in plan.settings.loss.forms else ""
+        return f"logarithms of probabilities are not above 0{other}"
     return f"predictions of {plan.settings.loss.name} lie in {plan.prediction_domain}"
 
 

@@ -70,7 +70,8 @@ def _row_remedy(loss: Loss, shapes: Shapes) -> str:
 
 def _remedy(loss: Loss, shapes: Shapes) -> str:
     if loss.target_kind is TargetKind.DISTRIBUTION and shapes.target == ():
-        return "the targets look like class indices: use scce"
+        takes_indices = "index" in loss.variants.get("labels", {})
+        return f"the targets look like class indices: {'labels=index' if takes_indices else 'use scce'}"
     if shapes.target == () and len(shapes.prediction) == 1:
         return "the targets look like class indices: use scce; nothing is broadcast"
     if shapes.target == tuple(reversed(shapes.prediction)):

@@ -53,6 +53,8 @@ SHAPES: list[Case] = [
     ("p.npy y_wide.npy -l bce", DATA, ("p.npy (3,) float64", "y_wide.npy (3, 2) int64", "nothing is broadcast")),
     ("classes.npy onehot.npy -l scce", DATA, ("classes.npy (3, 3) float64", "onehot.npy (3, 3) float64", "use cce")),
     ("classes.npy index.npy -l cce", DATA, ("index.npy (3,) int64", "use scce")),
+    ("classes.npy index.npy -l brier_multiclass", DATA, ("index.npy (3,) int64", "labels=index")),
+    ("classes.npy index.npy -l nll", DATA, ("prediction", "log-probability", "are not above 0")),
     ("p.npy y.npy -l cce", DATA, ("p.npy (3,) float64", "use bce")),
     ("p.npy y.npy -l scce", DATA, ("p.npy (3,) float64", "use bce")),
     ("cube.npy index.npy -l scce", DATA, ("cube.npy (3, 2, 2) float64", "reshape(-1, 2)")),
