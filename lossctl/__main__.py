@@ -37,7 +37,11 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _end_on_signal)
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    finally:
+        _settle(sys.stdout)
+        _settle(sys.stderr)
     gc.freeze()  # the system takes everything back: Python need not look through all of it first
     sys.exit(code)
 
@@ -53,8 +57,8 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way
         code = _dispatch(arguments)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        return _end_quietly()
+    except BrokenPipeError:  # the reader of stdout is gone, which is its right
+        return 0
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
@@ -138,10 +142,12 @@ def _fault(error: Exception, arguments: list[str]) -> int:
     return INTERNAL_FAULT
 
 
-def _end_quietly() -> int:
-    """The reader of stdout is gone, which is its right. Python must not flush into the closed pipe again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+def _settle(stream: TextIO) -> None:
+    """Python flushes once more at its end, and exits with 120 where that fails: what nobody takes goes nowhere."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _end_on_signal(number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,9 @@ import pytest
 # Each of these changes what a command prints, here and in the processes that tests start.
 PRINTING = ("CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "LINES", "NO_COLOR", "PY_COLORS")
 
+# What cannot be written is found out later where Python buffers, as it does for users.
+BUFFERING = ("PYTHONUNBUFFERED",)
+
 # The first call of a kernel compiles it, so a deadline would fail at random.
 hypothesis.settings.register_profile("lossctl", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("lossctl")
@@ -20,7 +23,7 @@ hypothesis.settings.load_profile("lossctl")
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the environment that this process and its children see."""
     for name in list(os.environ):
-        if name in PRINTING or name.startswith("LOSSCTL_"):
+        if name in PRINTING or name in BUFFERING or name.startswith("LOSSCTL_"):
             del os.environ[name]
     # Kept between runs beside pytest's own cache, never mixed with the user's.
     cache = getattr(config, "cache", None)

@@ -76,12 +76,12 @@ def test_every_form_agrees(cuda: Backend, case: Case, dtype: str) -> None:
     check(cuda, case, WIDTH, dtype, rows=BLOCK_ROWS + 1)
 
 
-@pytest.mark.parametrize("case", forms(), ids=label)
+@pytest.mark.parametrize("case", structures(), ids=label)
 def test_rows_of_one_value_agree(cuda: Backend, case: Case) -> None:
     check(cuda, case, 1, "float64", rows=1)
 
 
-@pytest.mark.parametrize("case", forms(), ids=label)
+@pytest.mark.parametrize("case", structures(), ids=label)
 def test_wide_rows_have_a_warp_each(cuda: Backend, case: Case) -> None:
     check(cuda, case, 70, "float32", rows=2)
 
