@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .batch import Column
 from .program import Step
 from .recipes import ACROSS_WIDTH
 from .rows import ROW_COLUMNS, Rows
@@ -18,23 +17,16 @@ class Across(Rows):
     """Tiles of `LANES` rows, transposed: a vector has one value of each row."""
 
     def write(self) -> None:
-        builder, size = self.builder, ACROSS_WIDTH * LANES
+        size = ACROSS_WIDTH * LANES
         self.tile = self.buffer(size, self.number)
         self.target_tile = self.buffer(size, self.number)
         self.ends = self.buffer(LANES if self.is_value else size, self.results.type.pointee)
-        self.checks = [] if self.is_gradient else [self.check(0)]
-        if self.checks and not self.layout.sparse:
-            self.checks.append(self.check(2))
+        self.start_checks()
         with self.row_groups(self.rows) as (self.first, self.count):
-            lanes = self.places(whole(0))
-            self.present = builder.icmp_signed("<", lanes, self.splat(self.count))
-            # What the last tile lacks repeats its first row: every number is a real one.
-            held = builder.select(self.present, lanes, constant(lanes.type, 0))
-            self.tile_rows = builder.add(held, self.splat(self.first))
+            self.tile_rows, self.present = self.rows_of_group(self.first, self.count)
             self.fill_tile()
             self.write_rows()
-        for check, column in zip(self.checks, (Column.BAD_PREDICTIONS, Column.BAD_TARGETS), strict=False):
-            self.report_check(check, column)
+        self.report_checks()
 
     def fill_tile(self) -> None:
         """The tile, transposed, and the checks of its values."""

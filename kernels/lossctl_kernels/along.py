@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
-from .batch import Column
 from .program import Step
 from .rows import ROW_COLUMNS, Rows
 from .spec import Monoid
@@ -23,9 +22,7 @@ class Along(Rows):
 
     def write(self) -> None:
         builder = self.builder
-        self.checks = [] if self.is_gradient else [self.check(0)]
-        if self.checks and not self.layout.sparse:
-            self.checks.append(self.check(2))
+        self.start_checks()
         self.kept = {step.name: self.buffer(LANES) for step in self.program.steps}
         self.row_sums = [self.buffer(LANES) for _ in range(2)]
         self.ends = self.buffer(LANES)
@@ -34,8 +31,7 @@ class Along(Rows):
                 self.write_row(builder.add(first, place), place)
             if self.is_value:
                 self.finish(first, count)
-        for check, column in zip(self.checks, (Column.BAD_PREDICTIONS, Column.BAD_TARGETS), strict=False):
-            self.report_check(check, column)
+        self.report_checks()
 
     def write_row(self, row: Value, place: Value) -> None:
         self.row = row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .along import Along
-from .batch import Column
 from .trace import DOUBLE, INTEGER, constant
 from .writer import LANES, Value, levels, vector, whole
 
@@ -18,7 +17,7 @@ class Picked(Along):
 
     def write(self) -> None:
         builder = self.builder
-        self.checks = [self.check(0)]
+        self.start_checks()
         self.row_sums = [self.buffer(LANES)]
         self.ends = self.buffer(LANES)
         with self.row_groups(self.rows) as (first, count):
@@ -29,13 +28,11 @@ class Picked(Along):
                 self.row = builder.add(first, place)
                 self.run_level((), {}, {}, place)
             self.check_row_sums(count)
-        self.report_check(self.checks[0], Column.BAD_PREDICTIONS)
+        self.report_checks()
 
     def write_group(self, first: Value, count: Value) -> None:
-        builder, lanes, kind = self.builder, self.places(whole(0)), vector(DOUBLE, LANES)
-        # What the last group lacks repeats its first row: every number is a real one.
-        held = builder.select(builder.icmp_signed("<", lanes, self.splat(count)), lanes, constant(lanes.type, 0))
-        rows = builder.add(held, self.splat(first))
+        builder, kind = self.builder, vector(DOUBLE, LANES)
+        rows, _ = self.rows_of_group(first, count)
         labels = self.gathered(self.targets, rows)
         picked = self.gathered(self.predictions, builder.add(builder.mul(rows, self.splat(self.width)), labels))
         self.look_at(self.checks[0], picked)

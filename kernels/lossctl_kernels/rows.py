@@ -27,6 +27,26 @@ class Rows(Writer):
     def is_at_target(self, step: Step) -> bool:
         return step.monoid is Monoid.TARGET_SUM and self.layout.at_target_only
 
+    def start_checks(self) -> None:
+        """The checks of predictions and, where they are not class indices, of targets; gradients have none."""
+        self.checks = [] if self.is_gradient else [self.check(0)]
+        if self.checks and not self.layout.sparse:
+            self.checks.append(self.check(2))
+
+    def report_checks(self) -> None:
+        for check, column in zip(self.checks, (Column.BAD_PREDICTIONS, Column.BAD_TARGETS), strict=False):
+            self.report_check(check, column)
+
+    def rows_of_group(self, first: Value, count: Value) -> tuple[Value, Value]:
+        """(the rows of a group, which lanes have one). What the last group lacks repeats its first row.
+
+        So every number is a real one.
+        """
+        lanes = self.places(whole(0))
+        present = self.builder.icmp_signed("<", lanes, self.splat(count))
+        held = self.builder.select(present, lanes, constant(lanes.type, 0))
+        return self.builder.add(held, self.splat(first)), present
+
     @contextmanager
     def row_groups(self, rows: Value) -> Iterator[tuple[Value, Value]]:
         """(first row, number of rows) of each `LANES` rows; the last may have fewer."""
