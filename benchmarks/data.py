@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from lossctl_kernels import Scope, Settings
 from lossctl_kernels.domains import LOG_PROBABILITY, Domain, TargetKind
+from lossctl_kernels.spec import InputShape
 
 __all__ = ["Array", "Data", "draw"]
 
@@ -26,6 +28,12 @@ CLASSES_TO_COMPARE = 10
 COMPARE_CLASSES = ("zero_one", "hamming")
 """Losses that only ask whether two numbers are the same."""
 
+FRAMES, SPELLED, FEWEST_SEQUENCES = 50, 10, 8
+"""Of a sequence, the labels that it spells, and how many there are at least."""
+
+ROWS_OF_PAIRS = 2048
+"""A loss of all pairs takes time by the square of them."""
+
 COMPARE_DISTRIBUTIONS = ("generalized_kl", "js_divergence", "kl_divergence")
 """Losses of which a one-hot row is a special case."""
 
@@ -36,19 +44,21 @@ class Data:
 
     prediction: Array
     target: Array
+    inputs: Mapping[str, Array] = field(default_factory=dict)
+    """The further arrays of a loss, all of as many rows."""
 
     @property
     def arrays(self) -> tuple[Array, ...]:
         """In the order in which peers take them."""
-        return self.prediction, self.target
+        return self.prediction, self.target, *self.inputs.values()
 
     @property
     def width(self) -> int:
-        return int(self.prediction.shape[1]) if self.prediction.ndim > 1 else 1
+        return int(self.prediction.shape[-1]) if self.prediction.ndim > 1 else 1
 
     def head(self, rows: int) -> Data:
         """The first rows."""
-        return Data(self.prediction[:rows], self.target[:rows])
+        return Data(self.prediction[:rows], self.target[:rows], {name: a[:rows] for name, a in self.inputs.items()})
 
 
 def draw(settings: Settings, rows: int, width: int, dtype: str, *, soft: bool = False) -> Data:
@@ -56,6 +66,48 @@ def draw(settings: Settings, rows: int, width: int, dtype: str, *, soft: bool = 
 
     Labels are 0 or 1, and rows of labels one-hot, unless they are to be `soft`.
     """
+    loss = settings.loss
+    if loss.target_kind is TargetKind.SEQUENCE:
+        return _sequences(settings, max(FEWEST_SEQUENCES, rows // FRAMES), width, dtype)
+    if loss.target_kind is TargetKind.GROUP:
+        return _groups(min(rows, ROWS_OF_PAIRS), width, dtype)
+    found = _draw(settings, rows, width, dtype, soft)
+    inputs = {}
+    for seed, (name, facts) in enumerate(loss.inputs.items(), 2):
+        if not facts.optional:
+            shape = (rows,) if facts.shape is InputShape.ONE_A_ROW else found.prediction.shape
+            labels = facts.domain.labels
+            inputs[name] = _labels(labels, shape, dtype) if labels else _inside(facts.domain, shape, dtype, seed)
+    return Data(found.prediction, found.target, inputs)
+
+
+def _sequences(settings: Settings, rows: int, width: int, dtype: str) -> Data:
+    """Frames of scores, and labels that are never the blank, class 0."""
+    shape = (rows, FRAMES, width)
+    if settings.definition.prediction is LOG_PROBABILITY:
+        prediction = _log_distribution((rows * FRAMES, width), dtype).reshape(shape)
+    else:
+        prediction = _inside(settings.definition.prediction, shape, dtype, 0)
+    return Data(prediction, np.random.default_rng(1).integers(1, width, (rows, SPELLED)))
+
+
+def _groups(rows: int, width: int, dtype: str) -> Data:
+    """Unit vectors, a few to a group."""
+    vectors = np.random.default_rng(0).standard_normal((rows, width))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Data(vectors.astype(dtype), np.random.default_rng(1).integers(0, max(1, rows // 4), rows))
+
+
+def _lists(rows: int, width: int) -> NDArray[np.int64]:
+    """Different classes, some of each row, ended by -1."""
+    random = np.random.default_rng(1)
+    lists = np.argsort(random.random((rows, width)), axis=1)
+    lists[np.arange(rows), random.integers(1, width, rows)] = -1
+    return lists
+
+
+def _draw(settings: Settings, rows: int, width: int, dtype: str, soft: bool) -> Data:
+    """Without further inputs."""
     loss, definition = settings.loss, settings.definition
     shape = (rows, width) if definition.scope is Scope.ROW or width > 1 else (rows,)
     if loss.name in COMPARE_CLASSES:
@@ -66,16 +118,22 @@ def draw(settings: Settings, rows: int, width: int, dtype: str, *, soft: bool = 
         prediction = _log_distribution(shape, dtype)
     else:
         prediction = _inside(definition.prediction, shape, dtype, 0)
+    return Data(prediction, _target(settings, shape, dtype, soft))
+
+
+def _target(settings: Settings, shape: tuple[int, ...], dtype: str, soft: bool) -> Array:
+    loss = settings.loss
+    if loss.target_kind is TargetKind.LABELS:
+        return _lists(*shape)
     if loss.target_kind is TargetKind.INDEX:
-        return Data(prediction, _index(rows, width))
+        return _index(*shape)
     if loss.target_kind is TargetKind.DISTRIBUTION:
         soft = soft or loss.name in COMPARE_DISTRIBUTIONS
-        return Data(prediction, _distribution(shape, dtype, 1) if soft else _one_hot(shape, dtype))
+        return _distribution(shape, dtype, 1) if soft else _one_hot(shape, dtype)
+    labels = loss.target.labels
     if (loss.target.low, loss.target.high) == (0.0, 1.0) and not soft:
-        return Data(prediction, _labels((0.0, 1.0), shape, dtype))
-    if loss.target.labels:
-        return Data(prediction, _labels(loss.target.labels, shape, dtype))
-    return Data(prediction, _inside(loss.target, shape, dtype, 1))
+        labels = (0.0, 1.0)
+    return _labels(labels, shape, dtype) if labels else _inside(loss.target, shape, dtype, 1)
 
 
 @lru_cache(KEPT)

@@ -11,8 +11,10 @@ from benchmarks.data import Data
 from lossctl.backends import choose
 from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.batch import Backend, Batch, Column
+from lossctl_kernels.row_functions import shares
 from lossctl_kernels.scales import safe_scale
-from lossctl_kernels.spec import Monoid
+from lossctl_kernels.selection import Medians
+from lossctl_kernels.spec import Monoid, Pooling
 
 __all__ = ["Engine"]
 
@@ -31,7 +33,10 @@ class Engine:
         if self.plan.scope is Scope.DATASET:
             return lambda: self._finish(self._totals(_batch(data)))
         batch = _batch(data)
-        return lambda: self.backend.losses(self.plan, batch, False)[0][:, Column.SUM].sum() / batch.rows
+        if self.plan.settings.loss.pooling is Pooling.MEDIAN:
+            return lambda: self._median(batch)
+        rows = self._denominator(batch)
+        return lambda: self.backend.losses(self.plan, batch, False)[0][:, Column.SUM].sum() / rows
 
     def gradient(self, data: Data) -> Callable[[], Any] | None:
         """A task that gives the gradient of what `value` gives; None for a loss that has none."""
@@ -39,8 +44,22 @@ class Engine:
             return None
         batch, whole = _batch(data), self.plan.scope is Scope.DATASET
         totals = self._totals(batch) if whole else {}
-        scales = np.broadcast_to(1.0 if whole else 1.0 / batch.rows, batch.rows)
+        scales = np.broadcast_to(1.0 if whole else 1.0 / self._denominator(batch), batch.rows)
         return lambda: self.backend.gradient(self.plan, batch, scales, totals)
+
+    def _median(self, batch: Batch) -> float:
+        medians = Medians(1)
+        more = True
+        while more:
+            losses = self.backend.losses(self.plan, batch, True)[1]
+            medians.add(losses.reshape(-1, 1), None)
+            more = medians.needs_another_pass()
+        return float(medians.values[0])
+
+    def _denominator(self, batch: Batch) -> float:
+        """Of the mean: the rows, or what each of them has a share in."""
+        each = shares(self.plan, batch) if self.plan.scope is Scope.PAIRS else None
+        return batch.rows if each is None else float(each.sum())
 
     def _totals(self, batch: Batch) -> dict[str, float]:
         """The folds over the data set, whose magnitudes are not extreme here."""
@@ -60,4 +79,4 @@ class Engine:
 
 
 def _batch(data: Data) -> Batch:
-    return Batch(data.prediction, data.target)
+    return Batch(data.prediction, data.target, inputs=data.inputs)

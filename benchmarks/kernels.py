@@ -99,9 +99,9 @@ def cases(options: Options) -> Iterator[Case]:
     wanted = options.losses or (QUICK if options.quick else tuple(LOSSES))
     for name, loss in LOSSES.items():
         for form in loss.forms if name in wanted else ():
-            if loss.scope is not Scope.ROW:
+            if loss.scope not in (Scope.ROW, Scope.PAIRS):
                 yield Case(name, form)
-            elif loss.target_kind is TargetKind.SAME:
+            elif loss.target_kind in (TargetKind.SAME, TargetKind.GROUP):
                 yield Case(name, form, VECTOR)
             elif name in ALL_WIDTHS and not options.quick:
                 yield from (Case(name, form, width) for width in CLASSES)

@@ -5,20 +5,20 @@ An uncaught exception would be Python's exit 1, which a pipeline reads as "a gat
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
-import signal
 import sys
 
 from lossctl.errors import EnvironmentFault, LossctlError, visible
+from lossctl.process import INTERRUPTED, address_space, check_address_space, own, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
     from typing import TextIO
 
 INTERNAL_FAULT = 70
-INTERRUPTED = 130
+_FAILED_WRITES = frozenset({errno.EBADF, errno.EIO, errno.EFBIG, errno.ENOSPC, errno.EDQUOT})
 REPORT_TO = "please report it with the command that you ran"
 
 # Modules make many objects and hardly any garbage: looking for it after every 700 costs a tenth of their import.
@@ -34,14 +34,13 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a file name may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _end_on_signal)
+    own()
     try:
         code = run(sys.argv[1:])
     finally:
         _settle(sys.stdout)
         _settle(sys.stderr)
+    release()
     gc.freeze()  # the system takes everything back: Python need not look through all of it first
     sys.exit(code)
 
@@ -51,7 +50,7 @@ def _opened(stream: TextIO | None) -> TextIO:
     return open(os.devnull, "w", encoding="utf-8") if stream is None else stream
 
 
-def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way a run can end
+def run(arguments: list[str]) -> int:
     """The exit code of the command line `arguments`; messages are on stderr."""
     try:
         code = _dispatch(arguments)
@@ -64,14 +63,35 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way
         return INTERRUPTED
     except LossctlError as error:
         return _refuse(error)
-    except MemoryError:
-        return _refuse(EnvironmentFault("out of memory", hint="give --chunk-rows a smaller number"))
-    except OSError as error:
-        if error.filename is None and error.errno is None:
-            return _fault(error, arguments)
-        return _refuse(EnvironmentFault(f"{visible(error.strerror)}: {visible(error.filename or 'standard output')}"))
     except Exception as error:  # noqa: BLE001 - nothing may pass this frame
-        return _fault(error, arguments)
+        refusal = _of_the_machine(error)
+        return _fault(error, arguments) if refusal is None else _refuse(refusal)
+
+
+def _of_the_machine(error: Exception) -> EnvironmentFault | None:
+    """What the machine has refused, where it has; None where it is a mistake of ours."""
+    if isinstance(error, MemoryError):
+        return EnvironmentFault("out of memory", hint="give --chunk-rows a smaller number, or raise ulimit -v")
+    if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno is None):
+        # What was wrong with a library's library is in the first of the errors that it led to.
+        first: BaseException = error
+        while (earlier := first.__cause__ or first.__context__) is not None:
+            first = earlier
+        return EnvironmentFault(
+            f"cannot load a part of the installation: {visible(first, 300)}",
+            hint="raise the limit of memory (ulimit -v) if there is one, or install lossctl again",
+        )
+    if isinstance(error, OSError):
+        where = error.filename or ("standard output" if error.errno in _FAILED_WRITES else None)
+        return EnvironmentFault(f"{visible(error.strerror, 300)}{'' if where is None else f': {visible(where)}'}")
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return EnvironmentFault(
+            "the machine starts no further thread", hint="give --threads 1, or raise the limits (ulimit -u, ulimit -v)"
+        )
+    # What C code makes of an allocation that failed where it did not look.
+    if isinstance(error, SystemError) and address_space() is not None:
+        return EnvironmentFault("out of memory", hint="raise the limit (ulimit -v)")
+    return None
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -80,6 +100,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         print(f"lossctl {__version__}")
         return 0
+    check_address_space()
     from lossctl.cli.plain import call_of
 
     call = call_of(arguments)
@@ -148,11 +169,6 @@ def _settle(stream: TextIO) -> None:
         stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _end_on_signal(number: int, frame: FrameType | None) -> None:
-    """As an exception, so that temporary files are removed."""
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lossctl.class_names import check_classes, class_names
 from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
+from lossctl.further_inputs import check_names, whole_inputs
+from lossctl.inputs import InputFiles, target_selection
 from lossctl.loss_spec import LossSpec, parse
+from lossctl.nonfinite import check_policy
 from lossctl.results import LossResult
 from lossctl.sources import Reader, Selection, memory_reader, open_reader
 from lossctl_kernels import LOSSES, Loss
@@ -33,6 +38,10 @@ def evaluate(
     reduction: str = "mean",
     backend: str = "auto",
     threads: int | None = None,
+    on: str | Sequence[str] | None = None,
+    missing: str = "error",
+    classes: Sequence[str] | None = None,
+    nonfinite: str = "error",
 ) -> LossResult: ...
 @overload
 def evaluate(
@@ -45,6 +54,10 @@ def evaluate(
     reduction: str = "mean",
     backend: str = "auto",
     threads: int | None = None,
+    on: str | Sequence[str] | None = None,
+    missing: str = "error",
+    classes: Sequence[str] | None = None,
+    nonfinite: str = "error",
 ) -> list[LossResult]: ...
 def evaluate(
     predictions: Data,
@@ -56,22 +69,31 @@ def evaluate(
     reduction: str = "mean",
     backend: str = "auto",
     threads: int | None = None,
+    on: str | Sequence[str] | None = None,
+    missing: str = "error",
+    classes: Sequence[str] | None = None,
+    nonfinite: str = "error",
 ) -> LossResult | list[LossResult]:
     """The loss of predictions against targets, or several losses in one pass over the data.
 
     predictions, targets: arrays of shape (N,), (N, D) or (N, C), or paths of files; class indices are (N,).
     loss: a SPEC such as "huber:delta=2", or a list of them for a list of results.
     weights: one finite weight from 0 up for each row, shape (N,), or a path.
-    inputs: further arrays by name, for the losses that take them.
+    inputs: further arrays by name, for the losses that take them, such as {"var": variances} of gaussian_nll.
     reduction: "mean" or "sum".
     backend: "auto", "python", "cpu" or "cuda"; threads: of the cpu backend, all by default.
+    on: a column, or several, by whose values the rows of files are matched; missing: "error", or "drop" to leave out
+    rows without a partner.
+    classes: the names of the classes in order, where targets are names.
+    nonfinite: what is done about NaN, infinities and nulls: "error", "propagate", or "skip" to leave out their rows.
 
     Returns a `LossResult`: `.value`, `.unit`, `.sum`, `.weight`, `.samples`, `.signature`, …
     Raises `lossctl.errors.UsageError` for a loss or option that does not exist or fit, `DataError` for data that is
     malformed, misaligned or outside the loss's domain, `EnvironmentFault` for a backend that is not there.
     """
-    request = Request(_specs(loss), {}, reduction, backend, threads)
-    feed = _feed(predictions, targets, weights, inputs, request.specs)
+    reading = _Reading.of(on, missing, classes, nonfinite)
+    request = Request(_specs(loss), {}, reduction, backend, threads, None, (), nonfinite, reading.options)
+    feed = _feed(predictions, targets, weights, inputs, request.specs, reading)
     try:
         results = Evaluation(feed, request).run().results
     finally:
@@ -88,13 +110,18 @@ def per_sample(
     inputs: Mapping[str, Data] | None = None,
     backend: str = "auto",
     threads: int | None = None,
+    on: str | Sequence[str] | None = None,
+    missing: str = "error",
+    classes: Sequence[str] | None = None,
+    nonfinite: str = "error",
 ) -> NDArray[np.float64]:
     """One loss a row, shape (N,), before sample weights; class weights are part of the loss.
 
-    Rows that `ignore_index` leaves out are NaN. Arguments and errors are those of `evaluate`.
+    Rows that `ignore_index` or `nonfinite="skip"` leaves out are NaN. Arguments and errors are those of `evaluate`.
     """
-    request = Request(_specs([loss]), {}, "mean", backend, threads)
-    feed = _feed(predictions, targets, weights, inputs, request.specs)
+    reading = _Reading.of(on, missing, classes, nonfinite)
+    request = Request(_specs([loss]), {}, "mean", backend, threads, None, (), nonfinite, reading.options)
+    feed = _feed(predictions, targets, weights, inputs, request.specs, reading)
     parts: list[NDArray[np.float64]] = []
     try:
         Evaluation(feed, request).run(parts.append)
@@ -111,22 +138,29 @@ def gradient(
     weights: Data | None = None,
     inputs: Mapping[str, Data] | None = None,
     reduction: str = "mean",
+    of: str = "prediction",
     backend: str = "auto",
     threads: int | None = None,
+    on: str | Sequence[str] | None = None,
+    missing: str = "error",
+    classes: Sequence[str] | None = None,
+    nonfinite: str = "error",
 ) -> NDArray[Any]:
     """The derivative of the reduced loss with respect to each prediction, in the shape of the predictions.
 
     float32 for float32 predictions, else float64. `grad_wrt` and `grad_scale` of the SPEC choose another variable and
-    another scale. Arguments and errors are those of `evaluate`.
+    another scale. `of` names another array that the derivative is with respect to, whose shape and precision it has: a
+    further input, such as "var" of gaussian_nll, or "target", where the loss has that derivative. Arguments and errors
+    are those of `evaluate`.
     """
-    request = Request(_specs([loss]), {}, reduction, backend, threads, gradient=True)
-    feed = _feed(predictions, targets, weights, inputs, request.specs)
+    reading = _Reading.of(on, missing, classes, nonfinite)
+    request = Request(_specs([loss]), {}, reduction, backend, threads, None, (of,), nonfinite, reading.options)
+    feed = _feed(predictions, targets, weights, inputs, request.specs, reading)
     parts: list[NDArray[Any]] = []
     try:
         evaluation = Evaluation(feed, request)
-        evaluation.check_gradient(evaluation.runs[0])
         evaluation.run()
-        evaluation.gradient(evaluation.runs[0], parts.append)
+        evaluation.gradients({of: parts.append})
     finally:
         feed.close()
     return np.concatenate(parts)
@@ -144,35 +178,94 @@ def _specs(loss: str | Sequence[str]) -> list[LossSpec]:
     return [parse(spec) for spec in specs]
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How arrays and files are read."""
+
+    on: tuple[str, ...]
+    missing: str
+    classes: tuple[str, ...] | None
+    gaps: bool
+
+    @classmethod
+    def of(
+        cls, on: str | Sequence[str] | None, missing: str, classes: Sequence[str] | None, nonfinite: str
+    ) -> _Reading:
+        """Raises UsageError for what does not exist or fit."""
+        from lossctl.alignment import check_missing
+
+        check_policy(nonfinite)
+        check_missing(missing)
+        keys = (on,) if isinstance(on, str) else tuple(on or ())
+        if missing != "error" and not keys:
+            raise UsageError("missing is of keys, and there is none", hint="name it with on=")
+        return cls(
+            keys, missing, None if classes is None else class_names(list(classes), "classes"), nonfinite != "error"
+        )
+
+    @property
+    def options(self) -> dict[str, object]:
+        files = InputFiles("", on=self.on, missing=self.missing, classes=self.classes)
+        return files.options
+
+    def selection(self, role: str) -> Selection:
+        if role == "target":
+            return target_selection(None, self.classes, self.gaps)
+        return Selection(None, gaps=self.gaps)
+
+
 def _feed(
     predictions: Data,
     targets: Data,
     weights: Data | None,
     inputs: Mapping[str, Data] | None,
     specs: Sequence[LossSpec],
+    reading: _Reading,
 ) -> Feed:
-    if inputs:
-        raise UsageError(
-            f"{', '.join(spec.name for spec in specs)} takes no further input: found {', '.join(inputs)}",
-            hint="leave `inputs` out",
-        )
     if predictions is None or targets is None:
         missing = "predictions" if predictions is None else "targets"
         raise UsageError(f"there are no {missing}: found None", hint="give an array or a path")
-    given = {"prediction": predictions, "target": targets, "weights": weights}
-    readers = []
+    further = _further_inputs(inputs)
+    check_names(specs, further)
+    whole = whole_inputs(specs, further)
+    given = {"prediction": predictions, "target": targets, "weights": weights, **further}
+    readers: dict[str, Reader] = {}
     try:
         for role, data in given.items():
             if data is not None:
-                readers.append(_reader(role, data))
-        return Feed(readers)
+                readers[role] = _reader(role, data, reading, () if role in whole else reading.on)
+        if reading.classes is not None:
+            check_classes(reading.classes, {role: reader.arrays[role] for role, reader in readers.items()}, {})
+        in_step = [reader for role, reader in readers.items() if role not in whole]
+        warnings: list[str] = []
+        if reading.on:
+            from lossctl.alignment import aligned
+
+            in_step, warnings = aligned(in_step, reading.on, reading.missing)
+        return Feed(in_step, [readers[role] for role in sorted(whole)], warnings)
     except BaseException:
-        for reader in readers:
+        for reader in readers.values():
             reader.close()
         raise
 
 
-def _reader(role: str, data: Data) -> Reader:
+def _further_inputs(inputs: Mapping[str, Data] | None) -> dict[str, Data]:
+    if inputs is None:
+        return {}
+    if not isinstance(inputs, Mapping) or not all(isinstance(name, str) for name in inputs):
+        raise UsageError(f"inputs is not a mapping of names: found {visible(repr(inputs))}", hint="such as {'var': v}")
+    for name, data in inputs.items():
+        if data is None:
+            raise UsageError(f"the input '{visible(name)}' is None", hint="give an array or a path, or leave it out")
+    return dict(inputs)
+
+
+def _reader(role: str, data: Data, reading: _Reading, keys: Sequence[str]) -> Reader:
+    selection = reading.selection(role)
     if isinstance(data, str | os.PathLike):
-        return open_reader(data, {role: Selection(None)})
-    return memory_reader({role: data})
+        from lossctl.alignment import key_selections
+
+        return open_reader(data, {role: selection, **key_selections(keys)})
+    if keys:
+        raise UsageError(f"the {role} array has no column '{visible(keys[0])}'", hint="on= is of files")
+    return memory_reader({role: data}, {role: selection})

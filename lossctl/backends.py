@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 from lossctl.errors import EnvironmentFault, UsageError, visible
-from lossctl_kernels import Plan
+from lossctl_kernels import Plan, Scope
 from lossctl_kernels.batch import Backend
 from lossctl_kernels.gpu import BackendUnavailable, DeviceFailure
 from lossctl_kernels.processors import usable_processors
@@ -20,6 +20,9 @@ BACKENDS = ("auto", "python", "cpu", "cuda")
 # links compiled code that is kept; up to the second, before Numba is imported and has compiled it.
 INTERPRETED_VALUES = 250_000
 INTERPRETED_VALUES_UNCOMPILED = 3_000_000
+# What NumPy does to so many values takes as long as a row function for one value, or for one that meets another row.
+VALUES_OF_A_ROW_FUNCTION = 60
+VALUES_OF_A_MEETING = 15
 # From here on a GPU has earned its start-up.
 GPU_VALUES = 2_000_000_000
 
@@ -56,11 +59,19 @@ def choose(
 
 
 def _automatic(values: int, plans: Sequence[tuple[Plan, str]], gradient: bool) -> str:
+    values = max([values, *(_steps(values, plan) for plan, _ in plans)])
     if values <= INTERPRETED_VALUES:
         return "python"
     if _gpu_pays(values):
         return "cuda"
     return "cpu" if values > INTERPRETED_VALUES_UNCOMPILED or _are_compiled(plans, gradient) else "python"
+
+
+def _steps(values: int, plan: Plan) -> int:
+    """How many values NumPy would have done when these are interpreted: row functions go value by value."""
+    if plan.scope is Scope.PAIRS:
+        return values * -(-values // plan.width) * VALUES_OF_A_MEETING
+    return values * (VALUES_OF_A_ROW_FUNCTION if plan.definition.row_function else 1)
 
 
 def _are_compiled(plans: Sequence[tuple[Plan, str]], gradient: bool) -> bool:

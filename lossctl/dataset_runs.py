@@ -6,26 +6,28 @@ It asks for another pass where magnitudes turn out to be extreme.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from lossctl.class_masks import ClassMasks
 from lossctl.errors import UsageError
-from lossctl.loss_spec import LossSpec
 from lossctl.results import LossResult
-from lossctl.runs import Floats, Run, SampleRun, sums_of_weights
+from lossctl.runs import BAD, Floats, Run, sums_of_weights
 from lossctl.sources.base import Array
-from lossctl_kernels import Plan, Scope
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.reduce import ExactSum
 from lossctl_kernels.scales import safe_scale
 from lossctl_kernels.spec import Monoid, argument_names
 
-__all__ = ["DatasetRun", "make_run"]
+__all__ = ["DatasetRun", "PooledRun"]
 
 
-class DatasetRun(Run):
-    """A loss with one value for all the data: its folds are the state. `multioutput=columns` keeps one a column."""
+class PooledRun(Run):
+    """A loss with one value for all the data: there is no sum of it, and none of one sample."""
+
+    has_samples = False
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -33,18 +35,38 @@ class DatasetRun(Run):
             raise UsageError(
                 f"{self.settings.loss.name} is one number for all the data: it has no sum", hint="use the mean"
             )
-        by_class = self.settings["scope"] == "class"
-        if by_class and len(self.feed.arrays["prediction"].shape) > 2:
+
+    def _refuse_per_sample(self, wanted: bool) -> None:
+        if wanted:
             raise UsageError(
-                f"{self.settings.loss.name}: scope=class needs an array of (rows, classes)",
-                hint="reshape both sides first: array.reshape(-1, classes)",
+                f"{self.settings.loss.name} is one number for all the data: it has no per-sample losses",
+                hint="use a loss of single samples",
             )
-        by_column = by_class or self.settings["multioutput"] == "columns"
-        self.by_column = by_column and self.plan.width > 1
-        self.groups = self.plan.width if self.by_column else 1
-        self.group_plan = Plan(self.settings, 1, self.plan.prediction_dtype) if self.by_column else self.plan
+
+
+class DatasetRun(PooledRun):
+    """A loss of folds over all the data: they are the state. `multioutput=columns` keeps one a column."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.masks = self._masks()
+        self.groups, self.group_plan, self.values = 1, self.plan, self.plan.width
+        if self.masks is not None:
+            self.groups, self.values = self.masks.classes, self.masks.places
+            # Blocks of a column begin where those of the rows do.
+            block = math.gcd(self.plan.block_rows * self.values, replace(self.plan, width=1).block_rows)
+            self.group_plan = replace(self.plan, width=1, rows_a_block=block)
         self.scales = [dict.fromkeys(self.plan.scales, 1.0) for _ in range(self.groups)]
         self._start()
+
+    def _masks(self) -> ClassMasks | None:
+        """What each have a loss of their own: classes, or columns; None where all values are one."""
+        masks = None
+        if self.settings["scope"] == "class":
+            masks = ClassMasks.of(self.feed.arrays["prediction"], self.plan)
+        elif self.settings["multioutput"] == "columns":
+            masks = ClassMasks(self.plan.width, 1)
+        return masks if masks is not None and masks.classes > 1 else None
 
     def _start(self) -> None:
         folds = self.plan.definition.folds
@@ -54,14 +76,12 @@ class DatasetRun(Run):
         self.largest = [[0.0 for _ in folds] for _ in range(self.groups)]
 
     def consume(self, chunk: dict[str, Array], weights: Floats | None, wanted: bool) -> Floats:
-        if wanted:
-            raise UsageError(
-                f"{self.settings.loss.name} is one number for all the data: it has no per-sample losses",
-                hint="use a loss of single samples",
-            )
+        self._refuse_per_sample(wanted)
         prepared = self._prepare(chunk, weights)
         for group, batch in enumerate(self._batches(prepared.batch)):
             report, states = self.backend.folds(self.group_plan, batch, self.scales[group])
+            if self.masks is not None and report[:, BAD].any():
+                self.masks.refuse_impossible(prepared.batch, self.feed, self.rows)
             self._refuse_bad(report)
             if batch.weights is not None and not batch.weights.all():
                 states = self._without_absent(batch, group, states)
@@ -90,12 +110,11 @@ class DatasetRun(Run):
         return states
 
     def _batches(self, batch: Batch) -> list[Batch]:
-        if not self.by_column:
+        if self.masks is None:
             return [batch]
-        return [
-            Batch(np.ascontiguousarray(batch.prediction[:, c]), np.ascontiguousarray(batch.target[:, c]), batch.weights)
-            for c in range(self.groups)
-        ]
+        weights = None if batch.weights is None else np.repeat(batch.weights, self.values)
+        masks = zip(*self.masks.split(batch), strict=True)
+        return [Batch(prediction.reshape(-1), target.reshape(-1), weights) for prediction, target in masks]
 
     def needs_another_pass(self) -> bool:
         """The scales were taken to be 1. Where they are not, the sums are wrong, and the scales are known now."""
@@ -119,7 +138,7 @@ class DatasetRun(Run):
         totals |= self.scales[group]
         largest = zip(self.plan.definition.folds, self.largest[group], strict=True)
         totals |= {fold.name: number for fold, number in largest if fold.monoid is Monoid.MAX}
-        totals["weight"] = self.weight.value * self.group_plan.width
+        totals["weight"] = self.weight.value * self.values
         return totals
 
     def result(self) -> LossResult:
@@ -144,17 +163,17 @@ class DatasetRun(Run):
             value=value, sum=math.nan, weight=self.weight.value, samples=self.rows, degenerate=degenerate
         )
 
-    def gradient(self, chunk: dict[str, Array], weights: Floats | None) -> Array:
+    def gradient(self, chunk: dict[str, Array], weights: Floats | None, of: str = "prediction") -> Array:
         prepared = self._prepare(chunk, weights)
-        scales = np.broadcast_to((1.0 if weights is None else weights) / np.float64(self.groups), prepared.batch.rows)
+        batches = self._batches(prepared.batch)
+        each: Any = np.float64(1.0) if weights is None else batches[0].weights
+        scales = np.broadcast_to(each / self.groups, batches[0].rows)
         parts = [
-            self.backend.gradient(self.group_plan, batch, scales, self._totals(group))
-            for group, batch in enumerate(self._batches(prepared.batch))
+            self.backend.gradient(self.group_plan, batch, scales, self._totals(group), of)
+            for group, batch in enumerate(batches)
         ]
-        return self._like_prediction(np.stack(parts, axis=1) if self.by_column else parts[0], chunk)
-
-
-def make_run(spec: LossSpec, plan: Plan, *arguments: Any) -> Run:
-    """The run of a plan; `arguments` are those of `Run` after the plan."""
-    kind = DatasetRun if plan.scope is Scope.DATASET else SampleRun
-    return kind(spec, plan, *arguments)
+        if self.masks is None:
+            return self._like(chunk[of], parts[0])
+        shape = (self.groups, prepared.batch.rows, self.values)
+        predictions = np.stack([batch.prediction for batch in batches]).reshape(shape)
+        return self._like(chunk[of], self.masks.join(np.stack(parts).reshape(shape), predictions))

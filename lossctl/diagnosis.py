@@ -5,7 +5,7 @@ The engines only say that something is wrong in a block. Here the data is read o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,16 +13,28 @@ from numpy.typing import NDArray
 
 from lossctl.errors import DataError
 from lossctl.feed import Feed
-from lossctl.preparation import class_labels, not_whole
+from lossctl.labels import LENGTHS, are_numbers, inexact, not_whole, wrong
+from lossctl.remedies import label_remedy, prediction_remedy, row_sum_remedy, target_remedy, whole_remedy
 from lossctl.sources.base import Array
-from lossctl_kernels import Plan
+from lossctl_kernels import Loss, Plan
 from lossctl_kernels.domains import Domain, TargetKind
 from lossctl_kernels.reduce import tree_sum
+from lossctl_kernels.spec import Input
 
-__all__ = ["bad_labels", "check_weights", "diagnose", "diagnose_labels", "has_bad_labels", "looks_like_probabilities"]
+__all__ = [
+    "check_input",
+    "check_lengths",
+    "check_weights",
+    "diagnose",
+    "diagnose_labels",
+    "has_bad_labels",
+]
 
 Mask = NDArray[np.bool_]
 Test = Callable[[Array], Mask]
+CACHED_VALUES = 1 << 15
+"""Looked at together: they stay in a core's cache between the first look and the second."""
+
 NAMES = {"prediction": "predictions", "target": "targets", "weights": "weights"}
 
 
@@ -33,6 +45,8 @@ class Fault:
     role: str
     test: Test
     by_row: bool = False
+    of_chunk: Callable[[Mapping[str, Array]], Mask] | None = None
+    """In place of `test`, where other arrays say what is wrong with this one."""
     count: int = 0
     total: int = 0
     row: int = 0
@@ -42,9 +56,10 @@ class Fault:
     high: float = -np.inf
     whole: bool = True
 
-    def look(self, array: Array, first_row: int) -> None:
+    def look(self, chunk: Mapping[str, Array], first_row: int) -> None:
         """Adds what is wrong in one chunk."""
-        wrong = self.test(array)
+        array = chunk[self.role]
+        wrong = self.test(array) if self.of_chunk is None else self.of_chunk(chunk)
         if not self.count and wrong.any():
             place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
             self.row = first_row + int(place[0])
@@ -72,8 +87,9 @@ class _Search:
         first_row = 0
         for chunk in self.feed.chunks(self.chunk_rows):
             for fault in self.faults:
-                fault.look(chunk[fault.role], first_row)
-            first_row += len(next(iter(chunk.values())))
+                if first_row == 0 or fault.role not in self.feed.whole:  # every chunk has all of what is whole
+                    fault.look(chunk, first_row)
+            first_row += len(chunk["prediction"])
         return next((fault for fault in self.faults if fault.count), None)
 
 
@@ -105,11 +121,12 @@ def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
     """The error for data that a backend found to be outside the domains of a plan."""
     loss = plan.settings.loss
     target = loss.target
+    dense = are_numbers(loss.target_kind)
     faults = [Fault("prediction", nonfinite(plan.prediction_domain))]
-    if not plan.sparse:
+    if dense:
         faults.append(Fault("target", nonfinite(target)))
     faults.append(Fault("prediction", outside(plan.prediction_domain)))
-    if not plan.sparse:
+    if dense:
         faults.append(Fault("target", outside(target)))
     if plan.rows_sum_to_one:
         faults.append(Fault("prediction", off_one(plan.tolerance), by_row=True))
@@ -117,101 +134,87 @@ def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
         faults.append(Fault("target", off_one(plan.tolerance), by_row=True))
     found = _Search(feed, chunk_rows, faults).run()
     if found is None:
-        return DataError(
-            f"{loss.name}: the data changed while it was read", hint="run again on files that stay as they are"
-        )
+        return _changed(loss.name)
     place = feed.place(found.role, found.row, found.column)
     name = NAMES[found.role]
     if found.by_row:
         return DataError(
             f"{place}: the {found.role} row sums to {found.value:.6g}, not 1; "
             f"{found.count} of {found.total} rows are off by more than {plan.tolerance:g}",
-            hint=_row_sum_remedy(plan, found),
+            hint=row_sum_remedy(
+                plan, found.role, columns_sum_to_one=_columns_sum_to_one(feed, plan, found.role, chunk_rows)
+            ),
         )
     if not np.isfinite(found.value):
         return DataError(
             f"{place}: the {found.role} is {found.value}; {found.count} of {found.total} {name} are not finite",
             hint="find out what made them, or leave those rows out of the file",
         )
-    domain = plan.prediction_domain if found.role == "prediction" else target
+    if found.role == "prediction":
+        domain, hint = plan.prediction_domain, prediction_remedy(plan, found.low, found.high)
+    else:
+        domain, hint = target, target_remedy(plan, found.low, found.high, whole=found.whole)
     return DataError(
         f"{place}: {found.role} {found.value:.6g} is outside {domain}, where {loss.name} takes a {domain.name}; "
         f"{found.count} of {found.total} {name} are",
-        hint=_domain_remedy(plan, found),
+        hint=hint,
     )
 
 
-def _row_sum_remedy(plan: Plan, fault: Fault) -> str:
-    if fault.role == "target":
-        return "each target row is a distribution: one-hot, or shares that sum to 1"
-    if plan.width == 1:
-        return "name the columns of all classes"
-    loss, remedies = plan.settings.loss, []
-    if "logit" in loss.forms:
-        remedies.append("--from-logits if these are logits")
-    if "normalize" in loss.options:
-        remedies.append("normalize=true to divide each row by its sum")
-    return ", or ".join(remedies) or "divide each row by its sum first"
+def _changed(loss: str) -> DataError:
+    return DataError(f"{loss}: the data changed while it was read", hint="run again on files that stay as they are")
 
 
-def _domain_remedy(plan: Plan, fault: Fault) -> str:  # noqa: PLR0911 - one return for each remedy
-    if fault.role == "target":
-        if "labels" in plan.settings.options and fault.whole and (fault.low, fault.high) in ((0, 1), (-1, 1)):
-            return f"labels={'01' if fault.low == 0 else 'pm1'} says what they are"
-        if plan.settings.loss.target.labels or plan.settings.loss.target.high != 1.0:
-            return f"targets of {plan.settings.loss.name} lie in {plan.settings.loss.target}"
-        if fault.whole and fault.low >= -1 and fault.high <= 1:
-            return "the labels look like -1 and 1: map them to 0 and 1"
-        if fault.whole and fault.low >= 0:
-            return "they look like class indices: give one prediction a class and use scce"
-        return "targets of this loss are probabilities or 0/1 labels"
-    if "logit" in plan.settings.loss.forms and plan.settings.input == "prob":
-        if fault.low >= 0 and fault.high > 20 and fault.high <= 100:
-            return "they look like percentages: divide them by 100"
-        return "looks like logits: --from-logits"
-    if plan.settings.input == "log_prob":
-        other = "; for logits use --from-logits" if "logit" in plan.settings.loss.forms else ""
-        return f"logarithms of probabilities are not above 0{other}"
-    return f"predictions of {plan.settings.loss.name} lie in {plan.prediction_domain}"
+def _columns_sum_to_one(feed: Feed, plan: Plan, role: str, chunk_rows: int) -> bool:
+    """Whether it is each column, and not each row, that is a distribution."""
+    total: Array | float = 0.0
+    for chunk in feed.chunks(chunk_rows):
+        array = chunk[role]
+        if array.ndim != 2:
+            return False
+        total = total + array.sum(axis=0, dtype=np.float64)
+    return bool((np.abs(np.asarray(total) - 1.0) <= plan.tolerance).all())
 
 
-def has_bad_labels(plan: Plan, array: Array) -> bool:
-    """Whether class indices are not whole numbers, or name no class and are not ignored."""
-    if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() < plan.width:
+def has_bad_labels(plan: Plan, chunk: Mapping[str, Array]) -> bool:
+    """Whether labels are not whole numbers, or name no class and are not ignored."""
+    array, kind = chunk["target"], plan.settings.loss.target_kind
+    if are_numbers(kind) or not array.size or (kind is TargetKind.GROUP and array.dtype.kind != "f"):
         return False
-    return bool(bad_labels(plan, array).any())
-
-
-def bad_labels(plan: Plan, array: Array) -> Mask:
-    """Where class indices are not whole numbers, or name no class and are not ignored."""
-    labels = class_labels(array)
-    wrong = (labels < 0) | (labels >= plan.width)
-    ignored = plan.settings["ignore_index"]
-    if ignored is not None:
-        wrong &= labels != ignored
-    return wrong | not_whole(array)
+    if kind is TargetKind.INDEX and array.dtype.kind in "iu" and array.min() >= 0 and array.max() < plan.width:
+        return False
+    return bool(wrong(plan, chunk).any())
 
 
 def diagnose_labels(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
-    """The error for class indices that `bad_labels` found."""
-    fault = Fault("target", lambda array: bad_labels(plan, array))
-    _Search(feed, chunk_rows, [fault]).run()
-    place = feed.place("target", fault.row)
+    """The error for labels that are `wrong`."""
+    fault = Fault("target", not_whole, of_chunk=lambda chunk: wrong(plan, chunk))
+    if _Search(feed, chunk_rows, [fault]).run() is None:
+        return _changed(plan.settings.loss.name)
+    place = feed.place("target", fault.row, fault.column)
+    kind = plan.settings.loss.target_kind
     found = f"{fault.value:g}" if isinstance(fault.value, float) else str(fault.value)
+    others = "are"
     if isinstance(fault.value, float) and fault.value != int(fault.value if np.isfinite(fault.value) else 0):
-        problem, hint = f"{found} is not a class index", "class indices are whole numbers; for soft targets use cce"
+        what = "label" if kind is TargetKind.GROUP else "class index"
+        problem, others = f"{found} is not a {what}", "are not"
+        hint = whole_remedy(kind)
+    elif kind is TargetKind.GROUP:
+        problem, hint = f"label {found} is not exact in float64", "save labels as integers"
+    elif kind is TargetKind.SEQUENCE and fault.value == plan.numbers["blank"]:
+        problem = f"class index {found} among the labels is the blank"
+        hint = "blank=CLASS names the class that is not a label; only the end of a row is padded"
     else:
-        problem = f"class index {found} is outside 0..{plan.width - 1}"
-        hint = _label_remedy(plan, fault)
-    return DataError(f"{place}: {problem}; {fault.count} of {fault.total} labels are", hint=hint)
+        problem = f"class index {found} is outside 0..{_classes(feed, plan) - 1}"
+        hint = label_remedy(plan, fault.low, fault.high, _classes(feed, plan))
+    return DataError(f"{place}: {problem}; {fault.count} of {fault.total} labels {others}", hint=hint)
 
 
-def _label_remedy(plan: Plan, fault: Fault) -> str:
-    if fault.low == 1 and fault.high == plan.width:
-        return f"the labels look as if they count from 1: subtract 1 (the predictions have {plan.width} classes)"
-    if fault.low in (-1.0, -100.0):
-        return f"if {fault.low:g} marks rows to leave out: --ignore-index {fault.low:g}"
-    return f"the predictions have {plan.width} classes, one a column"
+def _classes(feed: Feed, plan: Plan) -> int:
+    """How many classes predictions have: the last axis."""
+    if plan.settings.loss.target_kind is TargetKind.INDEX:
+        return plan.width
+    return int(feed.arrays["prediction"].shape[-1] or 1)
 
 
 def check_weights(feed: Feed, array: Array, first_row: int) -> None:
@@ -229,10 +232,61 @@ def check_weights(feed: Feed, array: Array, first_row: int) -> None:
         )
 
 
-def looks_like_probabilities(plan: Plan, array: Array) -> bool:
-    """Whether what is said to be logits may be probabilities: all in [0, 1], rows of classes summing to 1."""
-    if plan.settings.input != "logit" or not array.size or not ((array >= 0.0) & (array <= 1.0)).all():
+def check_input(feed: Feed, loss: Loss, name: str, array: Array, chunk_rows: int) -> None:
+    """Raises DataError unless all of a further array of a loss, here a chunk of it, is in its domain."""
+    facts = loss.inputs[name]
+    if not array.size or _fits(facts, array):
+        return
+    found = _Search(feed, chunk_rows, [Fault(name, test) for test in _input_tests(facts)]).run()
+    if found is None:
+        raise _changed(loss.name)
+    value = f"{feed.place(name, found.row, found.column)}: {name} {found.value:.6g}"
+    others = f"{found.count} of {found.total} values are"
+    if not np.isfinite(found.value):
+        raise DataError(f"{value} is not finite; {others} not", hint="find out what made them")
+    if facts.integer and inexact(np.array([found.value])).any():
+        raise DataError(f"{value} is not a whole number; {others} not", hint=f"{name} is {facts.description}")
+    raise DataError(
+        f"{value} is outside {facts.domain}, where {loss.name} takes a {facts.domain.name}; {others}",
+        hint=f"{name} is {facts.description}",
+    )
+
+
+def _fits(facts: Input, array: Array) -> bool:
+    """Whether no value is wrong: what `_input_tests` say, in as few looks at the values as there can be."""
+    if facts.integer and inexact(array).any():
         return False
-    if plan.settings.loss.target_kind is TargetKind.SAME:
-        return True
-    return bool((np.abs(tree_sum(array.astype(np.float64)) - 1.0) <= plan.tolerance).all())
+    if facts.domain.labels:
+        return bool(np.logical_or.reduce([array == label for label in facts.domain.labels]).all())
+    low, high = (np.float64(bound) for bound in facts.domain.bounds())
+    values = array.reshape(-1)
+    pieces = (values[start : start + CACHED_VALUES] for start in range(0, values.size, CACHED_VALUES))
+    return all(piece.min() >= low and piece.max() <= high for piece in pieces)  # a NaN is its own minimum
+
+
+def check_lengths(feed: Feed, plan: Plan, chunk: Mapping[str, Array], chunk_rows: int) -> None:
+    """Raises DataError unless no sequence of a chunk is said to be longer than its row."""
+    for name, role in LENGTHS.items():
+        if name not in chunk or name not in plan.settings.loss.inputs:
+            continue
+        whole = chunk[role].shape[1] if chunk[role].ndim > 1 else 1
+
+        def too_long(array: Array, most: int = whole) -> Mask:
+            return np.asarray(array > most)
+
+        if not too_long(chunk[name]).any():
+            continue
+        found = _Search(feed, chunk_rows, [Fault(name, too_long)]).run()
+        if found is None:
+            raise _changed(plan.settings.loss.name)
+        raise DataError(
+            f"{feed.place(name, found.row)}: {name} {found.value:.6g} is more than the {whole} that a row of "
+            f"{feed.arrays[role].path} has; {found.count} of {found.total} are",
+            hint=f"{name} is {plan.settings.loss.inputs[name].description}",
+        )
+
+
+def _input_tests(facts: Input) -> list[Test]:
+    """What may be wrong with a further array, in the order in which it is told."""
+    whole = [inexact] if facts.integer else []
+    return [nonfinite(facts.domain), *whole, outside(facts.domain)]

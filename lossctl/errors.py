@@ -26,6 +26,18 @@ class LossctlError(Exception):
         self.hint = hint
 
 
+class CheckFailed(LossctlError):
+    """What was asked to be checked does not hold: the work is done, and its answer is no, as that of a failed gate."""
+
+    exit_code = 1
+
+
+class Undecided(LossctlError):
+    """A gate has no answer: what was measured is too uncertain, and the command asked to say so."""
+
+    exit_code = 5
+
+
 class UsageError(LossctlError, ValueError):
     """The request contradicts itself or names something that does not exist: a loss, an option, a flag, a column."""
 

@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossctl._version import __version__
 from lossctl.backends import choose, compiler_faults, usable_threads
-from lossctl.dataset_runs import make_run
-from lossctl.diagnosis import check_weights, looks_like_probabilities
+from lossctl.diagnosis import check_weights
 from lossctl.errors import DataError, UsageError
 from lossctl.feed import Feed
-from lossctl.loss_spec import LossSpec, settle
-from lossctl.preparation import check_shapes, check_weights_shape, compute_dtype, exact, precision, row_shapes
+from lossctl.further_inputs import check_differentiable, check_settled
+from lossctl.labels import are_numbers, check_blank
+from lossctl.loss_spec import LossSpec, gradient_hint, settle
+from lossctl.memory import check_room
+from lossctl.nonfinite import (
+    FiniteFeed,
+    Mask,
+    Rows,
+    SkippingFeed,
+    Spread,
+    check_policy,
+    infinity_takers,
+    odd_rows,
+    stand_ins,
+)
+from lossctl.preparation import (
+    check_input_shapes,
+    check_shapes,
+    check_weights_shape,
+    compute_dtype,
+    exact,
+    precision,
+    row_shapes,
+)
 from lossctl.results import InputInfo, RunResult
+from lossctl.run_kinds import again, make_run
 from lossctl.runs import Run
 from lossctl.sources.base import Array
-from lossctl_kernels import Plan, SpecificationError
+from lossctl.suspicions import suspicions
+from lossctl_kernels import Plan, Scope, SpecificationError
 from lossctl_kernels.reduce import block_rows
 
 __all__ = ["Evaluation", "Request"]
 
+Write: TypeAlias = Callable[[Array], None]
+
 CHUNK_BYTES = 16 << 20
 """Of one array: large enough that the work of a chunk hides its overhead, small enough for any machine."""
 
+COPIES = 4
+"""Of a chunk: predictions and targets, as they were read and as they are computed with."""
+
 TABLE_CHUNK_BYTES = 4 << 20
 """The same where chunks are put together from what was decoded: so much is still in the cache when it is used."""
+
+# A step of a row function, which the interpreter runs as it is written, takes as long as so many values in NumPy.
+STEP_VALUES = 7
+
+ROLES = ("prediction", "target", "weights")
+"""What every loss has; the further arrays of a loss have the roles that it names them by."""
 
 # A text row holds about this many bytes for each number.
 TEXT_BYTES = 12
@@ -47,10 +83,14 @@ class Request:
     backend: str = "auto"
     threads: int | None = None
     chunk_rows: int | None = None
-    gradient: bool = False
-    """Whether a gradient will be asked for when the values are known."""
+    gradients: Sequence[str] = ()
+    """What gradients of the first loss will be with respect to: "prediction", "target", or a further array's name."""
+    nonfinite: str = "error"
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    """How the data was read, where that is not the default: part of every signature."""
 
     def __post_init__(self) -> None:
+        check_policy(self.nonfinite)
         if self.reduction not in ("mean", "sum"):
             raise UsageError(f"reduction must be mean or sum, found {self.reduction}")
         if self.chunk_rows is not None and self.chunk_rows < 1:
@@ -60,7 +100,7 @@ class Request:
 
 
 class Evaluation:
-    """One evaluation of a feed: `run` the values, then `gradient` where asked.
+    """One evaluation of a feed: `run` the values, then `gradients` where asked.
 
     `progress` is called with the rows done after each chunk.
     """
@@ -74,24 +114,46 @@ class Evaluation:
             check_weights_shape(feed.arrays["weights"])
         self.chunk_rows = self._chunk_rows(shapes.width)
         settled = [(spec, settle(spec, request.flags, shapes)) for spec in request.specs]
-        for _, settings in settled:
-            check_shapes(settings.loss, shapes, prediction, target)
+        losses = [settings.loss for _, settings in settled]
+        check_settled(losses, [role for role in feed.arrays if role not in ROLES])
+        for loss in losses:
+            check_shapes(loss, shapes, prediction, target)
+            check_input_shapes(loss, shapes, feed.arrays)
+        self._check_room(shapes.width)
         plans = [self._plan(settings, shapes.width) for _, settings in settled]
-        self.backend = choose(request.backend, self._values(shapes.width), request.threads, plans, request.gradient)
+        for plan, _ in plans:
+            check_blank(plan, shapes.prediction[-1] if shapes.prediction else 1)
+        if request.nonfinite == "skip":
+            self.feed = SkippingFeed(feed, infinity_takers([plan for plan, _ in plans]))
+        work = max(self._work(plan, self._values(shapes.width)) for plan, _ in plans)
+        self.backend = choose(request.backend, work, request.threads, plans, bool(request.gradients))
+        data_options = self._data_options()
         self.runs = [
-            make_run(spec, plan, self.backend, feed, dtype, request.reduction, self.chunk_rows)
+            make_run(
+                spec, plan, self.backend, self._feed_of(plan), dtype, request.reduction, self.chunk_rows, data_options
+            )
             for (spec, _), (plan, dtype) in zip(settled, plans, strict=True)
         ]
+        for of in request.gradients:
+            self.check_gradient(of)
         self.rows = 0
+
+    def _feed_of(self, plan: Plan) -> Feed:
+        return FiniteFeed(self.feed, plan) if self.request.nonfinite == "propagate" else self.feed
+
+    def _data_options(self) -> dict[str, Any]:
+        policy = self.request.nonfinite
+        return {**self.request.data_options, **({} if policy == "error" else {"nonfinite": policy})}
 
     def _plan(self, settings: Any, width: int) -> tuple[Plan, str]:
         """What is computed, and the dtype that predictions are converted to for it."""
-        prediction, target = self.feed.arrays["prediction"], self.feed.arrays["target"]
-        loss = settings.loss
-        names = [np.dtype(info.dtype).newbyteorder("=").name for info in (prediction, target)]
-        dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, *names)
+        arrays, loss = self.feed.arrays, settings.loss
+        roles = ("prediction", "target", *(name for name in loss.inputs if name in arrays))
+        names = [np.dtype(arrays[role].dtype).newbyteorder("=").name for role in roles]
+        inputs = [(loss.inputs[role], name) for role, name in zip(roles[2:], names[2:], strict=True)]
+        dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, names[0], names[1], inputs)
         try:
-            return Plan(settings, width, precision(prediction.dtype).name), dtype
+            return Plan(settings, width, precision(arrays["prediction"].dtype).name), dtype
         except SpecificationError as error:
             raise UsageError(str(error), hint=error.hint) from None
 
@@ -102,6 +164,11 @@ class Evaluation:
         wanted = self.request.chunk_rows or (CHUNK_BYTES if as_it_is else TABLE_CHUNK_BYTES) // (8 * width)
         return max(1, -(-wanted // block)) * block
 
+    def _check_room(self, width: int) -> None:
+        """Raises EnvironmentFault where a chunk does not fit in memory: of rows without end, one may not."""
+        rows = min(self.chunk_rows, self.feed.rows or self.chunk_rows)
+        check_room(f"{self.feed.arrays['prediction'].path}: a chunk of {rows} rows", COPIES * 8 * rows * width)
+
     def _values(self, width: int) -> int:
         """About how many predicted values there are; known, or guessed from the size of a text file."""
         if self.feed.rows is not None:
@@ -110,6 +177,12 @@ class Evaluation:
             return os.path.getsize(self.feed.arrays["prediction"].path) // TEXT_BYTES
         except OSError:
             return 0
+
+    def _work(self, plan: Plan, values: int) -> int:
+        """The number of values that takes the interpreter as long, where a loss is a value after the other."""
+        if plan.definition.row_function is None:
+            return values
+        return STEP_VALUES * values * (values // plan.width if plan.scope is Scope.PAIRS else 1)
 
     # ---- values
 
@@ -125,6 +198,8 @@ class Evaluation:
             self._pass(waiting, per_sample if first_pass else None, first_pass)
             waiting = [run for run in waiting if run.needs_another_pass()]
             first_pass = False
+        while waiting := again(waiting or self.runs):
+            self._pass(waiting, None, False)
         results = tuple(run.result() for run in self.runs)
         return RunResult(
             version=__version__,
@@ -133,51 +208,111 @@ class Evaluation:
             backend=self.backend.name,
             threads=self._threads(),
             seconds=time.perf_counter() - self.started,
-            warnings=tuple(warning for run in self.runs for warning in run.warnings),
+            warnings=(*self.feed.warnings, *self._skipped(), *(each for run in self.runs for each in run.warnings)),
         )
 
-    def _pass(self, runs: list[Run], per_sample: Callable[[NDArray[np.float64]], None] | None, first: bool) -> None:
-        rows = 0
-        any_weight = False
-        for chunk in self.feed.chunks(self.chunk_rows):
-            weights = self._weights(chunk, rows)
-            any_weight = any_weight or weights is None or bool(weights.any())
-            if first and rows == 0:
+    def observe(self, confidence: float | None = None) -> list[Run]:
+        """Asks for statistics of the samples, with an interval of the value at that level.
+
+        Returns the runs that have none, since their losses have no samples.
+        """
+        from lossctl.sample_statistics import SampleStatistics
+
+        for run in self.runs:
+            if run.has_samples:
+                run.statistics = SampleStatistics(confidence, run.plan.block_rows)
+        return [run for run in self.runs if not run.has_samples]
+
+    def _pass(self, runs: list[Run], per_sample: Write | None, first: bool) -> None:
+        rows, any_weight = 0, False
+        for run in runs:
+            run.poisoned = 0
+        with self._placing(per_sample, math.nan) as write:
+            for positions, chunk in self._placed_chunks():
+                weights = self._weights(chunk, rows)
+                any_weight = any_weight or weights is None or bool(chunk["weights"].any())
+                if first and rows == 0:
+                    for run in runs:
+                        run.warnings.extend(suspicions(run.plan, chunk, run.paths["prediction"]))
                 for run in runs:
-                    self._warn_of_probabilities(run, chunk)
-            self._consume(runs, chunk, weights, per_sample)
-            rows += len(chunk["prediction"])
-            self.progress(rows)
-        self.rows = rows
+                    if run.statistics is not None:
+                        run.statistics.positions = positions
+                losses = self._consume(runs, chunk, weights, write is not None)
+                if write is not None and losses is not None:
+                    write(positions, losses)
+                rows += len(chunk["prediction"])
         if not rows:
-            prediction = self.feed.arrays["prediction"]
-            raise DataError(f"{prediction.path} has no rows: there is nothing to average", hint="check what wrote it")
+            raise self._no_rows()
         if not any_weight:
             raise DataError(f"all weights of {self.feed.arrays['weights'].path} are 0", hint="some sample must count")
 
+    def _placed_chunks(self) -> Iterator[tuple[Rows | None, dict[str, Array]]]:
+        """The chunks, each with where in the files its rows stand, None where there are no others.
+
+        `rows` counts those of the files that are passed, in the end all.
+        """
+        self.rows = 0
+        if isinstance(self.feed, SkippingFeed):
+            for positions, chunk in self.feed.numbered(self.chunk_rows):
+                yield positions, chunk
+                self.rows = int(positions[-1]) + 1
+                self.progress(self.rows)
+            self.rows = self.feed.all_rows
+            return
+        for chunk in self.feed.chunks(self.chunk_rows):
+            yield None, chunk
+            self.rows += len(chunk["prediction"])
+            self.progress(self.rows)
+
+    @contextmanager
+    def _placing(self, write: Write | None, fill: float) -> Iterator[Callable[[Rows | None, Array], None] | None]:
+        """What puts rows where they stand in the files, and `fill` in place of those that are skipped."""
+        if write is None:
+            yield None
+        elif isinstance(self.feed, SkippingFeed):
+            spread = Spread(write, self.chunk_rows, fill)
+            yield lambda positions, values: None if positions is None else spread.put(positions, values)
+            spread.finish(self.rows)
+        else:
+            yield lambda positions, values: write(values)
+
+    def _no_rows(self) -> DataError:
+        path = self.feed.arrays["prediction"].path
+        if self.feed.skipped:
+            return DataError(
+                f"{path}: none of the {self.feed.skipped} rows is finite: nothing is left to average",
+                hint="find out what made them",
+            )
+        return DataError(f"{path} has no rows: there is nothing to average", hint="check what wrote it")
+
+    def _skipped(self) -> list[str]:
+        if not self.feed.skipped:
+            return []
+        return [f"{self.feed.skipped} of {self.rows} rows are skipped: they hold NaN, infinities or nothing"]
+
     def _consume(
-        self,
-        runs: list[Run],
-        chunk: dict[str, Array],
-        weights: NDArray[np.float64] | None,
-        per_sample: Callable[[NDArray[np.float64]], None] | None,
-    ) -> None:
-        """Gives one chunk to each loss in turn."""
-        wanted = per_sample is not None
+        self, runs: list[Run], chunk: dict[str, Array], weights: NDArray[np.float64] | None, wanted: bool
+    ) -> NDArray[np.float64] | None:
+        """Gives one chunk to each loss in turn; returns their losses where they are wanted."""
         losses = np.empty((len(chunk["prediction"]), len(runs))) if wanted and len(runs) > 1 else None
         converted: dict[tuple[str, str], Array] = {}
+        found = None
         for column, run in enumerate(runs):
-            found = run.consume(self._converted(run, chunk, converted), weights, wanted)
+            odd = self._odd_rows(run, chunk)
+            asked = wanted or run.statistics is not None
+            if odd is None:
+                run.check_inputs(chunk)
+                found = run.consume(self._converted(run, chunk, converted), weights, asked)
+            else:
+                found = self._propagate(run, chunk, weights, asked, odd)
             if losses is not None:
                 losses[:, column] = found
-            elif per_sample is not None:
-                per_sample(found)
-        if losses is not None and per_sample is not None:
-            per_sample(losses)
+        return (found if losses is None else losses) if wanted else None
 
     def _converted(self, run: Run, chunk: dict[str, Array], done: dict[tuple[str, str], Array]) -> dict[str, Array]:
         """The chunk in the dtype that a loss takes; `done` holds what others have converted, by role and dtype."""
-        roles = ("prediction",) if run.plan.sparse else ("prediction", "target")
+        dense = are_numbers(run.settings.loss.target_kind)
+        roles = ("prediction", "target") if dense else ("prediction",)
         for role in roles:
             if (role, run.dtype) not in done:
                 done[role, run.dtype] = exact(chunk[role], run.dtype, run.paths[role])
@@ -186,15 +321,12 @@ class Evaluation:
     def _weights(self, chunk: dict[str, Array], first_row: int) -> NDArray[np.float64] | None:
         if "weights" not in chunk:
             return None
-        check_weights(self.feed, chunk["weights"], first_row)
         # A copy: what is mapped from a file is read-only, and compiled code takes arrays of one kind.
-        return np.array(chunk["weights"].reshape(-1), np.float64)
-
-    def _warn_of_probabilities(self, run: Run, chunk: dict[str, Array]) -> None:
-        head = chunk["prediction"][:4096]
-        if looks_like_probabilities(run.plan, head.reshape(len(head), -1) if run.plan.width > 1 else head):
-            found = f"{run.paths['prediction']}: the logits of {run.settings.loss.name} all look like probabilities"
-            run.warnings.append(f"{found}; if they are, use input=prob")
+        weights = np.array(chunk["weights"].reshape(-1), np.float64)
+        if self.request.nonfinite == "propagate":
+            weights[~np.isfinite(weights)] = 0.0
+        check_weights(self.feed, weights, first_row)
+        return weights
 
     def _inputs(self) -> tuple[InputInfo, ...]:
         return tuple(
@@ -202,7 +334,7 @@ class Evaluation:
                 role,
                 info.path,
                 info.format,
-                (self.rows, *(int(n or 0) for n in info.shape[1:])),
+                tuple(int(n or 0) for n in (info.shape[0] if role in self.feed.whole else self.rows, *info.shape[1:])),
                 info.dtype,
                 info.columns,
             )
@@ -214,18 +346,55 @@ class Evaluation:
 
     # ---- gradients
 
-    def check_gradient(self, run: Run) -> None:
-        """Raises UsageError for a loss that has no gradient."""
-        if run.plan.definition.gradient is None:
-            raise UsageError(
-                f"{run.settings.loss.name} has no gradient", hint="`lossctl list` shows which losses have one"
-            )
+    def check_gradient(self, of: str = "prediction") -> None:
+        """Raises UsageError unless the first loss has a gradient with respect to this."""
+        name, known = self.runs[0].settings.loss.name, self.runs[0].plan.gradient_names
+        if not known:
+            raise UsageError(f"{name} has no gradient", hint=gradient_hint(self.runs[0].settings.loss))
+        check_differentiable(name, known, of)
 
     @compiler_faults()
-    def gradient(self, run: Run, write: Callable[[Array], None]) -> None:
-        """Gives `write` the gradient of one loss, chunk by chunk, after `run`."""
+    def gradients(self, writes: Mapping[str, Callable[[Array], None]]) -> None:
+        """Gives each of `writes` the gradient of the first loss with respect to what it is for, chunk by chunk.
+
+        All of them in one pass, after `run`. That of a row that is skipped is 0.
+        """
         rows = 0
-        for chunk in self.feed.chunks(self.chunk_rows):
-            write(run.gradient(chunk, self._weights(chunk, rows)))
-            rows += len(chunk["prediction"])
-            self.progress(rows)
+        with ExitStack() as stack:
+            placed = {of: stack.enter_context(self._placing(write, 0.0)) for of, write in writes.items()}
+            for positions, chunk in self._placed_chunks():
+                weights = self._weights(chunk, rows)
+                for of, write in placed.items():
+                    if write is not None:
+                        write(positions, self._gradient(self.runs[0], chunk, weights, of))
+                rows += len(chunk["prediction"])
+
+    def _gradient(self, run: Run, chunk: dict[str, Array], weights: NDArray[np.float64] | None, of: str) -> Array:
+        odd = self._odd_rows(run, chunk)
+        if odd is None:
+            gradient = run.gradient(chunk, weights, of)
+        else:
+            gradient = run.odd_gradient(self._finite(run, chunk), weights, of, odd, chunk)
+        return np.full_like(gradient, np.nan) if run.poisoned else gradient
+
+    # ---- what is propagated
+
+    def _odd_rows(self, run: Run, chunk: dict[str, Array]) -> Mask | None:
+        """The rows that are propagated past the backend, None where there are none."""
+        if self.request.nonfinite != "propagate":
+            return None
+        return odd_rows(chunk, chunk.keys() - self.feed.whole, infinity_takers([run.plan]))
+
+    def _finite(self, run: Run, chunk: dict[str, Array]) -> dict[str, Array]:
+        return stand_ins(run.plan, chunk, chunk.keys() - self.feed.whole)
+
+    def _propagate(
+        self, run: Run, chunk: dict[str, Array], weights: NDArray[np.float64] | None, wanted: bool, odd: Mask
+    ) -> NDArray[np.float64]:
+        """One chunk with rows that are not finite."""
+        finite = self._finite(run, chunk)
+        run.check_inputs(finite)
+        found = run.propagate(self._converted(run, finite, {}), weights, wanted, odd, chunk)
+        if "weights" in chunk:
+            run.poisoned += int(np.count_nonzero(~np.isfinite(chunk["weights"])))
+        return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from lossctl.runs import Run
 from lossctl.writers import ArrayWriter, open_array_writer
 from lossctl_kernels.reduce import ExactSum, block_rows, block_sums
 
-__all__ = ["GradientSummary", "gradient_writer", "per_sample_writer"]
+__all__ = ["GradientSummary", "gradient_writer", "gradient_writers", "per_sample_writer"]
 
 CACHED_VALUES = 1 << 16
 """Looked at together: few enough to stay in the cache from the first look at them to the last."""
@@ -43,10 +44,17 @@ def _loss_names(runs: Sequence[Run]) -> tuple[str, ...]:
     return names
 
 
-def gradient_writer(path: str, evaluation: Evaluation) -> ArrayWriter:
-    """Writes the gradient of the first loss, in the shape of the predictions."""
-    evaluation.check_gradient(evaluation.runs[0])
-    info = evaluation.feed.arrays["prediction"]
+@contextmanager
+def gradient_writers(files: Mapping[str, str], evaluation: Evaluation) -> Iterator[dict[str, ArrayWriter]]:
+    """A writer for each gradient of the first loss, by what it is with respect to; `files` are their names, so too."""
+    with ExitStack() as stack:
+        yield {of: stack.enter_context(gradient_writer(path, evaluation, of)) for of, path in files.items()}
+
+
+def gradient_writer(path: str, evaluation: Evaluation, of: str = "prediction") -> ArrayWriter:
+    """Writes the gradient of the first loss with respect to an array, in its shape."""
+    evaluation.check_gradient(of)
+    info = evaluation.feed.arrays[of]
     tail = tuple(int(size) for size in info.shape[1:] if size is not None)
     return open_array_writer(path, tail, precision(info.dtype), _column_names(info.columns, tail))
 
@@ -92,18 +100,20 @@ class GradientSummary:
         with np.errstate(over="ignore"):
             self._squares.add(block_sums(values * values, self._block))
 
-    def result(self, evaluation: Evaluation, run: Run, path: str) -> GradientResult:
+    def result(self, evaluation: Evaluation, of: str = "prediction") -> GradientResult:
+        """What was found in the gradient of the first loss with respect to `of`."""
+        run = evaluation.runs[0]
         settings = run.settings
         scale = settings["grad_scale"]
-        info = evaluation.feed.arrays["prediction"]
-        options = dict(settings.options)
+        info = evaluation.feed.arrays[of]
+        options = run.options
         named = {name: value for name, value in options.items() if value is not None}
         return GradientResult(
             loss=settings.loss.name,
             options=options,
-            wrt=settings["grad_wrt"] or settings.input,
+            wrt=(settings["grad_wrt"] or settings.input) if of == "prediction" else of,
             scale=scale,
-            path=path,
+            path=self._writer.path,
             shape=(evaluation.rows, *(int(size) for size in info.shape[1:] if size is not None)),
             dtype=precision(info.dtype).name,
             stats=GradientStatistics(
@@ -115,5 +125,5 @@ class GradientSummary:
                 nonfinite=self._nonfinite,
             ),
             signature=signature(settings.loss.name, named, reduction=evaluation.request.reduction, version=__version__),
-            changed=run.changed,
+            changed=(*run.changed, *run.data_options),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import weakref
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,10 @@ PathText = str | os.PathLike[str]
 STDIN = "-"
 
 BUFFER_BYTES = 1 << 20
+
+_unfinished: set[str] = set()
+
+_MAY_BE_MANY = re.compile(r"[*?\[,]")
 
 # The output cannot be created as it is named: a mistake in the command, not in the machine.
 _NAMING_ERRORS = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
@@ -41,10 +46,11 @@ def plan_outputs(paths: Iterable[PathText], inputs: Iterable[PathText]) -> None:
 
     Raises UsageError for an output in a missing folder, one that is a folder, and one that is an input or another
     output by any spelling, symbolic or hard link; EnvironmentFault for a file or folder that may not be written.
-    `inputs` may hold "-" for stdin; inputs that do not exist are the reader's to report.
+    `inputs` may hold "-" for stdin, and folders, globs and lists of files that are read as one; inputs that do not
+    exist are the reader's to report.
     """
     taken: dict[object, str] = {}
-    for name in [os.fspath(path) for path in inputs]:
+    for name in [each for path in inputs for each in _files_of(os.fspath(path))]:
         if (identity := _identity(name)) is not None:
             taken.setdefault(identity, f"the input '{visible(name)}'")
     for name in [os.fspath(path) for path in paths]:
@@ -114,6 +120,7 @@ class OutputFile:
                 if self._temporary:
                     os.replace(self._temporary, self._target)
                     self._discard.detach()
+                    _unfinished.discard(self._temporary)
         except BaseException:
             self.abort()
             raise
@@ -163,10 +170,22 @@ class OutputFile:
         # Before the file exists, and also at exit: no signal can come between the file and its removal.
         self._discard = weakref.finalize(self, _remove, temporary)
         self._temporary = temporary
+        _unfinished.add(temporary)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self.handle = os.fdopen(descriptor, "wb", buffering=BUFFER_BYTES)
         with suppress(OSError):
             os.fchmod(descriptor, stat.S_IMODE(os.stat(self._target).st_mode))
+
+
+def _files_of(name: str) -> list[str]:
+    """The files that the name of an input stands for."""
+    if not os.path.isdir(name) and not _MAY_BE_MANY.search(name):
+        return [name]
+    from lossctl.sources.shards import is_many, shard_paths
+
+    with suppress(LossctlError):
+        return [name, *shard_paths(name)] if is_many(name) else [name]
+    return [name]
 
 
 def _check_target(path: str) -> None:
@@ -254,9 +273,16 @@ def _fault(path: str, error: OSError) -> LossctlError:
     return UsageError(message) if number in _NAMING_ERRORS else EnvironmentFault(message, hint=hint)
 
 
+def remove_unfinished() -> None:
+    """Removes all temporary files at once, for a process that ends without unwinding."""
+    for temporary in list(_unfinished):
+        _remove(temporary)
+
+
 def _remove(temporary: str) -> None:
     with suppress(OSError):
         os.unlink(temporary)
+    _unfinished.discard(temporary)
 
 
 def _sync_folder(folder: str) -> None:

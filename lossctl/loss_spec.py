@@ -1,18 +1,25 @@
-"""SPECs: "huber:delta=2" to a loss and its options, whatever the framework that the name comes from."""
+"""SPECs: "huber:delta=2" to a loss and its options, whatever the framework that the name comes from.
+
+A name may also be "path/to/file.py:function", a loss of one's own, or that of a loss of an installed package.
+"""
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from lossctl.errors import UsageError, visible
+from lossctl.loss_names import guess
 from lossctl_kernels import LOSSES, Loss, Settings, SpecificationError, resolve
 from lossctl_kernels.domains import TargetKind
 
-__all__ = ["LossSpec", "Shapes", "find", "parse", "settle"]
+OWN = re.compile(r"(.*?\.py)(?::([^:=,/]*)(?::(.*))?)?", re.DOTALL)
+"""A file, its function, and options: the path may hold colons."""
+
+__all__ = ["LossSpec", "Shapes", "find", "gradient_hint", "parse", "settle"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,9 @@ class Shapes:
 
 def parse(text: str) -> LossSpec:
     """Takes "name:option=value,option=value" apart. Raises UsageError where that is not its form."""
-    name, colon, rest = text.strip().partition(":")
+    name, rest = _split(text.strip())
     options: dict[str, str] = {}
-    for part in rest.split(",") if colon else ():
+    for part in () if rest is None else rest.split(","):
         option, equals, value = part.partition("=")
         option = option.strip()
         if not equals or not option or not value.strip():
@@ -58,6 +65,16 @@ def parse(text: str) -> LossSpec:
     if not name.strip():
         raise UsageError(f"loss '{visible(text)}' has no name", hint="see `lossctl list`")
     return LossSpec(text.strip(), name.strip(), options)
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """A name, and the text of its options where there are any."""
+    own = OWN.fullmatch(text)
+    if own is not None:
+        path, function, options = own.groups()
+        return path if function is None else f"{path}:{function}", options
+    name, colon, rest = text.partition(":")
+    return name, rest if colon else None
 
 
 @cache
@@ -82,17 +99,34 @@ def names() -> Mapping[str, tuple[tuple[Loss, Mapping[str, str]], ...]]:
 
 
 def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
-    """The losses that a name may mean. Raises UsageError with a suggestion."""
+    """The losses that a name may mean: of a file, built in, or of an installed package.
+
+    Raises UsageError, with a suggestion for a slip.
+    """
     known = names()
     if name in known:
         return known[name]
-    by_lower = {each.lower(): each for each in known}
-    folded = name.lower().replace("-", "_")
-    close = by_lower.get(folded) or next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
-    guess = f"did you mean {close}? " if close else ""
+    if OWN.fullmatch(name):
+        from lossctl.own_losses import find_own
+
+        return ((find_own(name), {}),)
+    from lossctl.plugins import find_plugin, plugin_names
+
+    installed = find_plugin(name)
+    if installed is not None:
+        return ((installed, {}),)
+    hint = guess(name, (*LOSSES, *known, *plugin_names()))
     if "," in name:
-        guess = "give each loss a --loss of its own; "
-    raise UsageError(f"unknown loss '{visible(name)}'", hint=f"{guess}`lossctl list` shows the losses")
+        hint = "give each loss a --loss of its own; "
+    raise UsageError(f"unknown loss '{visible(name)}'", hint=f"{hint}`lossctl list` shows the losses")
+
+
+def gradient_hint(loss: Loss) -> str:
+    """What to do where a loss has no gradient and one is asked for."""
+    if not loss.origin:
+        return "`lossctl list` shows which losses have one"
+    name = next(iter(loss.forms.values())).name
+    return f"add a function under @gradient_of({name}) to {loss.origin}, as docs/own-losses.md shows"
 
 
 def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes) -> Settings:

@@ -52,7 +52,11 @@ class InputInfo:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The distribution of the per-sample losses, in the unit of the loss; `argmax` is the row of the worst sample."""
+    """The distribution of the per-sample losses, in the unit of the loss; `argmax` is the row of the worst sample.
+
+    `std_error` is that of the value that is reported, `ci_low` and `ci_high` are its interval at the level
+    `confidence`, None where none was asked for.
+    """
 
     std_error: float
     min: float
@@ -60,17 +64,24 @@ class Statistics:
     p95: float
     max: float
     argmax: int
+    p90: float | None = None
+    p99: float | None = None
+    confidence: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
 
     def to_document(self) -> dict[str, Any]:
         """The `stats` entry of a result."""
-        return {
-            "std_error": finite_or_none(self.std_error),
-            "min": finite_or_none(self.min),
-            "p50": finite_or_none(self.p50),
-            "p95": finite_or_none(self.p95),
-            "max": finite_or_none(self.max),
-            "argmax": int(self.argmax),
-        }
+        document: dict[str, Any] = {"std_error": finite_or_none(self.std_error)}
+        if self.confidence is not None:
+            bounds = {"ci_low": self.ci_low, "ci_high": self.ci_high}
+            document |= {"confidence": self.confidence}
+            document |= {name: None if bound is None else finite_or_none(bound) for name, bound in bounds.items()}
+        for name in ("min", "p50", "p90", "p95", "p99", "max"):
+            number = getattr(self, name)
+            if number is not None:
+                document[name] = finite_or_none(number)
+        return document | {"argmax": int(self.argmax)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +91,7 @@ class LossResult:
     `value` is the reduced loss in `unit` ("nat", "bit", "dit", or "" for a loss without a unit); `sum` is the weighted
     sum of the per-sample losses and `weight` the sum of the weights, so that results merge. `options` holds every
     option as it was resolved, `changed` the names of those that differ from the loss's own defaults. `nonfinite`,
-    `clipped` and `degenerate` count samples.
+    `clipped` and `degenerate` count samples; `skipped` counts rows that are not among them, since they are not finite.
     """
 
     loss: str
@@ -96,6 +107,7 @@ class LossResult:
     nonfinite: int = 0
     clipped: int = 0
     degenerate: int = 0
+    skipped: int = 0
     stats: Statistics | None = None
 
     @property
@@ -124,6 +136,8 @@ class LossResult:
             document["clipped"] = int(self.clipped)
         if self.degenerate:
             document["degenerate"] = int(self.degenerate)
+        if self.skipped:
+            document["skipped"] = int(self.skipped)
         if self.stats is not None:
             document["stats"] = self.stats.to_document()
         return document | {"status": self.status, "signature": self.signature}
@@ -155,9 +169,10 @@ class GradientStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradientResult:
-    """The gradient of one loss, written to `path`, shaped like the predictions.
+    """The gradient of one loss, written to `path`, shaped like what it is with respect to.
 
-    `wrt` says with respect to what ("prob", "logit", "value"), `scale` of which number ("reported", "sample").
+    `wrt` says what that is: the predictions, by what they are ("prob", "logit", "value"), or the role of another array
+    ("var"). `scale` says of which number it is ("reported", "sample").
     """
 
     loss: str
@@ -188,15 +203,30 @@ class GradientResult:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One `--fail-if` expression, the number it was asked of and the verdict: "pass", "fail" or "inconclusive"."""
+    """One `--fail-if` or `--warn-if` expression, the number it was asked of and the verdict: "pass", "fail" or
+    "inconclusive".
+
+    `value` and `limit` are the two sides of its first comparison. `severity` is "fail" or "warn"; `more_samples` is how
+    many more would decide an inconclusive gate, None where that is not known.
+    """
 
     expression: str
-    value: float
+    value: float | None
     verdict: str
+    limit: float | None = None
+    severity: str = "fail"
+    more_samples: int | None = None
 
     def to_document(self) -> dict[str, Any]:
         """The `gates` entry of the result document."""
-        return {"expression": self.expression, "value": finite_or_none(self.value), "verdict": self.verdict}
+        document = {
+            "expression": self.expression,
+            "value": None if self.value is None else finite_or_none(self.value),
+            "limit": None if self.limit is None else finite_or_none(self.limit),
+            "verdict": self.verdict,
+            "severity": self.severity,
+        }
+        return document if self.more_samples is None else document | {"more_samples": self.more_samples}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

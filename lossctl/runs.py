@@ -10,23 +10,29 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossctl._version import __version__
-from lossctl.diagnosis import diagnose, diagnose_labels, has_bad_labels
+from lossctl.diagnosis import check_input, check_lengths, diagnose, diagnose_labels, has_bad_labels
 from lossctl.errors import DataError
 from lossctl.feed import Feed
 from lossctl.loss_spec import LossSpec
+from lossctl.nonfinite import Mask
 from lossctl.preparation import Prepared, prepare
+from lossctl.propagation import chosen_batch, odd_gradients, odd_losses
 from lossctl.results import LossResult, signature
 from lossctl.sources.base import Array
 from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.batch import Backend, Batch, Column
+from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.options import default_of
 from lossctl_kernels.reduce import ExactSum, block_sums
+
+if TYPE_CHECKING:
+    from lossctl.sample_statistics import SampleStatistics
 
 __all__ = ["Run", "SampleRun", "sums_of_weights"]
 
@@ -35,16 +41,35 @@ BAD = slice(Column.BAD_PREDICTIONS, Column.BAD_TARGET_ROWS + 1)
 
 
 class Run(ABC):
-    """One loss on one feed. `dtype` is what predictions and dense targets are converted to."""
+    """One loss on one feed. `dtype` is what predictions and dense targets are converted to.
+
+    `data_options` say how the data was read where that is not the default: they belong to the signature.
+    """
+
+    has_samples: ClassVar[bool] = True
+    """Whether each sample has a loss of its own."""
 
     def __init__(
-        self, spec: LossSpec, plan: Plan, backend: Backend, feed: Feed, dtype: str, reduction: str, chunk_rows: int
+        self,
+        spec: LossSpec,
+        plan: Plan,
+        backend: Backend,
+        feed: Feed,
+        dtype: str,
+        reduction: str,
+        chunk_rows: int,
+        data_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.spec, self.plan, self.backend, self.feed = spec, plan, backend, feed
         self.dtype, self.reduction, self.chunk_rows = dtype, reduction, chunk_rows
         self.paths = {role: info.path for role, info in feed.arrays.items()}
+        self.data_options = dict(data_options or {})
         self.rows = 0
+        self.poisoned = 0
+        """Rows that make the value NaN: they are not finite, and are propagated."""
         self.warnings: list[str] = []
+        self.statistics: SampleStatistics | None = None
+        """Takes the losses of single samples, where somebody asks for their statistics."""
 
     @property
     def settings(self) -> Settings:
@@ -63,11 +88,37 @@ class Run(ABC):
         """The result, when no other pass is needed. Raises DataError where there is none."""
 
     @abstractmethod
-    def gradient(self, chunk: dict[str, Array], weights: Floats | None) -> Array:
-        """The gradient of a chunk, shaped and typed like its predictions, after `result`."""
+    def gradient(self, chunk: dict[str, Array], weights: Floats | None, of: str = "prediction") -> Array:
+        """The gradient of a chunk with respect to one of its arrays, shaped and typed like that, after `result`."""
+
+    def propagate(
+        self, chunk: dict[str, Array], weights: Floats | None, wanted: bool, odd: Mask, given: dict[str, Array]
+    ) -> Floats:
+        """`consume`, of a chunk whose `odd` rows are not finite: stand-ins are in their place, and they are `given`.
+
+        The value of a loss that takes all rows together is NaN with them.
+        """
+        losses = self.consume(chunk, weights, wanted)
+        self.poisoned += int(np.count_nonzero(odd))
+        return np.where(odd, np.nan, losses) if wanted else losses
+
+    def odd_gradient(
+        self, chunk: dict[str, Array], weights: Floats | None, of: str, odd: Mask, given: dict[str, Array]
+    ) -> Array:
+        """`gradient`, of such a chunk: all that a value depends on is NaN with it."""
+        return np.full_like(self.gradient(chunk, weights, of), np.nan)
+
+    def check_inputs(self, chunk: dict[str, Array]) -> None:
+        """Raises DataError where a further array of the loss holds, in this chunk, what it may not."""
+        loss = self.settings.loss
+        for name in loss.inputs:
+            if name in chunk:
+                check_input(self.feed, loss, name, chunk[name], self.chunk_rows)
 
     def _prepare(self, chunk: dict[str, Array], weights: Floats | None) -> Prepared:
-        if self.plan.sparse and has_bad_labels(self.plan, chunk["target"]):
+        if self.settings.loss.target_kind is TargetKind.SEQUENCE:
+            check_lengths(self.feed, self.plan, chunk, self.chunk_rows)
+        if has_bad_labels(self.plan, chunk):
             raise diagnose_labels(self.feed, self.plan, self.chunk_rows)
         return prepare(self.plan, self.dtype, chunk, weights, self.paths)
 
@@ -79,14 +130,14 @@ class Run(ABC):
         if math.isinf(weight):
             raise DataError("the sum of the weights exceeds float64", hint="rescale them: only their ratios matter")
 
-    def _overflow(self, what: str) -> DataError:
+    def _overflow(self, what: str, place: str | None = None) -> DataError:
         return DataError(
-            f"{self.paths['prediction']}: {what} of {self.settings.loss.name} exceeds float64",
+            f"{place or self.paths['prediction']}: {what} of {self.settings.loss.name} exceeds float64",
             hint="rescale predictions and targets",
         )
 
-    def _like_prediction(self, gradient: Array, chunk: dict[str, Array]) -> Array:
-        given = chunk["prediction"]
+    def _like(self, given: Array, gradient: Array) -> Array:
+        """The gradient in the shape and the precision of the array that it is with respect to."""
         dtype = given.dtype if given.dtype.kind == "f" else np.dtype(np.float64)
         return gradient.reshape(given.shape).astype(dtype, copy=False)
 
@@ -111,15 +162,26 @@ class Run(ABC):
         defaults = {name: default_of(loss, name) for name in options} | {"eps_mode": options.get("eps_mode")}
         return tuple(name for name, value in options.items() if value != defaults[name])
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """All that were decided, and how the data was read."""
+        return {**self.settings.options, **self.data_options}
+
     def _result(self, **numbers: Any) -> LossResult:
-        loss, options = self.settings.loss, dict(self.settings.options)
+        loss, options = self.settings.loss, self.options
+        if self.poisoned:
+            numbers |= {"value": math.nan, "sum": math.nan}
+            numbers["nonfinite"] = numbers.get("nonfinite", 0) + self.poisoned
+        if self.statistics is not None:
+            numbers["stats"] = self.statistics.result(numbers["value"], numbers["weight"], self.reduction)
         return LossResult(
             loss=loss.name,
             options=options,
             reduction=self.reduction,
             unit=self.settings.unit,
             signature=signature(loss.name, _of_the_value(options), reduction=self.reduction, version=__version__),
-            changed=self.changed,
+            changed=(*self.changed, *self.data_options),
+            skipped=self.feed.skipped,
             **numbers,
         )
 
@@ -132,7 +194,7 @@ def sums_of_weights(weights: Floats, rows: int) -> Floats:
 
 def _of_the_value(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a value depends on; a guard of 0 has no mode."""
-    left_out = {"grad_wrt", "grad_scale", "kink", "preset"}
+    left_out = {"grad_wrt", "grad_scale", "kink"}
     if not options.get("eps"):
         left_out.add("eps_mode")
     return {name: value for name, value in options.items() if name not in left_out and value is not None}
@@ -146,10 +208,75 @@ class SampleRun(Run):
         self.sum, self.shares = ExactSum(), ExactSum()
         self.weighted = False
         self.kept = self.positive = self.nonfinite = self.degenerate = self.clipped = 0
+        self.negative_labels: dict[int, int] = {}
 
     def consume(self, chunk: dict[str, Array], weights: Floats | None, wanted: bool) -> Floats:
+        if self.settings["labels"] == "auto-batch":
+            self._refuse_mixed_labels(chunk["target"])
         prepared = self._prepare(chunk, weights)
+        return self._observed(self._add(prepared, wanted), prepared)
+
+    def _observed(self, losses: Floats, prepared: Prepared) -> Floats:
+        if self.statistics is not None:
+            self.statistics.add_rows(losses, prepared, self.settings["denom"])
+        return losses
+
+    def propagate(
+        self, chunk: dict[str, Array], weights: Floats | None, wanted: bool, odd: Mask, given: dict[str, Array]
+    ) -> Floats:
+        """An odd row has the loss that arithmetic gives it, NaN or infinite as a rule, on every backend the same."""
+        if self.settings["labels"] == "auto-batch":
+            self._refuse_mixed_labels(chunk["target"])
+        prepared = self._prepare(chunk, weights)
+        losses = self._add(prepared, wanted, odd)
+        keep = prepared.batch.keep
+        kept = odd if keep is None else odd & keep
+        own = np.where(kept[odd], odd_losses(self.plan, given, odd, self.feed.whole, self._batch_of), np.nan)
+        self.nonfinite += int(np.count_nonzero(kept[odd] & ~np.isfinite(own)))
+        self.positive += int(np.count_nonzero(own > 0.0))
+        each = np.ones(len(own)) if weights is None else weights[odd]
+        present = kept[odd] & (each > 0.0)
+        self.sum.add(own[present] * each[present])
+        if wanted:
+            losses = losses.copy()
+            losses[odd] = own
+        return self._observed(losses, prepared)
+
+    def odd_gradient(
+        self, chunk: dict[str, Array], weights: Floats | None, of: str, odd: Mask, given: dict[str, Array]
+    ) -> Array:
+        """Each row has its own gradient: that of an odd one is what arithmetic gives it, and 0 where it is absent."""
+        gradient = self.gradient(chunk, weights, of)
+        scales = self._row_scales(self._prepare(chunk, weights), weights, self._denominator())[odd]
+        whole = self.feed.whole
+        gradient[odd] = odd_gradients(self.plan, given, odd, whole, self._batch_of, scales, of, gradient)
+        return gradient
+
+    def _batch_of(self, chunk: dict[str, Array]) -> Batch:
+        return prepare(self.plan, self.dtype, chunk, None, self.paths).batch
+
+    def _refuse_mixed_labels(self, target: Array) -> None:
+        """A 0 stands for -1 only where there is no -1 in all the data."""
+        for label in (-1, 0):
+            wrong = (target == label).reshape(len(target), -1).any(axis=1)
+            if wrong.any():
+                self.negative_labels.setdefault(label, self.rows + int(np.argmax(wrong)))
+        if len(self.negative_labels) == 2:
+            (other, first), (label, row) = sorted(self.negative_labels.items(), key=lambda item: item[1])
+            place = self.feed.place("target", row)
+            raise DataError(
+                f"{place}: there is a label {label}, and at row {first} a label {other}",
+                hint="labels are -1 and 1, or 0 and 1, in all the data",
+            )
+
+    def _add(self, prepared: Prepared, wanted: bool, odd: Mask | None = None) -> Floats:
+        """Adds rows that are prepared; returns their losses where they are wanted.
+
+        Those that are `odd` count in the denominator, and their losses are added elsewhere.
+        """
         batch = replace(prepared.batch, first_row=self.rows)
+        if odd is not None:
+            batch = replace(batch, keep=~odd if batch.keep is None else batch.keep & ~odd)
         # Backends count the losses above 0 only where they deliver them.
         report, losses = self.backend.losses(self.plan, batch, wanted or self.settings["denom"] == "nonzero")
         self._refuse_bad(report)
@@ -166,7 +293,10 @@ class SampleRun(Run):
             self.weighted = True
             self.shares.add(sums_of_weights(prepared.shares, self.plan.block_rows))
         if self.plan.degenerate is not None:
-            counted, _ = self.backend.losses(self.plan.degenerate, Batch(batch.prediction, batch.target), False)
+            alone = Batch(batch.prediction, batch.target, inputs=batch.inputs)
+            if odd is not None:  # a stand-in is another row once more
+                alone = chosen_batch(alone, ~odd, self.feed.whole)
+            counted, _ = self.backend.losses(self.plan.degenerate, alone, False)
             self.degenerate += int(counted[:, Column.SUM].sum())
         self.clipped += self._count_clipped(batch)
         return losses
@@ -192,8 +322,7 @@ class SampleRun(Run):
             raise DataError(f"{place}: {self.settings.loss.name} is not defined there", hint="rescale the data")
         infinite = np.isinf(losses) & kept
         if infinite.any() and not self.settings.loss.may_be_infinite:
-            row = self.rows + int(np.argmax(infinite))
-            raise self._overflow(f"the loss at row {row}")
+            raise self._overflow("the loss", self.feed.place("prediction", self.rows + int(np.argmax(infinite))))
         self.nonfinite += int(np.count_nonzero(infinite))
         # A sample of weight 0 is absent, whatever its loss.
         weights = np.ones(batch.rows) if batch.weights is None else batch.weights
@@ -233,9 +362,12 @@ class SampleRun(Run):
             return self.shares if self.weighted else self.kept
         return counts[denom]
 
-    def result(self) -> LossResult:
+    def _denominator(self) -> float:
         denominator = self.denominator
-        weight = denominator.value if isinstance(denominator, ExactSum) else float(denominator)
+        return denominator.value if isinstance(denominator, ExactSum) else float(denominator)
+
+    def result(self) -> LossResult:
+        denominator, weight = self.denominator, self._denominator()
         self._refuse_endless(weight)
         total = self.sum.value
         if self.reduction == "sum":
@@ -269,13 +401,11 @@ class SampleRun(Run):
         )
         return 0.0 if empty == "zero" else math.nan
 
-    def gradient(self, chunk: dict[str, Array], weights: Floats | None) -> Array:
+    def gradient(self, chunk: dict[str, Array], weights: Floats | None, of: str = "prediction") -> Array:
         prepared = self._prepare(chunk, weights)
-        denominator = self.denominator
-        number = denominator.value if isinstance(denominator, ExactSum) else float(denominator)
-        scales = self._row_scales(prepared, weights, number)
-        gradient = self.backend.gradient(self.plan, prepared.batch, scales, {})
+        scales = self._row_scales(prepared, weights, self._denominator())
+        gradient = self.backend.gradient(self.plan, prepared.batch, scales, {}, of)
         absent = (scales[:1] if scales.strides == (0,) else scales) == 0.0
         if absent.any():  # a sample that is absent has no slope, an infinite one neither
             gradient[np.broadcast_to(absent, len(scales))] = 0.0
-        return self._like_prediction(gradient, chunk)
+        return self._like(chunk[of], gradient)

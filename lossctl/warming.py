@@ -12,6 +12,7 @@ from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle
 from lossctl_kernels import LOSSES, Plan, Scope
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.recipes import ACROSS_WIDTH, Recipe, all_recipes
+from lossctl_kernels.row_functions import RowCode
 
 __all__ = ["Warmup", "every_spec"]
 
@@ -104,7 +105,7 @@ def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
 def _plans(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, str]]:
     """Each loss in both dtypes and every layout."""
     narrow_and_wide = (2, ACROSS_WIDTH + 1)
-    widths = {Scope.ROW: narrow_and_wide, Scope.ELEMENT: (1, *narrow_and_wide), Scope.DATASET: (1,)}
+    widths = {Scope.ROW: narrow_and_wide, Scope.ELEMENT: (1, *narrow_and_wide), Scope.DATASET: (1,), Scope.PAIRS: (2,)}
     for spec in specs:
         for loss, _ in find(spec.name):
             for width in widths[loss.scope]:
@@ -118,7 +119,7 @@ def _plans(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, str]]:
                     yield Plan(settings, width, dtype), dtype
 
 
-def _compile(recipe: Recipe) -> None:
+def _compile(recipe: Recipe | RowCode) -> None:
     from lossctl_kernels.roads import compile_ahead
 
     with compiler_faults():

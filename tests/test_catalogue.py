@@ -9,7 +9,7 @@ import pytest
 
 import lossctl
 from lossctl.errors import DataError, UsageError
-from lossctl_kernels import LOSSES
+from lossctl_kernels import LOSSES, Scope
 
 RANDOM = np.random.default_rng(11)
 MASKS = RANDOM.uniform(0.05, 0.95, (6, 3)), RANDOM.integers(0, 2, (6, 3)).astype(float)
@@ -29,8 +29,28 @@ def test_labels_are_never_guessed(loss: str) -> None:
     for labels, facts in LOSSES[loss].variants["labels"].items():
         allowed = getattr(facts.get("target"), "labels", ())
         if allowed:
-            wrong = [0.0 if labels == "pm1" else -1.0, *allowed]
-            assert "is outside {" in refusal([0.1] * 3, wrong, f"{loss}:labels={labels}")
+            wrong = [0.5 if labels == "auto-batch" else 0.0 if labels == "pm1" else -1.0, 1.0, 1.0]
+            shape = (1, 3) if LOSSES[loss].scope is Scope.ROW else (3,)
+            data = np.full(shape, 0.1), np.reshape(wrong, shape)
+            assert "is outside {" in refusal(*data, f"{loss}:labels={labels}")
+
+
+def test_keras_takes_labels_for_0_and_1_where_all_of_them_are() -> None:
+    scores = np.array([0.3, -0.4, 2.0, -0.1])
+    for loss in ("hinge", "squared_hinge"):
+        signs = lossctl.evaluate(scores, [1, -1, 1, -1], f"{loss}:preset=keras").value
+        assert lossctl.evaluate(scores, [1, 0, 1, 0], f"{loss}:preset=keras").value == signs
+        slopes = lossctl.gradient(scores, [1, 0, 1, 0], f"{loss}:preset=keras")
+        assert slopes.tolist() == lossctl.gradient(scores, [1, -1, 1, -1], f"{loss}:preset=keras").tolist()
+
+
+def test_labels_that_could_be_either_are_refused_across_chunks() -> None:
+    assert "row 2: there is a label -1, and at row 1 a label 0" in refusal(
+        [0.1, 0.2, 0.3], [1, 0, -1], "hinge:labels=auto-batch"
+    )
+    labels = np.ones(6000)
+    labels[0], labels[5000] = -1.0, 0.0
+    assert "row 5000: there is a label 0, and at row 0 a label -1" in refusal(labels, labels, "hinge:labels=auto-batch")
 
 
 def test_a_label_of_the_other_kind_is_told() -> None:
@@ -107,11 +127,6 @@ def test_gradients_over_the_data_set(loss: str) -> None:
             down[i, c] -= 1e-6
             high, low = (lossctl.evaluate(x, y, spec, weights=weights).value for x in (up, down))
             assert found[i, c] == pytest.approx((high - low) / 2e-6, rel=1e-6, abs=1e-9)
-
-
-def test_classes_in_three_dimensions_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"scope=class needs an array of \(rows, classes\)"):
-        lossctl.evaluate(np.full((2, 2, 2), 0.5), np.ones((2, 2, 2)), "dice:scope=class")
 
 
 def test_empty_masks_agree() -> None:

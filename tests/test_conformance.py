@@ -1,9 +1,9 @@
 """Small inputs with the numbers of PyTorch, Keras, optax, scikit-learn and 60-digit arithmetic, through the Python API.
 
-A line of `conformance.jsonl` is one case: `pred`, `target` and perhaps `weights` (float64 where `dtype_pred` or
-`dtype_target` does not say otherwise), `spec`, and in `expect` what must be returned. A number x is right if
-abs(x - expected) <= rtol * abs(expected) + atol, with `rtol_arrays` in place of `rtol` for arrays; null is not
-compared, and infinities are strings. `source` names the release that each number was taken from.
+A line of `conformance.jsonl` is one case: `pred`, `target` and perhaps `weights` and further `inputs` by name (float64
+where `dtype_pred` or `dtype_target` does not say otherwise), `spec`, and in `expect` what must be returned. A number x
+is right if abs(x - expected) <= rtol * abs(expected) + atol, with `rtol_arrays` in place of `rtol` for arrays; null is
+not compared, and infinities are strings. `source` names the release that each number was taken from.
 """
 
 from __future__ import annotations
@@ -43,11 +43,15 @@ def compute(case: Record) -> dict[str, Any]:
         array(case["target"], case.get("dtype_target", "float64")),
     )
     spec, weights = case["spec"], array(case["weights"]) if "weights" in case else None
+    given: dict[str, Any] = {
+        "weights": weights,
+        "inputs": {name: array(data) for name, data in case.get("inputs", {}).items()} or None,
+    }
     reduction = case.get("reduction", "mean")
     calls: dict[str, Callable[[], Any]] = {
-        "value": lambda: lossctl.evaluate(*data, spec, weights=weights, reduction=reduction).value,
-        "per_sample": lambda: lossctl.per_sample(*data, spec, weights=weights),
-        "gradient": lambda: lossctl.gradient(*data, spec, weights=weights, reduction=reduction),
+        "value": lambda: lossctl.evaluate(*data, spec, **given, reduction=reduction).value,
+        "per_sample": lambda: lossctl.per_sample(*data, spec, **given),
+        "gradient": lambda: lossctl.gradient(*data, spec, **given, reduction=reduction),
     }
     return {what: calls[what]() for what in case["expect"]}
 

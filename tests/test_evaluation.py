@@ -37,7 +37,7 @@ def test_progress_is_told_after_every_chunk_of_every_pass() -> None:
     evaluation = Evaluation(feed(), Request([parse("mse")], chunk_rows=4096), told.append)
     evaluation.run()
     assert told == [4096, 8192, 10_000]
-    evaluation.gradient(evaluation.runs[0], lambda part: None)
+    evaluation.gradients({"prediction": lambda part: None})
     assert told == [4096, 8192, 10_000] * 2
 
 

@@ -45,8 +45,8 @@ def test_a_summary_does_not_depend_on_the_chunks(tmp_path: Path) -> None:
         with gradient_writer(path, evaluation) as writer:
             summary = GradientSummary(writer)
             evaluation.run()
-            evaluation.gradient(evaluation.runs[0], summary.write)
-        found.append(summary.result(evaluation, evaluation.runs[0], path))
+            evaluation.gradients({"prediction": summary.write})
+        found.append(summary.result(evaluation))
     assert found[0] == found[1]
     gradient = np.load(tmp_path / "g.npy")
     finite = gradient[np.isfinite(gradient)]
@@ -70,7 +70,7 @@ def test_a_summary_of_rows_does_not_depend_on_the_chunks(rows: int, width: int, 
                 summary.write(gradient[start : start + step])
         feed = Feed([memory_reader({"prediction": gradient}), memory_reader({"target": gradient})])
         evaluation = Evaluation(feed, Request([parse("mse")]))
-        found.append(summary.result(evaluation, evaluation.runs[0], "g.npy").stats)
+        found.append(summary.result(evaluation).stats)
     assert found[0] == found[1] == found[2]
     finite = gradient[np.isfinite(gradient)]
     assert (found[0].zeros, found[0].nonfinite, found[0].min, found[0].max) == (1, 1, finite.min(), finite.max())
@@ -84,8 +84,8 @@ def test_a_gradient_without_a_finite_entry(tmp_path: Path) -> None:
     with gradient_writer(str(tmp_path / "g.csv"), evaluation) as writer:
         summary = GradientSummary(writer)
         evaluation.run()
-        evaluation.gradient(evaluation.runs[0], summary.write)
-    stats = summary.result(evaluation, evaluation.runs[0], "g.csv").stats
+        evaluation.gradients({"prediction": summary.write})
+    stats = summary.result(evaluation).stats
     assert stats.nonfinite == 2
     assert math.isnan(stats.min)
     assert math.isnan(stats.mean)

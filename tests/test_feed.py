@@ -34,6 +34,8 @@ def test_chunks_hold_every_role_in_step_and_can_be_read_again() -> None:
         ({"prediction": (3, 4), "target": (12,)}, "4 times as many rows"),
         ({"prediction": (7,), "target": (3,)}, "in the same order"),
         ({"prediction": (3,), "target": (3,), "weights": (2,)}, "its own weight"),
+        ({"prediction": (3,), "target": (3,), "var": (2,)}, "each row needs its own var"),
+        ({"prediction": (3,), "target": (3,), "weights": (3,), "var": (6,)}, "each row needs its own var"),
         ({"prediction": (3,), "target": (0,)}, "in the same order"),
     ],
 )
@@ -65,3 +67,21 @@ def test_a_feed_of_texts_does_not_know_its_rows(tmp_path: Path) -> None:
     unknown = Feed([open_reader(tmp_path / "p.csv", {"prediction": Selection(None)})])
     assert unknown.rows is None
     unknown.close()
+
+
+def test_what_is_whole_is_in_no_step_with_the_rows() -> None:
+    in_step = memory_reader({"prediction": np.arange(5.0)})
+    together = Feed([in_step], [memory_reader({"reference": np.arange(6).reshape(3, 2)})])
+    assert together.rows == 5
+    assert together.whole == {"reference"}
+    for _ in range(2):
+        chunks = list(together.chunks(2))
+        assert [len(chunk["prediction"]) for chunk in chunks] == [2, 2, 1]
+        assert all(chunk["reference"].tolist() == [[0, 1], [2, 3], [4, 5]] for chunk in chunks)
+    assert together.place("reference", 1, 0) == "reference array, row 1, column 0"
+
+
+def test_a_whole_array_without_rows_is_refused() -> None:
+    together = Feed([memory_reader({"prediction": np.zeros(2)})], [memory_reader({"reference": np.zeros(0)})])
+    with pytest.raises(DataError, match="reference array has no rows"):
+        list(together.chunks(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,54 @@ def test_files_that_were_opened_are_closed_when_another_cannot_be(tmp_path: Path
     np.save(tmp_path / "p.npy", [0.5])
     with pytest.raises(LossctlError, match="no such file"):
         open_feed(InputFiles(str(tmp_path / "p.npy"), str(tmp_path / "absent.npy")))
+
+
+def test_further_inputs_come_from_files_and_from_columns(table: str) -> None:
+    np.save(Path(table).parent / "v.npy", [4.0, 5.0])
+    other = str(Path(table).parent / "v.npy")
+    given = InputFiles(
+        table,
+        None,
+        ("p",),
+        ("y",),
+        inputs={"var": other, "mask": table},
+        input_columns={"sign": ("w",), "mask": ("y",)},
+    )
+    assert given.paths == [table, other, table]
+    assert given.input_names == ("var", "mask", "sign")
+    feed = open_feed(given)
+    assert len(feed.readers) == 2
+    (chunk,) = feed.chunks(10)
+    assert {role: chunk[role].tolist() for role in ("sign", "mask", "var")} == {
+        "sign": [2, 3],
+        "mask": [1, 0],
+        "var": [4.0, 5.0],
+    }
+    feed.close()
+
+
+def test_a_further_input_that_is_whole_may_be_of_any_length(table: str) -> None:
+    np.save(Path(table).parent / "r.npy", np.zeros((7, 3)))
+    feed = open_feed(
+        InputFiles(table, None, ("p",), ("y",), inputs={"reference": str(Path(table).parent / "r.npy")}), {"reference"}
+    )
+    (chunk,) = feed.chunks(10)
+    assert chunk["reference"].shape == (7, 3)
+    feed.close()
+
+
+def test_a_further_input_has_a_format_of_its_own(table: str) -> None:
+    plain = Path(table).rename(Path(table).with_suffix(".data"))
+    files = InputFiles(
+        str(plain), None, ("p",), ("y",), pred_format="csv", inputs={"var": str(plain)}, input_columns={"var": ("w",)}
+    )
+    with pytest.raises(UsageError, match="--input-format var=… npy"):
+        open_feed(files)
+    feed = open_feed(replace(files, input_formats={"var": "csv"}))
+    assert len(feed.readers) == 1
+    feed.close()
+    with pytest.raises(UsageError, match="--input-format names 'sign'"):
+        open_feed(replace(files, input_formats={"sign": "csv"}))
 
 
 def test_class_weights_are_one_number_a_class(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lossctl.errors import UsageError
-from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle
+from lossctl.loss_spec import LossSpec, Shapes, find, gradient_hint, parse, settle
 from lossctl_kernels import LOSSES
 from lossctl_kernels.domains import TargetKind
 
@@ -86,7 +87,7 @@ def test_every_name_of_every_framework_is_understood(name: str, alias: str) -> N
         assert meant[name] == spec.options
     loss = LOSSES[name]
     needed = {option: f"{number:g}" for option, number in loss.required.items()}
-    shapes = {TargetKind.SAME: FLAT, TargetKind.DISTRIBUTION: DENSE, TargetKind.INDEX: SPARSE}[loss.target_kind]
+    shapes = {TargetKind.SAME: FLAT, TargetKind.DISTRIBUTION: DENSE}.get(loss.target_kind, SPARSE)
     settled = settle(LossSpec(alias, spec.name, needed), {}, shapes)
     assert settled.loss.name == (spec.name if spec.name in LOSSES else name)
     assert settled.input == spec.options.get("input", next(iter(loss.forms)))
@@ -111,7 +112,7 @@ def test_a_name_that_no_loss_of_the_shape_has() -> None:
 
 @pytest.mark.parametrize(
     ("written", "meant"),
-    [("BCE", "bce"), ("Huber-Loss", "huber_loss"), ("mean_square_error", "mean_squared_error"), ("hubre", "huber")],
+    [("RMSE", "rmse"), ("Huber-Loss", "huber_loss"), ("mean_square_error", "mean_squared_error"), ("hubre", "huber")],
 )
 def test_a_slip_gets_a_suggestion(written: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -159,3 +160,29 @@ def test_presets_fill_in_and_never_contradict() -> None:
 @pytest.mark.parametrize(("shape", "width"), [((), 1), ((3,), 3), ((3, 4), 12)])
 def test_the_width_of_a_row(shape: tuple[int, ...], width: int) -> None:
     assert Shapes(shape, ()).width == width
+
+
+# ---- losses of one's own and of installed packages
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        ("my.py:f", "my.py:f", {}),
+        ("my.py:f:alpha=2,beta=x.py:g", "my.py:f", {"alpha": "2", "beta": "x.py:g"}),
+        ("a:b/my.py:f:alpha=2", "a:b/my.py:f", {"alpha": "2"}),
+        ("a.py:b/my.py:f", "a.py:b/my.py:f", {}),
+        ("a=b,c/my.py:f:alpha=2", "a=b,c/my.py:f", {"alpha": "2"}),
+        ("my.py", "my.py", {}),
+        ("my.py:", "my.py:", {}),
+        ("my.py:alpha=2", "my.py", {"alpha": "2"}),
+    ],
+)
+def test_files_in_specs(text: str, name: str, options: dict[str, str]) -> None:
+    assert parse(text) == LossSpec(text, name, options)
+
+
+def test_what_to_do_about_a_missing_gradient() -> None:
+    assert "lossctl list" in gradient_hint(LOSSES["zero_one"])
+    own = replace(LOSSES["mse"], origin="my.py")
+    assert gradient_hint(own) == "add a function under @gradient_of(mse) to my.py, as docs/own-losses.md shows"

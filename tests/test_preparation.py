@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 
 from lossctl.errors import DataError
+from lossctl.labels import class_labels, not_whole
 from lossctl.loss_spec import Shapes, parse, settle
-from lossctl.preparation import class_labels, compute_dtype, exact, not_whole, prepare
+from lossctl.preparation import compute_dtype, exact, prepare
 from lossctl_kernels import Plan
-from lossctl_kernels.domains import TargetKind
+from lossctl_kernels.domains import NONNEGATIVE, SIGN_LABEL, TargetKind
+from lossctl_kernels.spec import Input, InputShape
 
+ANY = Input("any numbers", InputShape.LIKE_PREDICTION)
+SIGN = Input("1 or -1", InputShape.ONE_A_ROW, SIGN_LABEL)
+COUNT = Input("whole numbers", InputShape.ONE_A_ROW, NONNEGATIVE, integer=True)
 PATHS = {"prediction": "p.npy", "target": "y.npy"}
 
 
@@ -31,6 +36,25 @@ def test_float32_is_used_where_it_holds_every_value(
     kind: TargetKind, bounded: bool, prediction: str, target: str, expected: str
 ) -> None:
     assert compute_dtype(kind, bounded, prediction, target) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "dtype", "expected"),
+    [
+        (ANY, "float32", "float32"),
+        (ANY, "float16", "float32"),
+        (ANY, "int16", "float32"),
+        (ANY, "float64", "float64"),
+        (ANY, "int64", "float64"),
+        (SIGN, "int64", "float32"),
+        (SIGN, "float64", "float64"),
+        (COUNT, "int64", "float32"),
+        (COUNT, "float64", "float32"),
+    ],
+)
+def test_further_arrays_have_a_say_in_it(facts: Input, dtype: str, expected: str) -> None:
+    assert compute_dtype(TargetKind.SAME, False, "float32", "float32", [(facts, dtype)]) == expected
+    assert compute_dtype(TargetKind.SAME, False, "float64", "float32", [(facts, dtype)]) == "float64"
 
 
 @pytest.mark.parametrize("value", [2**53, -(2**53)])

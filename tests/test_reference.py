@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 
-import numpy as np
 import pytest
 
 import lossctl
+from lossctl.conventions import small_rows
 from lossctl.errors import UsageError
-from lossctl.reference import describe, example, overview
+from lossctl.reference import describe, example, families, overview
 from lossctl_kernels import LOSSES
-from lossctl_kernels.domains import Domain, TargetKind
-from lossctl_kernels.spec import Scope
 
 
 def test_the_overview_has_every_loss_and_says_something_of_each() -> None:
@@ -34,23 +31,42 @@ def test_every_loss_is_described_whole(name: str) -> None:
         assert option["meaning"], option
 
 
-def inside(domain: Domain) -> float:
-    """A number of the domain; two of them are a distribution, where the domain has such."""
-    low, high = domain.bounds()
-    return domain.labels[-1] if domain.labels else 0.5 if low <= 0.5 <= high else math.log(0.5)
-
-
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_example_of_every_loss_works(name: str) -> None:
     loss = LOSSES[name]
     words = shlex.split(example(loss))
     assert words[:4] == ["lossctl", "eval", "preds.npy", "targets.npy"]
-    shape = (4, 2) if loss.scope is Scope.ROW else (4,)
-    prediction = np.full(shape, inside(next(iter(loss.forms.values())).prediction))
-    target = np.zeros(4, np.int64) if loss.target_kind is TargetKind.INDEX else np.full(shape, inside(loss.target))
-    result = lossctl.evaluate(prediction, target, words[words.index("--loss") + 1])
+    rows = small_rows(loss, next(iter(loss.forms)))
+    given = [word.partition("=")[0] for word in words if word.endswith(".npy") and "=" in word]
+    assert given == list(rows.inputs)
+    spec = words[words.index("--loss") + 1]
+    result = lossctl.evaluate(rows.prediction, rows.target, spec, inputs=rows.inputs or None, backend="python")
     assert result.loss == name
-    assert result.status == "ok"
+    assert result.status in ("ok", "inf")
+
+
+def test_every_loss_is_in_one_family() -> None:
+    found = [name for _, names in families().values() for name in names]
+    assert sorted(found) == sorted(LOSSES)
+    assert all(title and said for title, (said, _) in families().items())
+
+
+def test_a_form_that_says_how_it_is_computed_and_targets_of_an_option() -> None:
+    (bce,) = describe("bce")
+    assert bce["computed"]["logit"].startswith("ω y softplus(-z)")
+    (hinge,) = describe("hinge")
+    assert hinge["other_targets"]["labels=01"] == "one number for each prediction, each a label in {0, 1}"
+    (mse,) = describe("mse")
+    assert (mse["computed"], mse["other_targets"], mse["inputs"]) == ({}, {}, [])
+
+
+def test_further_inputs_are_described() -> None:
+    for name, loss in LOSSES.items():
+        (found,) = describe(name)
+        assert [each["name"] for each in found["inputs"]] == list(loss.inputs)
+        for each in found["inputs"]:
+            assert all(each.values())
+            assert each["given"] == ("may be left out" if loss.inputs[each["name"]].optional else "required")
 
 
 def test_names_of_several_losses_describe_them_all() -> None:

@@ -55,7 +55,7 @@ def run(*results: LossResult, **changes: object) -> RunResult:
 
 def test_document_is_the_published_schema() -> None:
     statistics = Statistics(0.011, 0.0, 0.01, 0.4, 2.9, 77)
-    document = run(bce(stats=statistics), gates=(GateResult("bce > 0.1", 0.0734, "pass"),)).to_document()
+    document = run(bce(stats=statistics), gates=(GateResult("bce > 0.1", 0.0734, "pass", 0.1),)).to_document()
     assert document == {
         "schema": "lossctl.result/1",
         "version": "0.1.0",
@@ -79,7 +79,7 @@ def test_document_is_the_published_schema() -> None:
                 "signature": SIGNATURE,
             }
         ],
-        "gates": [{"expression": "bce > 0.1", "value": 0.0734, "verdict": "pass"}],
+        "gates": [{"expression": "bce > 0.1", "value": 0.0734, "limit": 0.1, "verdict": "pass", "severity": "fail"}],
         "backend": "cpu",
         "threads": 2,
         "seconds": 0.004,

@@ -52,8 +52,9 @@ def test_every_function_that_a_loss_can_take(folder: Path) -> None:
 def test_all_losses_with_their_defaults_are_covered() -> None:
     known = {recipe.key for plan, dtype in warming._plans(every_spec()) for recipe in all_recipes(plan, dtype)}
     for case in forms():
-        scope = LOSSES[case.loss].scope
-        for width in {Scope.DATASET: (1,), Scope.ROW: (3, 10, 1000), Scope.ELEMENT: (1, 3, 10, 1000)}[scope]:
+        wide = (3, 10, 1000)
+        widths = {Scope.DATASET: (1,), Scope.ROW: wide, Scope.ELEMENT: (1, *wide), Scope.PAIRS: wide}
+        for width in widths[LOSSES[case.loss].scope]:
             for dtype in ("float32", "float64"):
                 recipes = usual_recipes(case.plan(width, dtype), dtype, gradient=True)
                 assert {recipe.key for recipe in recipes} <= known, case

@@ -59,6 +59,10 @@ def hinge(xp: Any, x: Any) -> Any:
     return xp.maximum(x, 0)
 
 
+def distance(xp: Any, a: Any, b: Any) -> Any:
+    return xp.sqrt(xp.square(a - b).sum(axis=1))
+
+
 def cosine(xp: Any, a: Any, b: Any) -> Any:
     return (a * b).sum(axis=-1) / xp.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
 
@@ -130,6 +134,30 @@ def dice(xp: Any, p: Any, y: Any) -> Any:
 
 # ---- the tables
 
+
+def sparsemax(xp: Any, s: Any, i: Any) -> Any:
+    ordered = -xp.sort(-s, axis=1)
+    counts = xp.arange(1, s.shape[1] + 1)
+    sums = ordered.cumsum(axis=1)
+    size = (1 + counts * ordered > sums).sum(axis=1)
+    threshold = (at(xp, sums, size - 1) - 1) / size
+    support = xp.where(s > threshold[:, None], xp.square(s) - xp.square(threshold)[:, None], 0)
+    return (0.5 * support.sum(axis=1) + 0.5 - at(xp, s, i)).mean()
+
+
+def gaussian_nll(xp: Any, p: Any, y: Any, var: Any) -> Any:
+    return 0.5 * (xp.log(var) + xp.square(p - y) / var).mean()
+
+
+def cosine_embedding(xp: Any, a: Any, b: Any, sign: Any) -> Any:
+    c = cosine(xp, a, b)
+    return xp.where(sign > 0, 1 - c, hinge(xp, c)).mean()
+
+
+def triplet_margin(xp: Any, a: Any, p: Any, negative: Any) -> Any:
+    return hinge(xp, 1 + distance(xp, a, p) - distance(xp, a, negative)).mean()
+
+
 REGRESSION: Mapping[Key, Formula] = {
     ("mse", "value"): lambda xp, p, y: xp.square(p - y).mean(),
     ("half_mse", "value"): lambda xp, p, y: 0.5 * xp.square(p - y).mean(),
@@ -153,6 +181,8 @@ REGRESSION: Mapping[Key, Formula] = {
     ("gamma_deviance", "value"): lambda xp, p, y: 2 * (xp.log(p / y) + y / p - 1).mean(),
     ("tweedie_deviance", "value"): tweedie,
     ("max_error", "value"): lambda xp, p, y: xp.abs(p - y).max(),
+    ("gaussian_nll", "value"): gaussian_nll,
+    ("median_ae", "value"): lambda xp, p, y: xp.median(xp.abs(p - y)),
 }
 BINARY: Mapping[Key, Formula] = {
     ("bce", "prob"): lambda xp, p, y: -(y * xp.log(p) + (1 - y) * xp.log1p(-p)).mean(),
@@ -203,6 +233,7 @@ MULTICLASS: Mapping[Key, Formula] = {
     ("ranking_softmax", "logit"): lambda xp, z, y: -(y * log_softmax(xp, z)).sum(axis=1).mean(),
     ("fenchel_young", "value"): lambda xp, s, y: -(y * log_softmax(xp, s)).sum(axis=1).mean(),
     ("multilabel_soft_margin", "logit"): lambda xp, z, y: (softplus(xp, z) - y * z).mean(),
+    ("sparsemax", "value"): sparsemax,
 }
 SIMILARITY: Mapping[Key, Formula] = {
     ("cosine_similarity", "value"): lambda xp, p, y: -cosine(xp, p, y).mean(),
@@ -213,5 +244,8 @@ SIMILARITY: Mapping[Key, Formula] = {
     # With alpha = beta = 1/2 it is the same.
     ("tversky", "prob"): dice,
     ("tversky", "logit"): lambda xp, z, y: dice(xp, sigmoid(xp, z), y),
+    ("cosine_embedding", "value"): cosine_embedding,
+    ("margin_ranking", "value"): lambda xp, a, b, sign: hinge(xp, -sign * (a - b)).mean(),
+    ("triplet_margin", "value"): triplet_margin,
 }
 FORMULAS: Mapping[Key, Formula] = {**REGRESSION, **BINARY, **MULTICLASS, **SIMILARITY}

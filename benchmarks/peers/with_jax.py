@@ -41,6 +41,8 @@ VALUES: Mapping[Key, Callable[..., Any]] = {
     ("poly1", "logit"): lambda z, y: optax.losses.poly_loss_cross_entropy(z, y).mean(),
     ("multiclass_hinge", "value"): lambda s, i: jax.vmap(optax.losses.multiclass_hinge_loss)(s, i).mean(),
     ("multiclass_perceptron", "value"): lambda s, i: jax.vmap(optax.losses.multiclass_perceptron_loss)(s, i).mean(),
+    ("sparsemax", "value"): lambda s, i: optax.losses.multiclass_sparsemax_loss(s, i).mean(),
+    ("ntxent", "value"): lambda e, labels: optax.losses.ntxent(e, labels),  # noqa: PLW0108 - optax may be None
     ("kl_divergence", "log_prob"): lambda q, y: optax.losses.kl_divergence(q, y).mean(),
     ("generalized_kl", "log_prob"): lambda q, y: optax.losses.generalized_kl_divergence(q, y).mean(),
     ("ranking_softmax", "logit"): lambda z, y: optax.losses.ranking_softmax_loss(z, y, reduce_fn=jax.numpy.mean),

@@ -26,6 +26,7 @@ VALUES: Mapping[Key, Callable[..., Any]] = {
     ("gamma_deviance", "value"): lambda p, y: metrics.mean_gamma_deviance(y, p),
     ("tweedie_deviance", "value"): lambda p, y: metrics.mean_tweedie_deviance(y, p, power=1.5),
     ("max_error", "value"): lambda p, y: metrics.max_error(y, p),
+    ("median_ae", "value"): lambda p, y: metrics.median_absolute_error(y, p),
     ("bce", "prob"): lambda p, y: metrics.log_loss(y, p),
     ("brier", "prob"): lambda p, y: metrics.brier_score_loss(y, p),
     ("hinge", "value"): lambda s, t: metrics.hinge_loss(t, s),

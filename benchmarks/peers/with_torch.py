@@ -28,13 +28,29 @@ NAMES: Mapping[Key, str] = {
     ("scce", "log_prob"): "nll_loss",
     ("nll", "log_prob"): "nll_loss",
     ("multi_margin", "value"): "multi_margin_loss",
+    ("gaussian_nll", "value"): "gaussian_nll_loss",
+    ("cosine_embedding", "value"): "cosine_embedding_loss",
+    ("margin_ranking", "value"): "margin_ranking_loss",
+    ("multilabel_margin", "value"): "multilabel_margin_loss",
     ("multilabel_soft_margin", "logit"): "multilabel_soft_margin_loss",
 }
 """Functions of torch.nn.functional that take the arrays and nothing else."""
 
+
+def alignments(log_probabilities: Any, labels: Any) -> Any:
+    """CTC, of which the mean is over sequences; frames come first."""
+    frames = log_probabilities.transpose(0, 1)
+    rows, length = labels.shape
+    lengths = [frames.shape[0]] * rows, [length] * rows
+    return functional.ctc_loss(frames, labels, *lengths, reduction="sum") / rows
+
+
 CALLS: Mapping[Key, Callable[..., Any]] = {
     ("poisson", "value"): lambda p, y: functional.poisson_nll_loss(p, y, log_input=False, eps=0.0),
     ("kl_divergence", "log_prob"): lambda q, y: functional.kl_div(q, y, reduction="batchmean"),
+    ("triplet_margin", "value"): lambda a, p, negative: functional.triplet_margin_loss(a, p, negative, eps=0.0),
+    ("ctc", "log_prob"): alignments,
+    ("ctc", "logit"): lambda z, labels: alignments(z.log_softmax(2), labels),
     ("cosine_similarity", "value"): lambda p, y: -functional.cosine_similarity(p, y).mean(),
 }
 VALUES = {**NAMES, **CALLS}

@@ -16,10 +16,13 @@ __all__ = ["Across"]
 class Across(Rows):
     """Tiles of `LANES` rows, transposed: a vector has one value of each row."""
 
-    def write(self) -> None:
+    def write_block(self) -> None:
         size = ACROSS_WIDTH * LANES
         self.tile = self.buffer(size, self.number)
         self.target_tile = self.buffer(size, self.number)
+        self.input_tiles = [
+            None if one_a_row else self.buffer(size, self.number) for one_a_row in self.layout.row_inputs
+        ]
         self.ends = self.buffer(LANES if self.is_value else size, self.results.type.pointee)
         self.start_checks()
         with self.row_groups(self.rows) as (self.first, self.count):
@@ -40,6 +43,9 @@ class Across(Rows):
             if not self.layout.sparse:
                 gathered.append(self.gathered(self.targets, places))
                 self.store(self.target_tile, self.at(c, LANES, whole(0)), gathered[1])
+            for tile, pointer in zip(self.input_tiles, self.inputs, strict=True):
+                if tile is not None:
+                    self.store(tile, self.at(c, LANES, whole(0)), self.gathered(pointer, places))
             for check, values, total in zip(self.checks, gathered, sums, strict=False):
                 self.look_at(check, values)
                 builder.store(builder.fadd(builder.load(total), self.widened(values)), total)
@@ -47,22 +53,23 @@ class Across(Rows):
             if self.layout.unit_rows[position]:
                 self.count_off_one(builder.load(total), self.present, 4 + position, column)
         if self.layout.sparse:
-            self.labels = self.gathered(self.targets, self.tile_rows)
+            self.labels = self.of_group(self.targets, self.first, self.present)
             self.label_places = builder.add(starts, self.labels)
+        self.of_rows = self.ends_leading(self.tile_rows)
 
     def write_rows(self) -> None:
         folds: dict[str, Value] = {}
         for level in levels(self.program.steps):
             known = dict(folds)
-            self.run_level([step for step in level if not self.is_at_target(step)], known, folds)
+            self.run_level([step for step in level if not self.is_single(step)], known, folds)
             for step in level:
-                if self.is_at_target(step):
-                    folds[step.name] = self.term(step, self.at_label(), known)
+                if self.is_single(step):
+                    leading = self.at_label() if self.is_at_target(step) else self.of_rows
+                    folds[step.name] = self.term(step, leading, known)
         if self.is_value:
-            nothing = [constant(vector(DOUBLE, LANES), 0.0)] * 4
-            self.store_ends(self.first, self.count, self.call(self.program.finish, nothing, folds))
+            self.store_ends(self.first, self.count, self.call(self.program.finish, self.of_rows, folds))
             return
-        scale = self.gathered(self.scales, self.tile_rows)
+        scale = self.of_group(self.scales, self.first, self.present)
         with self.loop(self.width) as c:
             gradient = self.call(self.program.finish, self.leading(c), folds)
             self.store(self.ends, self.at(c, LANES, whole(0)), self.builder.fmul(gradient, scale))
@@ -74,7 +81,11 @@ class Across(Rows):
         kind = vector(DOUBLE, LANES)
         prediction = self.widened(self.gathered(self.predictions, self.label_places))
         index, weight = self.builder.sitofp(self.labels, kind), self.gathered(self.class_weights, self.labels)
-        return [prediction, constant(kind, 1.0), index, weight]
+        inputs = [
+            of_row if tile is None else self.widened(self.gathered(pointer, self.label_places))
+            for tile, pointer, of_row in zip(self.input_tiles, self.inputs, self.of_rows[4:], strict=True)
+        ]
+        return [prediction, constant(kind, 1.0), index, weight, *inputs]
 
     def leading(self, c: Value) -> list[Value]:
         place = self.at(c, LANES, whole(0))
@@ -83,17 +94,24 @@ class Across(Rows):
         else:
             target = self.widened(self.chunk(self.target_tile, place))
         index, weight = self.builder.sitofp(c, DOUBLE), self.load(self.class_weights, c)
-        return [self.widened(self.chunk(self.tile, place)), target, self.splat(index), self.splat(weight)]
+        inputs = [
+            of_row if tile is None else self.widened(self.chunk(tile, place))
+            for tile, of_row in zip(self.input_tiles, self.of_rows[4:], strict=True)
+        ]
+        return [self.widened(self.chunk(self.tile, place)), target, self.splat(index), self.splat(weight), *inputs]
 
     def run_level(self, steps: Sequence[Step], known: dict[str, Value], folds: dict[str, Value]) -> None:
         if not steps:
             return
-        totals = {step.name: self.variable(self.start(step)) for step in steps}
+        totals = {step.name: self.variable(self.start(step, LANES, self.kind(step))) for step in steps}
         with self.loop(self.width) as c:
             leading = self.leading(c)
             for step in steps:
-                value = self.term(step, leading, known)
+                if self.is_largest_prediction(step):
+                    value = self.chunk(self.tile, self.at(c, LANES, whole(0)))
+                else:
+                    value = self.term(step, leading, known)
                 total = self.builder.load(totals[step.name])
                 self.builder.store(self.combine(step, total, value), totals[step.name])
         for step in steps:
-            folds[step.name] = self.end(step, self.builder.load(totals[step.name]))
+            folds[step.name] = self.end(step, self.widened(self.builder.load(totals[step.name])))

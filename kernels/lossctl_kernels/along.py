@@ -20,7 +20,7 @@ MAX_LANES = 32
 class Along(Rows):
     """Chunks of a row, which is at least `MAX_LANES` long. Results of one a row are made for `LANES` rows at once."""
 
-    def write(self) -> None:
+    def write_block(self) -> None:
         builder = self.builder
         self.start_checks()
         self.kept = {step.name: self.buffer(LANES) for step in self.program.steps}
@@ -36,14 +36,19 @@ class Along(Rows):
     def write_row(self, row: Value, place: Value) -> None:
         self.row = row
         self.label = self.load(self.targets, row) if self.layout.sparse else None
+        self.row_values = [
+            self.load(pointer, row) if is_one_a_row else None
+            for pointer, is_one_a_row in zip(self.inputs, self.layout.row_inputs, strict=True)
+        ]
         folds: dict[str, Value] = {}
         for number, level in enumerate(levels(self.program.steps) or [[]]):
             known = dict(folds)
-            looped = [step for step in level if not self.is_at_target(step)]
+            looped = [step for step in level if not self.is_single(step)]
             self.run_level(looped, known, folds, place if number == 0 else None)
             for step in level:
-                if self.is_at_target(step):
-                    folds[step.name] = self.term(step, self.at_label(), known)
+                if self.is_single(step):
+                    leading = self.at_label() if self.is_at_target(step) else self.of_row()
+                    folds[step.name] = self.term(step, leading, known)
         if self.is_value:
             for name, value in folds.items():
                 self.store(self.kept[name], place, value)
@@ -53,12 +58,22 @@ class Along(Rows):
             gradient = self.call(self.program.finish, self.leading(start, LANES), folds)
             self.store(self.results, self.at(row, self.width, start), self.builder.fmul(gradient, scale))
 
+    def of_row(self) -> list[Value]:
+        """The environment of what is one number of the row: of arrays it has the inputs that are."""
+        zero = constant(DOUBLE, 0.0)
+        return [zero] * 4 + [zero if value is None else value for value in self.row_values]
+
     def at_label(self) -> list[Value]:
         """The environment at the target class alone, as plain numbers."""
         label = self.label
-        prediction = self.load(self.predictions, self.at(self.row, self.width, label))
+        place = self.at(self.row, self.width, label)
         index = self.builder.sitofp(label, DOUBLE)
-        return [prediction, constant(DOUBLE, 1.0), index, self.load(self.class_weights, label)]
+        inputs = [
+            self.load(pointer, place) if value is None else value
+            for pointer, value in zip(self.inputs, self.row_values, strict=True)
+        ]
+        own = self.load(self.predictions, place), constant(DOUBLE, 1.0), index, self.load(self.class_weights, label)
+        return [*own, *inputs]
 
     def leading(self, start: Value, lanes: int) -> list[Value]:
         place = self.at(self.row, self.width, start)
@@ -69,7 +84,11 @@ class Along(Rows):
             target = self.one_if(self.builder.icmp_signed("==", columns, self.splat(self.label, lanes)))
         index = self.builder.sitofp(columns, vector(DOUBLE, lanes))
         prediction = self.widened(self.chunk(self.predictions, place, lanes))
-        return [prediction, target, index, self.chunk(self.class_weights, start, lanes)]
+        inputs = [
+            self.widened(self.chunk(pointer, place, lanes)) if value is None else self.splat(value, lanes)
+            for pointer, value in zip(self.inputs, self.row_values, strict=True)
+        ]
+        return [prediction, target, index, self.chunk(self.class_weights, start, lanes), *inputs]
 
     def look_at_chunk(self, start: Value, new: Value | None, sums: Sequence[Value], lanes: int) -> None:
         """Checks the values of a chunk, and adds to the sums that have to be 1."""
@@ -143,19 +162,6 @@ class Along(Rows):
         bits = ir.IntType(targets.type.count)
         return builder.icmp_unsigned("!=", builder.bitcast(answers, bits), ir.Constant(bits, 0))
 
-    def kind(self, step: Step) -> ir.Type:
-        return self.number if self.is_largest_prediction(step) else DOUBLE
-
-    def is_largest_prediction(self, step: Step) -> bool:
-        """Whether a fold is found among the predictions as they are stored, before they are made wider."""
-        if step.monoid is not Monoid.MAX:
-            return False
-        environment = tuple(object() for _ in range(4 + len(self.numbers) + len(self.program.steps)))
-        try:
-            return step.term(environment) is environment[0]
-        except TypeError:  # it computes
-            return False
-
     def whole_and_last_chunks(self, lanes: int, chunk: Callable[[Value, Value | None], None]) -> None:
         """Writes `chunk` twice: for whole chunks, all of which is new, and for a last one that reaches back."""
         builder = self.builder
@@ -180,9 +186,9 @@ class Along(Rows):
         return LANES if any(is_sum(step) for step in steps) else MAX_LANES
 
     def finish(self, first: Value, count: Value) -> None:
-        kind = vector(DOUBLE, LANES)
         folds = {name: self.chunk(buffer, whole(0)) for name, buffer in self.kept.items()}
-        self.store_ends(first, count, self.call(self.program.finish, [constant(kind, 0.0)] * 4, folds))
+        leading = self.ends_leading(self.rows_of_group(first, count)[0])
+        self.store_ends(first, count, self.call(self.program.finish, leading, folds))
         self.check_row_sums(count)
 
     def check_row_sums(self, count: Value) -> None:

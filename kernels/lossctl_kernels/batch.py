@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .plan import Plan
+from .spec import InputShape, Loss
 
-__all__ = ["Backend", "Batch", "Column", "Floats"]
+__all__ = ["Backend", "Batch", "Column", "Floats", "input_arrays"]
 
 Floats = NDArray[np.float64]
 Array = NDArray[Any]
@@ -33,10 +35,28 @@ class Batch:
     """False for rows that are left out: their loss is NaN and they count nowhere; None keeps all."""
     first_row: int = 0
     """Where in the data set the batch begins."""
+    inputs: Mapping[str, Array] = field(default_factory=dict)
+    """The further inputs by name, C-contiguous: shaped like the prediction or (rows,), as `Input.shape` says, in the
+    dtype of the prediction, or int64 where it is `integer`; what is WHOLE in the shape that it has."""
 
     @property
     def rows(self) -> int:
         return int(self.prediction.shape[0])
+
+
+def input_arrays(plan: Plan, batch: Batch) -> tuple[Array, ...]:
+    """The further inputs that the programs of a plan read; ones for those that are optional and not given."""
+    loss = plan.settings.loss
+    return tuple(
+        batch.inputs[name] if name in batch.inputs or not loss.inputs[name].optional else ones_for(loss, name, batch)
+        for name in plan.inputs
+    )
+
+
+def ones_for(loss: Loss, name: str, batch: Batch) -> Array:
+    """What stands for an optional input that is not given."""
+    shape = batch.prediction.shape
+    return np.ones(shape[:1] if loss.inputs[name].shape is InputShape.ONE_A_ROW else shape, batch.prediction.dtype)
 
 
 class Column(IntEnum):
@@ -69,8 +89,11 @@ class Backend(Protocol):
     def folds(self, plan: Plan, batch: Batch, scales: dict[str, float]) -> tuple[Floats, Floats]:
         """(report, states of shape (blocks, folds)): sums of the terms, the largest magnitude for scales."""
 
-    def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
+    def gradient(
+        self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float], of: str = "prediction"
+    ) -> Array:
         """Gradient of each row's loss times its scale, in the shape and dtype of the prediction.
 
-        `totals` are the folds over the data set and their weight, where the loss has that scope.
+        `totals` are the folds over the data set and their weight, where the loss has that scope. `of` is what it is
+        with respect to: one of the plan's `gradient_names`, of which each has the shape of the prediction.
         """

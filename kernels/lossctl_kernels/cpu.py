@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .batch import Array, Batch, Column, Floats
+from .batch import Array, Batch, Column, Floats, input_arrays
 from .domains import Domain
 from .plan import Plan
 from .processors import usable_processors
 from .program import Program
 from .recipes import EXTREMES, SUM, Recipe, is_flat, recipe_of
 from .roads import block_function
+from .row_cpu import run_on_threads
+from .row_functions import gradient as row_gradient
+from .row_functions import losses as row_losses
 from .spec import Scope
 
 __all__ = ["Cpu"]
@@ -20,9 +25,10 @@ __all__ = ["Cpu"]
 _NOTHING: Floats = np.empty(0)
 
 # Where a class index needs one value of each wide row, other values are read only to see whether the rows are what they
-# should be: all of the first rows of a data set, and later one in so many.
-ALL_LOOKED_AT = 1024
-LOOKED_AT_ONE_IN = 64
+# should be: all of the first values of a data set, at least so many rows, and later one row in so many.
+LOOKED_AT_VALUES = 1 << 18
+LOOKED_AT_ROWS = 64
+LOOKED_AT_ONE_IN = 256
 
 
 def bounds_of(domain: Domain, dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -42,11 +48,14 @@ class Cpu:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or usable_processors()
+        self._run_rows = partial(run_on_threads, threads=self.threads)
 
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         """Not `wanted` losses come back empty; what the report says of each loss may then be left out of it."""
+        if plan.definition.row_function:
+            return row_losses(plan, batch, self._run_rows)
         described = wanted or batch.keep is not None or plan.settings["denom"] == "nonzero"
-        reports, losses = self._losses_and_sums(plan, batch, described or not is_flat(plan))
+        reports, losses = self._losses_and_sums(plan, batch, described)
         if not described and not np.isfinite(reports[:, Column.SUM]).all():
             described = True
             if not losses.size:
@@ -67,11 +76,11 @@ class Cpu:
 
         The sum is that of the factored form where there is one, so that it does not depend on what is needed.
         """
-        if not is_flat(plan) or batch.keep is not None:
+        if batch.keep is not None:
             reports, losses = self._fill_losses(plan, batch, True)
-            reports[:, Column.SUM] = self._block_sums(plan, batch, losses)
+            reports[:, Column.SUM] = self._block_sums(plan, batch, losses, batch.keep)
             return reports, losses
-        factored = plan.factored if batch.weights is None else None
+        factored = plan.factored if is_flat(plan) and batch.weights is None else None
         if factored is None:
             return self._fill_losses(plan, batch, needed)
         sums = self._factored_sums(plan, factored, batch)
@@ -86,11 +95,11 @@ class Cpu:
         """The losses if they are `needed`, undivided, and the report: its sum is not there where they are masked."""
         losses = np.empty(batch.rows if needed else 0)
         reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
-        weights = batch.weights if is_flat(plan) and batch.keep is None else None
+        weights = batch.weights if batch.keep is None else None
         self._run(
             recipe_of(plan, plan.value, batch.prediction.dtype.name), plan, batch,
             numbers=plan.vector(plan.value), bounds=bounds(plan, batch), scales=weights,
-            result=losses if needed else None, reports=reports,
+            inputs=input_arrays(plan, batch), result=losses if needed else None, reports=reports,
         )  # fmt: skip
         return reports, losses
 
@@ -99,16 +108,15 @@ class Cpu:
         reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
         self._run(
             recipe_of(plan, factored, batch.prediction.dtype.name), plan, batch,
-            numbers=plan.vector(factored), bounds=bounds(plan, batch), reports=reports,
+            numbers=plan.vector(factored), bounds=bounds(plan, batch), inputs=input_arrays(plan, batch),
+            reports=reports,
         )  # fmt: skip
         return reports[:, Column.SUM]
 
-    def _block_sums(self, plan: Plan, batch: Batch, losses: Floats) -> Floats:
+    def _block_sums(self, plan: Plan, batch: Batch, losses: Floats, keep: NDArray[np.bool_]) -> Floats:
         """The weighted sum of each block of losses, without those that are left out."""
-        weights = batch.weights
-        if batch.keep is not None:
-            losses = np.where(batch.keep, losses, 0.0)
-            weights = None if weights is None else np.where(batch.keep, weights, 0.0)
+        losses = np.where(keep, losses, 0.0)
+        weights = None if batch.weights is None else np.where(keep, batch.weights, 0.0)
         sums = np.empty((-(-batch.rows // plan.block_rows), 1))
         self._run(SUM, plan, Batch(losses, losses), scales=weights, states=sums)
         return sums[:, 0]
@@ -133,9 +141,13 @@ class Cpu:
         )  # fmt: skip
         return reports, states
 
-    def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
+    def gradient(
+        self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float], of: str = "prediction"
+    ) -> Array:
         """One scale for all rows is read once if it comes as `numpy.broadcast_to(scale, rows)`."""
-        result = np.empty_like(batch.prediction)
+        if plan.definition.row_function:
+            return row_gradient(plan, batch, row_scales, self._run_rows, of)
+        result, program = np.empty_like(batch.prediction), plan.gradient_program_of(of)
         repeated = plan.width if is_flat(plan) else 1
         one_scale = row_scales.strides == (0,)
         if one_scale:
@@ -143,8 +155,9 @@ class Cpu:
         elif repeated > 1:
             row_scales = np.repeat(row_scales, repeated)
         self._run(
-            recipe_of(plan, plan.gradient, batch.prediction.dtype.name), plan, batch,
-            numbers=plan.vector(plan.gradient, totals), scales=row_scales, one_scale=one_scale, result=result,
+            recipe_of(plan, program, batch.prediction.dtype.name), plan, batch,
+            numbers=plan.vector(program, totals), scales=row_scales, one_scale=one_scale,
+            inputs=input_arrays(plan, batch), result=result,
         )  # fmt: skip
         return result
 
@@ -158,11 +171,15 @@ class Cpu:
         bounds: Floats = _NOTHING,
         scales: Floats | None = None,
         one_scale: bool = False,
+        inputs: tuple[Array, ...] = (),
         result: Array | None = None,
         states: Floats | None = None,
         reports: Floats | None = None,
     ) -> None:
-        """Runs a block function over the batch; `result` and `scales` go by rows, `states` and `reports` by blocks."""
+        """Runs a block function over the batch.
+
+        `inputs`, `result` and `scales` go by rows, `states` and `reports` by blocks.
+        """
         width = plan.width if batch.prediction.ndim > 1 else 1
         rows, block = batch.rows, plan.block_rows
         class_weights, scales = plan.class_weights, None if scales is None else np.ascontiguousarray(scales)
@@ -178,10 +195,11 @@ class Cpu:
                 (place(scales, 0)[0], scale_step),
                 results,
                 place(reports, 1),
+                *(place(values, block) for values in inputs),
             ],
             np.int64,
         )
-        arrays = (batch, class_weights, numbers, bounds, scales, result, states, reports)
+        arrays = (batch, class_weights, numbers, bounds, scales, result, states, reports, inputs)
         block_function(recipe)(rows, width, block, places, self.threads, arrays)
 
 
@@ -191,9 +209,14 @@ def bounds(plan: Plan, batch: Batch) -> Floats:
     target = bounds_of(plan.settings.loss.target, batch.target.dtype)
     result = np.empty((-(-batch.rows // plan.block_rows), 7))
     result[:] = *prediction, *target, plan.tolerance, plan.tolerance, 0.0
-    left = ALL_LOOKED_AT - batch.first_row - plan.block_rows * np.arange(len(result))
+    left = rows_looked_at_first(plan.width) - batch.first_row - plan.block_rows * np.arange(len(result))
     result[:, -1] = np.clip(left, -(-plan.block_rows // LOOKED_AT_ONE_IN), plan.block_rows)
     return result
+
+
+def rows_looked_at_first(width: int) -> int:
+    """How many of the first rows of a data set are looked at whole, where each has `width` values."""
+    return max(LOOKED_AT_ROWS, -(-LOOKED_AT_VALUES // width))
 
 
 def place(array: Array | None, rows: int) -> tuple[int, int]:

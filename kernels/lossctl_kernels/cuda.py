@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .batch import Array, Batch, Floats
 from .gpu import BackendUnavailable, why_unavailable
 from .plan import Plan
+from .row_functions import gradient as row_gradient
+from .row_functions import losses as row_losses
 
 if TYPE_CHECKING:
     from .cuda_jobs import RowsJob
@@ -47,18 +50,22 @@ class Cuda:
             raise BackendUnavailable(f"the cuda backend cannot run: {reason}")
         from numba import cuda
 
-        from . import cuda_jobs, cuda_streams
+        from . import cuda_jobs, cuda_streams, row_cuda
 
         cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small data set need not fill the GPU
         self._jobs, self._spans = cuda_jobs, cuda_streams.spans
+        self._row_functions = row_cuda.run_on_device
         self._shape = cuda_jobs.Shape(threads, warp)
         self._slice_bytes = slice_bytes
         with cuda_streams.reported_failures(0):
             numbers = alike(cuda.gpus) if devices is None else devices
         self._rings = [cuda_streams.Ring(cuda, number, slots) for number in numbers]
+        self._first = numbers[0]
 
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         """See `batch.Backend`. Losses that are not wanted come back empty: they are most of what would be copied."""
+        if plan.definition.row_function:
+            return row_losses(plan, batch, partial(self._row_functions, number=self._first))
         job = self._jobs.LossesJob(self._shape, plan, batch, self._jobs.row_values(plan), wanted)
         self._run(job)
         return job.report, job.losses
@@ -69,9 +76,13 @@ class Cuda:
         self._run(job)
         return job.report, job.states
 
-    def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
+    def gradient(
+        self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float], of: str = "prediction"
+    ) -> Array:
         """See `batch.Backend`. One scale for all rows is sent once if it comes as `numpy.broadcast_to(scale, rows)`."""
-        job = self._jobs.GradientJob(self._shape, plan, batch, row_scales, totals)
+        if plan.definition.row_function:
+            return row_gradient(plan, batch, row_scales, partial(self._row_functions, number=self._first), of)
+        job = self._jobs.GradientJob(self._shape, plan, batch, row_scales, totals, of)
         self._run(job)
         return job.gradient.reshape(batch.prediction.shape)
 

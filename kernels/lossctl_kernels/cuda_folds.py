@@ -31,6 +31,7 @@ __all__ = [
     "check_steps",
     "dense",
     "extremum",
+    "leading_part",
     "loops",
     "magnitude",
     "per_row",
@@ -53,7 +54,29 @@ def per_row(values, row):
     return values[min(row, values.size - 1)]
 
 
-# ---- the leading part of the environment; source = (prediction, target, class_weight)
+# ---- the leading part of the environment; source = (prediction, target, class_weight, inputs…)
+
+
+def leading_part(sparse_target: bool, row_inputs: Sequence[bool]) -> Function:
+    """(source, row, column) to the leading part; `row_inputs` tells of each input whether it has one number a row."""
+    leading = sparse if sparse_target else dense
+    for at, is_one_a_row in enumerate(row_inputs, 3):
+        leading = (_and_of_row if is_one_a_row else _and_of_column)(leading, at)
+    return leading
+
+
+def _and_of_row(before: Function, at: int) -> Function:
+    def leading(source, row, column):
+        return before(source, row, column) + (np.float64(source[at][row]),)
+
+    return leading
+
+
+def _and_of_column(before: Function, at: int) -> Function:
+    def leading(source, row, column):
+        return before(source, row, column) + (np.float64(source[at][row, column]),)
+
+    return leading
 
 
 def dense(source, row, column):
@@ -74,12 +97,6 @@ def sparse(source, row, column):
         np.float64(column),
         per_row(source[2], column),
     )
-
-
-def at_target(source, row):
-    """At the class index itself."""
-    column = source[1][row]
-    return (np.float64(source[0][row, column]), np.float64(1.0), np.float64(column), per_row(source[2], column))
 
 
 # ---- over a row: the running state of the steps of a loop is one tuple of float64, the parts
@@ -153,11 +170,20 @@ def _finish_scale(before: Function, at: int, across: Function) -> Function:
     return finish
 
 
-def _finish_picked(before: Function, term: Function) -> Function:
+def _finish_once(before: Function, term: Function, leading: Function) -> Function:
+    """One number of the row, made of what is known of it."""
+
+    def finish(parts, source, row, known, team):
+        return before(parts, source, row, known, team) + (term(leading(source, row, 0) + known),)
+
+    return finish
+
+
+def _finish_picked(before: Function, term: Function, leading: Function) -> Function:
     """A target sum that has the one term of the class index."""
 
     def finish(parts, source, row, known, team):
-        return before(parts, source, row, known, team) + (term(at_target(source, row) + known),)
+        return before(parts, source, row, known, team) + (term(leading(source, row, source[1][row]) + known),)
 
     return finish
 
@@ -175,17 +201,18 @@ _RUNNING = {Monoid.SUM: SUM, Monoid.TARGET_SUM: SUM, Monoid.MAX: MAX, Monoid.SCA
 
 
 def row_folds(
-    steps: Sequence[Step], checks: Sequence[Step], lanes: int, sparse_target: bool, picked: bool, across: Across
+    steps: Sequence[Step], checks: Sequence[Step], lanes: int, leading: Function, picked: bool, across: Across
 ) -> Function:
     """(source, row, width, known, limits, team) to `known` and the results of the steps and checks, in order.
 
-    `picked` says that target sums have the one term of the class index. Every lane gets every result.
+    `leading` is a `leading_part`; `picked` says that target sums have the one term of the class index. Every lane gets
+    every result.
     """
     folds: Function = _as_it_is
     groups = loops(steps) or [[]]
     for group in groups:
         last = group is groups[-1]
-        folds = _loop(folds, group, checks if last else (), lanes, sparse if sparse_target else dense, picked, across)
+        folds = _loop(folds, group, checks if last else (), lanes, leading, picked, across)
     return folds
 
 
@@ -218,8 +245,11 @@ def _loop(
     initial: tuple[float, ...] = ()
     advance, finish = _no_parts, _no_results
     for step in (*steps, *checks):
+        if step.monoid is Monoid.ONCE:
+            finish = _finish_once(finish, step.term, leading)
+            continue
         if picked and step.monoid is Monoid.TARGET_SUM:
-            finish = _finish_picked(finish, step.term)
+            finish = _finish_picked(finish, step.term, leading)
             continue
         running = COUNT if step.name in CHECKS else _RUNNING[step.monoid]
         advance = running.advance(advance, len(initial), step.term)

@@ -69,6 +69,9 @@ def _implementations() -> dict[Callable[..., Any], Callable[..., Any]]:
     def sqrt(x):
         return math.sqrt(x)
 
+    def is_subnormal(x):
+        return x < scalar.SMALLEST_NORMAL
+
     def bits_of(x):
         return libdevice.double_as_longlong(x)
 
@@ -86,6 +89,7 @@ def _implementations() -> dict[Callable[..., Any], Callable[..., Any]]:
         scalar.maximum: maximum,
         scalar.minimum: minimum,
         scalar.sqrt: sqrt,
+        scalar.is_subnormal: is_subnormal,
         scalar.bits_of: bits_of,
         scalar.float_of: float_of,
         rounded_product: product,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from . import cuda_kernels
-from .batch import Array, Batch, Column, Floats
+from .batch import Array, Batch, Column, Floats, input_arrays
 from .cuda_kernels import Layout
 from .cuda_streams import Arrays, Field, Launch, Packing, Span
 from .plan import Plan
-from .program import LEADING, Program, Step
+from .program import Program, Step
 from .spec import Monoid, Scope
 
 __all__ = ["FoldsJob", "GradientJob", "LossesJob", "Shape", "row_values"]
@@ -54,6 +54,7 @@ class Shape:
             plan.rows_sum_to_one,
             plan.targets_sum_to_one,
             self.warp,
+            plan.row_inputs,
         )
 
 
@@ -81,6 +82,8 @@ class RowsJob(ABC):
             "target": batch.target if plan.sparse else batch.target.reshape(values),
             "class_weight": weights[:1] if (weights == weights[0]).all() else weights,
         }
+        for name, array, of_row in zip(plan.inputs, input_arrays(plan, batch), plan.row_inputs, strict=True):
+            self.sent[f"input {name}"] = array if of_row else array.reshape(values)
 
     @abstractmethod
     def packing(self, rows: int) -> Packing:
@@ -99,6 +102,11 @@ class RowsJob(ABC):
         self.sent[name] = otherwise if values is None else values
         if values is None:
             self.shared.add(name)
+
+    def source(self, arrays: Arrays) -> tuple[Any, ...]:
+        """What kernels read the environment from; see `cuda_folds`."""
+        inputs = [arrays[f"input {name}"] for name in self.plan.inputs]
+        return (arrays["prediction"], arrays["target"], arrays["class_weight"], *inputs)
 
     def fields(self, rows: int) -> tuple[Field, ...]:
         """The arrays that are sent for a slice."""
@@ -158,8 +166,8 @@ class LossesJob(RowsJob):
         block_rows = self.plan.block_rows
         launch(
             self._rows_kernel, self.grid(rows, self._layout.lanes), threads,
-            a["prediction"], a["target"], a["class_weight"], a["keep"], self._numbers, limits(self.plan),
-            *self._divisors, block_rows, a["losses"], a["report"],
+            self.source(a), a["keep"], self._numbers, limits(self.plan), *self._divisors, block_rows, a["losses"],
+            a["report"],
         )  # fmt: skip
         launch(
             self._report_kernel, min(self.block_count(rows), MOST_BLOCKS), threads,
@@ -214,16 +222,25 @@ class FoldsJob(LossesJob):
 
 
 class GradientJob(RowsJob):
-    """The gradient of each row's loss, times the scale of the row."""
+    """The gradient of each row's loss, times the scale of the row, `of` one of the plan's `gradient_names`."""
 
-    def __init__(self, shape: Shape, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        plan: Plan,
+        batch: Batch,
+        row_scales: Floats,
+        totals: dict[str, float],
+        of: str = "prediction",
+    ) -> None:
         super().__init__(shape, plan, batch)
         one_scale = row_scales.strides == (0,)
         self.send("row_scales", None if one_scale else row_scales, row_scales[:1])
         self.gradient = np.empty_like(self.sent["prediction"])
-        self._numbers = numbers(plan.vector(plan.gradient, totals))
+        program = plan.gradient_program_of(of)
+        self._numbers = numbers(plan.vector(program, totals))
         self._layout = shape.layout(plan)
-        self._kernel = kernel(plan.gradient, self._layout, cuda_kernels.gradient_kernel)
+        self._kernel = kernel(program, self._layout, cuda_kernels.gradient_kernel)
 
     def packing(self, rows: int) -> Packing:
         gradient = Field("gradient", self.gradient.dtype.name, (rows, self.plan.width))
@@ -233,7 +250,7 @@ class GradientJob(RowsJob):
         a = arrays
         launch(
             self._kernel, self.grid(a["prediction"].shape[0], self._layout.lanes), self.shape.threads,
-            a["prediction"], a["target"], a["class_weight"], a["row_scales"], self._numbers, a["gradient"],
+            self.source(a), a["row_scales"], self._numbers, a["gradient"],
         )  # fmt: skip
 
     def results(self, span: Span) -> dict[str, Array]:
@@ -256,12 +273,11 @@ def row_values(plan: Plan) -> Program:
         return plan.value
     program = plan.value
     step = Step("values", Monoid.SUM, program.finish)
-    return Program(program.kind, program.key, program.numbers, (step,), first_of(len(program.numbers)))
+    return replace(program, steps=(step,), finish=first_of(program.leading + len(program.numbers)))
 
 
-def first_of(numbers_count: int) -> Callable[[tuple[Any, ...]], Any]:
-    """The fold after so many numbers."""
-    at = len(LEADING) + numbers_count
+def first_of(at: int) -> Callable[[tuple[Any, ...]], Any]:
+    """The fold at this place of the environment."""
 
     def fold(environment: tuple[Any, ...]) -> Any:
         return environment[at]

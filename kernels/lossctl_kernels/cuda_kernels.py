@@ -22,7 +22,7 @@ from numba import cuda
 
 from . import cuda_folds
 from .batch import Column
-from .cuda_folds import add, chain, dense, extremum, magnitude, per_row, sparse, tree_sum
+from .cuda_folds import add, chain, dense, extremum, leading_part, magnitude, per_row, tree_sum
 from .cuda_functions import device, from_warp, rounded_product
 from .gpu import simulated
 from .program import Program, Step
@@ -46,7 +46,8 @@ LEVELS = 32  # of the tree over the values of one lane: a block has fewer than 2
 class Layout:
     """How a program meets its data: `lanes` share a row, a power of two, of the `threads` of a thread block.
 
-    `prediction_sums` and `target_sums` say which rows must sum to 1. Lanes of one `warp` can shuffle.
+    `prediction_sums` and `target_sums` say which rows must sum to 1. Lanes of one `warp` can shuffle. `row_inputs`
+    tells of each further input whether it has one number a row.
     """
 
     lanes: int
@@ -56,6 +57,12 @@ class Layout:
     prediction_sums: bool = False
     target_sums: bool = False
     warp: int = WARP
+    row_inputs: tuple[bool, ...] = ()
+
+    @property
+    def leading(self) -> Function:
+        """What the environment at a place begins with; see `cuda_folds.leading_part`."""
+        return leading_part(self.sparse, self.row_inputs)
 
 
 # ---- lanes. In the simulator there are no shuffles: shared memory stands in for them.
@@ -95,31 +102,27 @@ def _butterfly(before: Function, combine: Function, exchange: Function, distance
     return steps
 
 
-# ---- rows. The first of `numbers` is a placeholder: a kernel takes no empty tuple.
+# ---- rows; `source` is that of `cuda_folds`. The first of `numbers` is a placeholder: a kernel takes no empty tuple.
 
 
-def row_folds(program: Program, checks: Sequence[Step], layout: Layout) -> Function:
+def row_folds(program: Program, checks: Sequence[Step], layout: Layout, leading: Function) -> Function:
     """(source, row, width, numbers, limits, team) to the numbers, folds and checks of a row."""
 
     def all_lanes(combine: Function) -> Function:
         return across(combine, layout.lanes, layout.warp)
 
-    return cuda_folds.row_folds(program.steps, checks, layout.lanes, layout.sparse, layout.at_target_only, all_lanes)
+    return cuda_folds.row_folds(program.steps, checks, layout.lanes, leading, layout.at_target_only, all_lanes)
 
 
 def rows_kernel(program: Program, layout: Layout) -> Any:
     """One loss a row, NaN where `keep` is False; adds what is wrong with the rows to the report of their block."""
-    lanes, finish = layout.lanes, program.finish
-    leading = sparse if layout.sparse else dense
+    lanes, finish, leading = layout.lanes, program.finish, layout.leading
     checks = cuda_folds.check_steps(layout.sparse, layout.prediction_sums, layout.target_sums)
-    folds = row_folds(program, checks, layout)
+    folds = row_folds(program, checks, layout, leading)
     count = count_bad(layout, len(program.numbers) + len(program.steps))
 
-    def kernel(
-        prediction, target, class_weight, keep, numbers, limits, row_divisor, value_divisor, block_rows, losses, report
-    ):
-        source = (prediction, target, class_weight)
-        rows, width = prediction.shape
+    def kernel(source, keep, numbers, limits, row_divisor, value_divisor, block_rows, losses, report):
+        rows, width = source[0].shape
         together = cuda.blockDim.x // lanes
         lane = cuda.threadIdx.x % lanes
         team = (lane, cuda.shared.array(0, FLOAT))
@@ -180,13 +183,11 @@ def _and_off_one(before: Function, at: int, column: int) -> Function:
 
 def gradient_kernel(program: Program, layout: Layout) -> Any:
     """The gradient of each row's loss, times the scale of the row."""
-    lanes, finish = layout.lanes, program.finish
-    leading = sparse if layout.sparse else dense
-    folds = row_folds(program, (), layout)
+    lanes, finish, leading = layout.lanes, program.finish, layout.leading
+    folds = row_folds(program, (), layout, leading)
 
-    def kernel(prediction, target, class_weight, row_scales, numbers, gradient):
-        source = (prediction, target, class_weight)
-        rows, width = prediction.shape
+    def kernel(source, row_scales, numbers, gradient):
+        rows, width = source[0].shape
         together = cuda.blockDim.x // lanes
         lane = cuda.threadIdx.x % lanes
         team = (lane, cuda.shared.array(0, FLOAT))

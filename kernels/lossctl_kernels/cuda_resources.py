@@ -44,14 +44,18 @@ def launches(plan: Plan, shape: Shape | None = None) -> list[Started]:
     """Every kernel that the values and the gradient of a plan launch, with the arguments that they get."""
     shape, dtype = shape or Shape(), plan.prediction_dtype
     values = np.zeros((1, plan.width), dtype)
-    batch = Batch(values, np.zeros(1, np.int64) if plan.sparse else values)
+    inputs = {
+        name: values[:, 0] if of_row else values for name, of_row in zip(plan.inputs, plan.row_inputs, strict=True)
+    }
+    batch = Batch(values, np.zeros(1, np.int64) if plan.sparse else values, inputs=inputs)
     jobs: list[RowsJob] = []
     if plan.scope is Scope.DATASET:
         jobs.append(FoldsJob(shape, plan, batch, dict.fromkeys(plan.scales, 1.0)))
     else:
         jobs.append(LossesJob(shape, plan, batch, row_values(plan), wanted=True))
-    if plan.definition.gradient is not None:
-        jobs.append(GradientJob(shape, plan, batch, np.ones(1), dict.fromkeys(plan.gradient.numbers, 1.0)))
+    for name in plan.gradient_names:
+        totals = dict.fromkeys(plan.gradient_program_of(name).numbers, 1.0)
+        jobs.append(GradientJob(shape, plan, batch, np.ones(1), totals, name))
     return [started for job in jobs for started in _started(job)]
 
 

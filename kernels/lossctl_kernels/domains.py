@@ -10,6 +10,7 @@ __all__ = [
     "ABOVE_MINUS_ONE",
     "BINARY_LABEL",
     "CLASS_PROBABILITY",
+    "EITHER_LABEL",
     "LOGIT",
     "LOG_PROBABILITY",
     "NONNEGATIVE",
@@ -70,6 +71,7 @@ PROBABILITY = Domain("probability", 0.0, 1.0)
 CLASS_PROBABILITY = Domain("probability", 0.0, 1.0, rows_sum_to_one=True)
 BINARY_LABEL = Domain("label", 0.0, 1.0, labels=(0.0, 1.0))
 SIGN_LABEL = Domain("label", -1.0, 1.0, labels=(-1.0, 1.0))
+EITHER_LABEL = Domain("label", -1.0, 1.0, labels=(-1.0, 0.0, 1.0))
 # A logit of minus infinity is the probability 0.
 LOGIT = Domain("logit", -math.inf, math.inf, low_infinity=True)
 LOG_PROBABILITY = Domain("log-probability", -math.inf, 0.0, low_infinity=True)
@@ -81,3 +83,6 @@ class TargetKind(Enum):
     SAME = "one number for each prediction"
     DISTRIBUTION = "a row of class probabilities that sum to 1, one-hot rows among them"
     INDEX = "one class index for each row"
+    LABELS = "a row of class indices for each row, ended by -1"
+    SEQUENCE = "the class indices that each row spells, padded at their end"
+    GROUP = "one whole number for each row: rows that share it belong together"

@@ -5,16 +5,20 @@ For small inputs, where loading one costs more than the work, and as the oracle 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .batch import Array, Batch, Column, Floats
+from .batch import Array, Batch, Column, Floats, input_arrays
 from .domains import Domain
 from .plan import Plan
 from .program import Program
 from .reduce import tree_sum
+from .row_functions import gradient as row_gradient
+from .row_functions import interpret
+from .row_functions import losses as row_losses
 from .scales import safe_scale
 from .spec import Monoid, Scope
 
@@ -27,6 +31,8 @@ class Interpreter:
     name = "python"
 
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
+        if plan.definition.row_function:
+            return row_losses(plan, batch, interpret)
         losses = np.empty(batch.rows)
         reports = []
         for block in blocks(batch, plan.block_rows):
@@ -50,13 +56,19 @@ class Interpreter:
             reports.append(report(plan, block, np.zeros(block.rows)))
         return table(reports, len(Column)), table(states, len(program.steps))
 
-    def gradient(self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float]) -> Array:
+    def gradient(
+        self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float], of: str = "prediction"
+    ) -> Array:
+        if plan.definition.row_function:
+            return row_gradient(plan, batch, row_scales, interpret, of)
         result = np.empty_like(batch.prediction)
-        vector = plan.vector(plan.gradient, totals)
+        program = plan.gradient_program_of(of)
+        vector, inputs = plan.vector(program, totals), input_arrays(plan, batch)
         for start in range(0, batch.rows, plan.block_rows):
             part = slice(start, start + plan.block_rows)
+            data = batch.prediction[part], batch.target[part]
             with np.errstate(all="ignore"):
-                gradient = evaluate(plan, plan.gradient, batch.prediction[part], batch.target[part], vector)
+                gradient = evaluate(plan, program, *data, vector, [values[part] for values in inputs])
                 scales = row_scales[part].reshape(-1, *[1] * (result.ndim - 1))
                 result[part] = gradient.reshape(result[part].shape) * scales
         return result
@@ -70,6 +82,7 @@ def blocks(batch: Batch, rows: int) -> list[Batch]:
             batch.target[start : start + rows],
             None if batch.weights is None else batch.weights[start : start + rows],
             None if batch.keep is None else batch.keep[start : start + rows],
+            inputs={name: values[start : start + rows] for name, values in batch.inputs.items()},
         )
         for start in range(0, batch.rows, rows)
     ]
@@ -103,7 +116,8 @@ def weighted(values: Floats, weights: Floats | None) -> Floats:
 def block_losses(plan: Plan, block: Batch) -> Floats:
     """One loss a row; NaN for rows that are not kept."""
     with np.errstate(all="ignore"):
-        values = evaluate(plan, plan.value, block.prediction, block.target, plan.vector(plan.value))
+        inputs = input_arrays(plan, block)
+        values = evaluate(plan, plan.value, block.prediction, block.target, plan.vector(plan.value), inputs)
         losses = values if values.ndim == 1 else row_values(plan, values)
         losses = losses / plan.settings.value_divisor
     return losses if block.keep is None else np.where(block.keep, losses, np.nan)
@@ -115,23 +129,34 @@ def row_values(plan: Plan, values: Floats) -> Floats:
     return sums if plan.settings["row"] == "sum" else sums / plan.width
 
 
-def evaluate(plan: Plan, program: Program, prediction: Array, target: Array, vector: Floats) -> Floats:
+def evaluate(
+    plan: Plan, program: Program, prediction: Array, target: Array, vector: Floats, inputs: Sequence[Array] = ()
+) -> Floats:
     """The result of a program: (rows,) for a loss of rows, the shape of the prediction for an elementwise function."""
+    further = [values.astype(np.float64) for values in inputs]
+    if prediction.ndim > 1:
+        further = [values[:, None] if values.ndim == 1 else values for values in further]
     if plan.scope is not Scope.ROW:
-        environment = (prediction.astype(np.float64), target.astype(np.float64), 0.0, 1.0, *vector)
+        environment = (prediction.astype(np.float64), target.astype(np.float64), 0.0, 1.0, *further, *vector)
         return np.array(full(program.finish(environment), prediction.shape))
     rows, width = prediction.shape
     index = np.arange(width, dtype=np.float64)
     dense = (target[:, None] == np.arange(width)).astype(np.float64) if plan.sparse else target.astype(np.float64)
-    leading = (prediction.astype(np.float64), dense, index, plan.class_weights)
+    leading = (prediction.astype(np.float64), dense, index, plan.class_weights, *further)
     folds: tuple[Floats, ...] = ()
     for step in program.steps:
-        if step.monoid is Monoid.TARGET_SUM and plan.at_target_only:
+        if step.monoid is Monoid.ONCE:
+            folds += (full(step.term((*leading, *vector, *folds)), (rows, 1)),)
+        elif step.monoid is Monoid.TARGET_SUM and plan.at_target_only:
             picked = (
                 np.take_along_axis(leading[0], target[:, None], axis=1),
                 np.ones((rows, 1)),
                 target[:, None].astype(np.float64),
                 plan.class_weights[target][:, None],
+                *(
+                    np.take_along_axis(values, target[:, None], axis=1) if values.shape[1] > 1 else values
+                    for values in further
+                ),
             )
             picked_folds = (*picked, *vector, *folds)
             folds += (full(step.term(picked_folds), (rows, 1)),)

@@ -1,18 +1,19 @@
 """Block functions into machine code, with Numba's code generator: the one module that compiles for the CPU.
 
 All of a block function is written by `write_block_function`, with this C signature over addresses: `void(rows, width,
-prediction, target, class_weights, numbers, bounds, scales, result, report)`, whatever the loss and the dtypes. `bounds`
+prediction, target, class_weights, numbers, bounds, scales, result, report, inputs…)`, whatever the dtypes. `bounds`
 are those of predictions and targets and the tolerances of their row sums; `report` is a row of `Column`s that begins as
 zeros; `scales` and `result` are as `loops.py` and `rows.py` say. Address 0 is "none".
 
 Around it goes a loop over blocks, the same for all: `void(first, last, rows, width, block, places)` runs the blocks
-from `first` to before `last`, of `block` rows each and `rows` in all. `places` is the address of eight pairs: where
-each pointer stands at block 0, and how many bytes further it is at the next one.
+from `first` to before `last`, of `block` rows each and `rows` in all. `places` is the address of pairs, one for each
+pointer: where it stands at block 0, and how many bytes further it is at the next one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -27,8 +28,7 @@ from .writer import Arguments, whole
 
 __all__ = ["Compiled", "compile_recipe"]
 
-NUMBERS, POINTERS = 2, 8
-BLOCK_FUNCTION = ir.FunctionType(ir.VoidType(), [INTEGER] * (NUMBERS + POINTERS))
+NUMBERS, POINTERS = 2, 8  # and a pointer for each further input
 LOOP_FUNCTION = ir.FunctionType(ir.VoidType(), [INTEGER] * 6)
 
 
@@ -59,13 +59,20 @@ def _codegen() -> Any:
 
 
 def _write_block(module: ir.Module, recipe: Recipe) -> ir.Function:
-    function = ir.Function(module, BLOCK_FUNCTION, f"{recipe.symbol}_block")
+    arguments = NUMBERS + POINTERS + len(recipe.program.inputs)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [INTEGER] * arguments), f"{recipe.symbol}_block")
     function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block())
-    write_block_function(builder, recipe.layout, recipe.program, Arguments(*function.args))
+    write_block_function(builder, recipe.layout, recipe.program, named(function.args))
     builder.ret_void()
     return function
+
+
+def named(arguments: Sequence[ir.Value]) -> Arguments:
+    """The arguments of a block function by name."""
+    own = NUMBERS + POINTERS
+    return replace(Arguments(*arguments[:own]), inputs=tuple(arguments[own:]))
 
 
 def _write_loop(block_function: ir.Function, name: str) -> None:
@@ -74,8 +81,9 @@ def _write_loop(block_function: ir.Function, name: str) -> None:
     first, last, rows, width, block, places = function.args
     entry, head, body, end = (function.append_basic_block(part) for part in ("entry", "head", "body", "end"))
     builder = ir.IRBuilder(entry)
+    pointers_count = len(block_function.args) - NUMBERS
     table = builder.inttoptr(places, INTEGER.as_pointer())
-    pairs = [[builder.load(builder.gep(table, [whole(2 * i + j)])) for j in range(2)] for i in range(POINTERS)]
+    pairs = [[builder.load(builder.gep(table, [whole(2 * i + j)])) for j in range(2)] for i in range(pointers_count)]
     builder.branch(head)
     builder.position_at_end(head)
     k = builder.phi(INTEGER)

@@ -30,7 +30,7 @@ class Flat(Writer):
         self.is_short = builder.icmp_signed("<", self.size, whole(LANES))
         self.scaled = builder.icmp_signed("!=", arguments.scales, whole(0))
         self.stored = builder.icmp_signed("!=", arguments.result, whole(0))
-        self.sources = self.source(self.predictions), self.source(self.targets)
+        self.sources = [self.source(pointer) for pointer in (self.predictions, self.targets, *self.inputs)]
         ones, self.short_results = self.buffer(LANES), self.buffer(LANES, self.results.type.pointee)
         with self.loop(whole(LANES)) as lane:
             self.store(ones, lane, constant(DOUBLE, 1.0))
@@ -65,11 +65,12 @@ class Flat(Writer):
             self.builder.store(builder.load(builder.gep(self.destination, [i])), builder.gep(self.results, [i]))
 
     def leading(self, start: Value, checks: Sequence[Check] = ()) -> list[Value]:
-        raw = [self.chunk(source, start) for source in self.sources]
+        raw = [self.streamed(source, start) for source in self.sources]
         for check, values in zip(checks, raw, strict=False):
             self.look_at(check, values)
         nothing = constant(vector(DOUBLE, LANES), 0.0), constant(vector(DOUBLE, LANES), 1.0)
-        return [self.widened(values) for values in raw] + list(nothing)
+        prediction, target, *inputs = (self.widened(values) for values in raw)
+        return [prediction, target, *nothing, *inputs]
 
     def scale(self, start: Value) -> Value:
         return self.chunk(self.scale_source, self.builder.select(self.scaled, start, whole(0)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .domains import TargetKind
+from .facts import Pooling
 from .spec import PEERS, Definition, Loss, Parameter, Scope
 
 __all__ = ["OPTIONS", "Option", "Settings", "SpecificationError", "resolve", "suggestion"]
@@ -84,6 +85,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "labels": Option("how the targets say what is right", "choice", None),
     "link": Option("what the predictions are: the mean itself, or its logarithm", "choice", None),
+    "drop_constant": Option("leave out the terms that do not depend on the prediction", "flag", False),
     "full": Option("add the constant ln y! of the target, exact or by Stirling's formula above 1", "choice", None),
     "max_fun": Option("the maximum that the loss is made of", "choice", None),
     "target": Option("what the targets are", "choice", None),
@@ -93,9 +95,18 @@ OPTIONS: Mapping[str, Option] = {
         "torch",
         ("torch", "flat", "steep", "half"),
     ),
+    "var_input": Option("what var holds: the variance, its logarithm, or the standard deviation", "choice", None),
+    "distance": Option("how far two rows are apart: a norm, its square, or one minus the cosine", "choice", None),
+    "swap": Option("take the positive as the anchor of the negative where it is nearer", "flag", False),
     "denominator": Option("what the overlap is compared with: sums, or sums of squares", "choice", None),
-    "scope": Option("one loss for all values, for each sample, or for each class", "choice", None),
+    "scope": Option(
+        "one loss for all values, or the mean of one a sample, a class, or a class of each sample", "choice", None
+    ),
+    "ignore_background": Option("leave the first class out of the mean over classes", "flag", False),
     "preset": Option("conventions of a framework", "choice", None, PEERS),
+    "source": Option(
+        "digest of the code of a loss that is not built in: given, it holds the loss to it", "choice", None
+    ),
 }
 
 KINKS = {"flat": 0.0, "steep": 1.0, "half": 0.5}
@@ -308,6 +319,9 @@ _PARSERS = {"choice": _choice, "number": _eps_or_number, "integer": _integer, "f
 def _check(settings: Settings, given: Mapping[str, Any]) -> None:
     """Refuses what contradicts itself. `given` is what the user said: presets never contradict."""
     name, input = settings.loss.name, settings.input
+    for option in settings.loss.idle:
+        if option in given:
+            raise SpecificationError(f"{name}: {option} means nothing with the other options", "leave it out")
     guarded = [
         option for option in ("eps", "eps_mode", "normalize") if given.get(option) and option in settings.loss.options
     ]
@@ -321,6 +335,10 @@ def _check(settings: Settings, given: Mapping[str, Any]) -> None:
     smoothing = settings["label_smoothing"]
     if not 0.0 <= smoothing <= 1.0:
         raise SpecificationError(f"{name}: label_smoothing must be >= 0 and <= 1, found {smoothing:g}")
+    if settings["smoothing_mode"] != "uniform" and not smoothing:
+        raise SpecificationError(
+            f"{name}: smoothing_mode={settings['smoothing_mode']} without label_smoothing", "give label_smoothing too"
+        )
     if settings.loss.target_kind is TargetKind.SAME and settings["smoothing_mode"] != "uniform":
         raise SpecificationError(f"{name}: smoothing_mode needs classes")
     wrt = settings["grad_wrt"]
@@ -341,4 +359,7 @@ def _check_eps(settings: Settings) -> None:
 
 def describe_scope(loss: Loss) -> str:
     """One loss a value, a row or a data set, in words."""
-    return {Scope.ELEMENT: "each value", Scope.ROW: "each row", Scope.DATASET: "the whole data set"}[loss.scope]
+    if loss.pooling is not Pooling.MEAN:
+        return "the whole data set"
+    words = {Scope.ELEMENT: "each value", Scope.ROW: "each row", Scope.DATASET: "the whole data set"}
+    return words.get(loss.scope, "each row against all rows")

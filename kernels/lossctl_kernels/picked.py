@@ -15,7 +15,7 @@ class Picked(Along):
     How many is the last of the bounds.
     """
 
-    def write(self) -> None:
+    def write_block(self) -> None:
         builder = self.builder
         self.start_checks()
         self.row_sums = [self.buffer(LANES)]

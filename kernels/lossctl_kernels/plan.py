@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .domains import NONNEGATIVE, Domain, TargetKind
 from .options import KINKS, Settings, SpecificationError
-from .program import Program, fold_program, gradient_program, value_program
+from .program import Program, fold_program, gradient_program, input_gradient_program, value_program
 from .reduce import block_rows
-from .spec import Definition, Loss, Monoid, Scope, TargetTransform, argument_names
+from .spec import Definition, InputShape, Loss, Monoid, Scope, TargetTransform, argument_names
 from .transforms import CLASS_WEIGHT, CONVERSIONS, GUARDS, NORMALIZE, SMOOTH, Transform
 
 __all__ = ["Plan"]
@@ -29,6 +28,8 @@ class Plan:
     width: int
     prediction_dtype: str = "float64"
     counts_degenerate: bool = False
+    rows_a_block: int | None = None
+    """Where these rows are parts of longer ones, so many of which make a block; None is what the width says."""
 
     def __post_init__(self) -> None:
         for name in ("class_weight", "alpha"):
@@ -69,7 +70,7 @@ class Plan:
 
     @property
     def block_rows(self) -> int:
-        return block_rows(self.width)
+        return self.rows_a_block or block_rows(self.width)
 
     @property
     def prediction_domain(self) -> Domain:
@@ -101,6 +102,23 @@ class Plan:
         weights = self._by_class("class_weight") or self._by_class("alpha")
         return np.ones(self.width) if weights is None else np.array(weights, np.float64)
 
+    @property
+    def gradient_names(self) -> tuple[str, ...]:
+        """What a gradient may be with respect to: the prediction, "target", or a further input of its shape."""
+        own = ("prediction",) if self.definition.gradient is not None else ()
+        return own + tuple(name for name in self.definition.input_gradients if name != "target" or not self._targets)
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """The further arrays that the programs read row by row."""
+        asked, facts = self.definition.asks_for(), self.settings.loss.inputs
+        return tuple(name for name in facts if name in asked and facts[name].shape is not InputShape.WHOLE)
+
+    @property
+    def row_inputs(self) -> tuple[bool, ...]:
+        """Of each of the `inputs`, whether it has one number for a row, and not one for each prediction."""
+        return tuple(self.settings.loss.inputs[name].shape is InputShape.ONE_A_ROW for name in self.inputs)
+
     # ---- numbers
 
     @cached_property
@@ -109,6 +127,8 @@ class Plan:
         options, values = self.settings.options, {}
         for name, (_, facts) in self.settings.loss.parameters.items():
             values[name] = facts.as_number(options[name])
+            if name == "eps" and len(facts.modes) > 1:
+                values["eps_mode"] = float(facts.modes.index(self.settings["eps_mode"]))
         for name, default in _hidden_numbers(self.settings.loss).items():
             values[name] = float(self.settings.hidden.get(name, default))
         if "width" in values:
@@ -171,7 +191,8 @@ class Plan:
     def value(self) -> Program:
         """The loss of a value or a row."""
         measured = self.definition.degenerate if self.counts_degenerate else None
-        return value_program(self.definition, self._transforms, self._targets, tuple(self.numbers), measured)
+        numbers = tuple(self.numbers)
+        return value_program(self.definition, self._transforms, self._targets, numbers, measured, self.inputs)
 
     @cached_property
     def factored(self) -> Program | None:
@@ -182,7 +203,7 @@ class Plan:
         if any(self.numbers.get(name, number) != number for name, number in form.neutral.items()):
             return None
         numbers = tuple(self.numbers)
-        program = value_program(self.definition, self._transforms, self._targets, numbers, form.function)
+        program = value_program(self.definition, self._transforms, self._targets, numbers, form.function, self.inputs)
         return replace(program, kind="factored", form=form)
 
     @cached_property
@@ -193,22 +214,31 @@ class Plan:
     @cached_property
     def gradient(self) -> Program:
         """The derivative with respect to the prediction, or to the form that `grad_wrt` names."""
-        wrt = self.settings["grad_wrt"]
+        wrt, numbers = self.settings["grad_wrt"], tuple(self.numbers)
         if not wrt or wrt == self.settings.input:
-            return gradient_program(self.definition, self._transforms, self._targets, tuple(self.numbers))
+            transforms = self._transforms
+            return gradient_program(self.definition, transforms, self._targets, numbers, inputs=self.inputs)
         direct = self.definition.gradient_by.get(wrt)
         if direct:
-            return gradient_program(self.definition, (), self._targets, tuple(self.numbers), direct)
+            return gradient_program(self.definition, (), self._targets, numbers, direct, self.inputs)
         kind = "row" if self.scope is Scope.ROW else "element"
         # None from log-probabilities to logits: they are logits.
         found = CONVERSIONS.get((kind, self.settings.input, wrt))
         conversion = () if found is None else (found,)
-        return gradient_program(self.settings.loss.forms[wrt], conversion, self._targets, tuple(self.numbers))
+        other = self.settings.loss.forms[wrt]
+        return gradient_program(other, conversion, self._targets, numbers, inputs=self.inputs)
+
+    def gradient_program_of(self, name: str) -> Program:
+        """The derivative with respect to one of the `gradient_names`."""
+        if name == "prediction":
+            return self.gradient
+        numbers = tuple(self.numbers)
+        return input_gradient_program(self.definition, name, self._transforms, self._targets, numbers, self.inputs)
 
     @cached_property
     def degenerate(self) -> Plan | None:
         """A plan whose "loss" is 1 for rows that have no defined loss, else 0; None where every row has one."""
-        if self.definition.degenerate is None or self.scope is not Scope.ROW or self.counts_degenerate:
+        if self.definition.degenerate is None or self.scope not in (Scope.ROW, Scope.PAIRS) or self.counts_degenerate:
             return None
         return replace(self, counts_degenerate=True)
 
@@ -222,10 +252,7 @@ def _hidden_numbers(loss: Loss) -> dict[str, float]:
     """Arguments of the definitions that have a plain default: numbers that only a preset or a guard sets."""
     found = {}
     for definition in loss.forms.values():
-        functions: list[Callable[..., Any]] = [definition.function, *(fold.term for fold in definition.folds)]
-        if definition.gradient:
-            functions.append(definition.gradient)
-        for function in functions:
+        for function in definition.functions():
             for name, argument in inspect.signature(function).parameters.items():
                 if argument.default is not argument.empty and name not in loss.parameters:
                     found[name] = float(argument.default)

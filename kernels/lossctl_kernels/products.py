@@ -6,8 +6,9 @@ g' = g + (e + e g), which rounds relative to g. That is what counts as long as n
 the logarithm is at least 0.34 in size, and rounding the product is harmless.
 
 A block that cannot be added up so reports NaN, and is left to the loop of single values: a target that is not 0 or 1
-where those are needed, a number outside its domain, a factor of 0 or one so small that a product may underflow, fewer
-values than lanes. Which way a block goes depends on nothing but its values.
+where those are needed, a number outside its domain or beyond what the form can take, parts that cancel, a factor of 0
+or one so small that a product may underflow, fewer values than lanes. Which way a block goes depends on nothing but its
+values.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from llvmlite import ir
 from .batch import Column
 from .scalar import SMALLEST_NORMAL, log_of_product, split
 from .trace import DOUBLE, INTEGER, Symbol, constant
-from .writer import LANES, Value, Writer, vector, whole
+from .writer import LANES, Check, Value, Writer, vector, whole
 
 __all__ = ["Products"]
 
@@ -27,6 +28,9 @@ GROUP = 4
 """Chunks between splits: four factors of the smallest float32 are far from underflow."""
 RUN_GROUPS = 8
 """Groups to a logarithm; the rounding errors of so many products are a few units in the last place."""
+
+CANCELLATION = 64.0
+"""How many times as large as the sum the parts that cancel may be; their rounding errors are as many times larger."""
 
 _KIND = vector(DOUBLE, LANES)
 
@@ -40,12 +44,12 @@ class Products(Writer):
             raise TypeError(f"{self.program.key} is no factored program")
         self.form = self.program.form
         size, run = builder.mul(self.rows, self.width), RUN_GROUPS * GROUP * LANES
-        self.prediction_check = self.check(0)
-        self.target_check = replace(self.check(2), ends_only=self.form.hard_targets)
+        self.prediction_check = self.narrowed(self.check(0))
+        self.target_check = replace(self.narrowed(self.check(2)), ends_only=self.form.hard_targets)
         self.product, self.excess, self.rest = (self.variable(constant(_KIND, n)) for n in (1.0, 0.0, 0.0))
         self.exponent = self.variable(constant(vector(INTEGER, LANES), 0))
         self.sound = self.variable(constant(vector(INTEGER, LANES), -1))
-        self.total, self.error = (self.variable(constant(_KIND, 0.0)) for _ in range(2))
+        self.total, self.error, self.size = (self.variable(constant(_KIND, 0.0)) for _ in range(3))
         self.is_good = self.variable(builder.icmp_signed(">=", size, whole(LANES)))
         runs = builder.udiv(size, whole(run))
         with self.loop(runs) as number, builder.if_then(builder.load(self.is_good)):
@@ -61,12 +65,27 @@ class Products(Writer):
                 self.split_product()
             self.add_logarithm()
         total = self.whole_sum(self.total, self.error)
+        is_good = builder.load(self.is_good)
+        if self.form.cancels:
+            size = self.folded(builder.load(self.size), builder.fadd)
+            least = builder.fmul(size, constant(DOUBLE, 1.0 / CANCELLATION))
+            is_good = builder.and_(is_good, builder.fcmp_ordered(">=", total, least))
         nothing = constant(DOUBLE, float("nan"))
-        self.store(self.report, whole(Column.SUM), builder.select(builder.load(self.is_good), total, nothing))
+        self.store(self.report, whole(Column.SUM), builder.select(is_good, total, nothing))
+
+    def narrowed(self, check: Check) -> Check:
+        """The check of a domain, against the bounds of the form too where it has any."""
+        builder = self.builder
+        if self.form.within is None:
+            return check
+        low, high = (constant(check.low.type, bound) for bound in self.form.within)
+        low = builder.select(builder.fcmp_ordered(">", low, check.low), low, check.low)
+        high = builder.select(builder.fcmp_ordered("<", high, check.high), high, check.high)
+        return replace(check, low=low, high=high)
 
     def multiply(self, start: Value, new: Value | None) -> None:
         builder = self.builder
-        prediction, target = self.chunk(self.predictions, start), self.chunk(self.targets, start)
+        prediction, target = self.streamed(self.predictions, start), self.streamed(self.targets, start)
         self.look_at(self.prediction_check, prediction)
         self.look_at(self.target_check, target)
         ends = constant(_KIND, 0.0), constant(_KIND, 1.0)
@@ -80,6 +99,8 @@ class Products(Writer):
         if isinstance(rest, Symbol):
             rest = self.if_new(new, rest, 0.0) if new is not None else rest
             builder.store((self.symbol(self.rest) + rest).value, self.rest)
+            if self.form.cancels:
+                builder.store((self.symbol(self.size) + abs(rest)).value, self.size)
 
     def if_new(self, new: Value, value: Symbol, otherwise: float) -> Symbol:
         return Symbol(self.builder, self.builder.select(new, value.value, constant(_KIND, otherwise)))

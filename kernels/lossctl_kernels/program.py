@@ -1,9 +1,10 @@
 """From a definition and the transformations around it to a program: functions of one tuple, for every backend.
 
-The tuple is the *environment*: (prediction, target, index, class_weight, numbers…, folds…), all float64, where the
-numbers are parameters and options. A program is the steps that compute the folds, in order, and the function that makes
-the result of them. The interpreter calls these functions with arrays; Numba compiles them as they are. They are
-closures over plain functions, so that a compiled kernel can be found again by what it was made of.
+The tuple is the *environment*: (prediction, target, index, class_weight, inputs…, numbers…, folds…), all float64, where
+the inputs are further arrays and the numbers parameters and options. A program is the steps that compute the folds, in
+order, and the function that makes the result of them. The interpreter calls these functions with arrays; Numba compiles
+them as they are. They are closures over plain functions, so that a compiled kernel can be found again by what it was
+made of.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import Any
 from .spec import Definition, Factored, Fold, Monoid, Scope, TargetTransform, argument_names
 from .transforms import Transform
 
-__all__ = ["LEADING", "Program", "Step", "fold_program", "gradient_program", "value_program"]
+__all__ = [
+    "LEADING",
+    "Program",
+    "Step",
+    "fold_program",
+    "gradient_program",
+    "input_gradient_program",
+    "value_program",
+]
 
 Environment = tuple[Any, ...]
 Bound = Callable[[Environment], Any]
@@ -35,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """`numbers` names the part of the environment that the caller passes; then the steps; then `finish`.
+    """`inputs` and `numbers` name the parts of the environment that the caller passes; then the steps; then `finish`.
 
     `kind` is value (one result a value or row), gradient (one a value), folds (the terms alone) or factored (what
     `finish` returns is that of the `form`). `key` says what the program was made of: equal keys, equal functions.
@@ -47,6 +56,12 @@ class Program:
     steps: tuple[Step, ...]
     finish: Bound
     form: Factored | None = None
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def leading(self) -> int:
+        """How many numbers of the environment come from arrays."""
+        return len(LEADING) + len(self.inputs)
 
 
 def bind(function: Callable[..., Any], names: tuple[str, ...]) -> Bound:
@@ -96,12 +111,25 @@ def _bind_10(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: 
 def _bind_11(f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: int, r: int, s: int, t: int) -> Bound:
     def call(a: Environment) -> Any: return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q], a[r], a[s], a[t])
     return call
+def _bind_12(
+    f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: int, r: int, s: int, t: int, u: int
+) -> Bound:
+    def call(a: Environment) -> Any:
+        return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q], a[r], a[s], a[t], a[u])
+    return call
+def _bind_13(
+    f: Any, i: int, j: int, k: int, m: int, n: int, o: int, p: int, q: int, r: int, s: int, t: int, u: int, v: int
+) -> Bound:
+    def call(a: Environment) -> Any:
+        return f(a[i], a[j], a[k], a[m], a[n], a[o], a[p], a[q], a[r], a[s], a[t], a[u], a[v])
+    return call
 # fmt: on
 
 
 _BINDERS = (
     *(_bind_0, _bind_1, _bind_2, _bind_3, _bind_4, _bind_5),
     *(_bind_6, _bind_7, _bind_8, _bind_9, _bind_10, _bind_11),
+    *(_bind_12, _bind_13),
 )
 
 
@@ -193,9 +221,18 @@ def _needed(folds: tuple[Fold, ...], arguments: tuple[str, ...]) -> tuple[Fold, 
     return tuple(reversed(needed))
 
 
-def _key(function: Callable[..., Any], applied: tuple[Any, ...], numbers: tuple[str, ...]) -> str:
+def _key(
+    function: Callable[..., Any], applied: tuple[Any, ...], numbers: tuple[str, ...], inputs: tuple[str, ...] = ()
+) -> str:
     name = f"{function.__module__}.{function.__qualname__}"
-    return "+".join([name, *(transform.name for transform in applied)]) + f"({','.join(numbers)})"
+    given = f"[{','.join(inputs)}]" if inputs else ""
+    return "+".join([name, *(transform.name for transform in applied)]) + f"{given}({','.join(numbers)})"
+
+
+def _renamed(folds: tuple[Fold, ...]) -> str:
+    """The folds that are not named after their terms, for a key: another definition may mean other terms by them."""
+    named = [f"{fold.name}={fold.term.__name__}" for fold in folds if fold.name != fold.term.__name__]
+    return f"{{{','.join(named)}}}" if named else ""
 
 
 def _assemble(
@@ -204,11 +241,13 @@ def _assemble(
     transforms: tuple[Transform, ...],
     targets: tuple[TargetTransform, ...],
     numbers: tuple[str, ...],
+    inputs: tuple[str, ...],
     more: tuple[str, ...] = (),
 ) -> tuple[tuple[str, ...], _Stages, tuple[Step, ...]]:
     """(names of the environment, stages, steps) for `function` of the definition."""
     own = _needed(definition.folds, argument_names(function))
-    names = LEADING + numbers + tuple(f.name for t in transforms for f in t.folds) + tuple(f.name for f in own) + more
+    folds = *(f.name for t in transforms for f in t.folds), *(f.name for f in own)
+    names = LEADING + inputs + numbers + folds + more
     stages = _stages(transforms, targets, names)
     levels: dict[str, int] = {}
 
@@ -232,12 +271,13 @@ def value_program(
     targets: tuple[TargetTransform, ...],
     numbers: tuple[str, ...],
     function: Callable[..., Any] | None = None,
+    inputs: tuple[str, ...] = (),
 ) -> Program:
     """The program of the loss, or of another `function` of its folds."""
     function = function or definition.function
-    names, stages, steps = _assemble(definition, function, transforms, targets, numbers)
-    key = _key(function, (*transforms, *targets), numbers)
-    return Program("value", key, numbers, steps, _after(stages.last, bind(function, names)))
+    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs)
+    key = _key(function, (*transforms, *targets), numbers, inputs) + _renamed(definition.folds)
+    return Program("value", key, numbers, steps, _after(stages.last, bind(function, names)), inputs=inputs)
 
 
 def gradient_program(
@@ -246,6 +286,7 @@ def gradient_program(
     targets: tuple[TargetTransform, ...],
     numbers: tuple[str, ...],
     function: Callable[..., Any] | None = None,
+    inputs: tuple[str, ...] = (),
 ) -> Program:
     """The program of the derivative with respect to the prediction as it was given, by the chain rule.
 
@@ -261,7 +302,7 @@ def gradient_program(
         return Program("gradient", _key(function, (), numbers), numbers, (), bind(function, names))
     pulls = [transform for transform in transforms if transform.pull_back]
     more = ("pulled",) if pulls else ()
-    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, more)
+    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs, more)
     gradient = _after(stages.last, bind(function, names))
     after: Bound | None = stages.last
     for transform, before in reversed(list(zip(transforms, stages.before, strict=True))):
@@ -273,7 +314,23 @@ def gradient_program(
             steps += (Step("pulled", Monoid.SUM, _product(gradient, transformed), level),)
             gradient = _with_first(gradient, bind(transform.pull_back, ("gradient", *names)))
         after = before
-    return Program("gradient", _key(function, (*transforms, *targets), numbers), numbers, steps, gradient)
+    key = _key(function, (*transforms, *targets), numbers, inputs) + _renamed(definition.folds)
+    return Program("gradient", key, numbers, steps, gradient, inputs=inputs)
+
+
+def input_gradient_program(
+    definition: Definition,
+    of: str,
+    transforms: tuple[Transform, ...],
+    targets: tuple[TargetTransform, ...],
+    numbers: tuple[str, ...],
+    inputs: tuple[str, ...],
+) -> Program:
+    """The program of the derivative with respect to another array than the prediction, which nothing transforms."""
+    function = definition.input_gradients[of]
+    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs)
+    key = _key(function, (*transforms, *targets), numbers, inputs) + _renamed(definition.folds)
+    return Program("gradient", key, numbers, steps, _after(stages.last, bind(function, names)), inputs=inputs)
 
 
 def fold_program(definition: Definition, numbers: tuple[str, ...]) -> Program:

@@ -12,6 +12,7 @@ from typing import Any
 
 from .plan import Plan
 from .program import Environment, Program, Step
+from .row_functions import RowCode, codes
 from .spec import Monoid, Scope
 
 __all__ = [
@@ -37,7 +38,8 @@ class Layout:
     `name` is flat or factored for single values; along (each row), across (tiles of rows) or picked (of each row the
     value at its class) for rows. `sparse`: the target is a class index; `at_target_only`: target sums have the one term
     of that class; `unit_rows`: whether each row of predictions, and of targets, has to sum to 1; `skips_zeros`: whether
-    target sums may leave out what has a target of 0; `checked`: whether domains matter.
+    target sums may leave out what has a target of 0; `checked`: whether domains matter; `row_inputs`: for each further
+    input, whether it has one number for a row, and not one for each prediction.
     """
 
     name: str
@@ -47,11 +49,12 @@ class Layout:
     unit_rows: tuple[bool, bool] = (False, False)
     skips_zeros: bool = False
     checked: bool = True
+    row_inputs: tuple[bool, ...] = ()
 
     @property
     def key(self) -> str:
         parts: tuple[object, ...] = (self.name, self.dtype, self.sparse, self.at_target_only, *self.unit_rows)
-        parts += (self.skips_zeros, self.checked)
+        parts += (self.skips_zeros, self.checked, *self.row_inputs)
         return ",".join(map(str, parts))
 
 
@@ -90,18 +93,24 @@ def recipe_of(plan: Plan, program: Program, dtype: str) -> Recipe:
 
 
 def _layout(plan: Plan, program: Program, dtype: str) -> Layout:
-    if is_flat(plan):
-        return Layout("factored" if program.form else "flat", dtype)
+    inputs = plan.row_inputs if program.inputs else ()
+    if is_flat(plan):  # a row is one prediction
+        return Layout("factored" if program.form else "flat", dtype, row_inputs=(False,) * len(inputs))
     is_value = program.kind == "value"
     unit_rows = (plan.rows_sum_to_one, plan.targets_sum_to_one) if is_value else (False, False)
     if plan.width <= ACROSS_WIDTH:
         name = "across"
-    elif is_value and plan.at_target_only and all(step.monoid is Monoid.TARGET_SUM for step in program.steps):
+    elif (
+        is_value
+        and not inputs
+        and plan.at_target_only
+        and all(step.monoid is Monoid.TARGET_SUM for step in program.steps)
+    ):
         name = "picked"
     else:
         name = "along"
     skips_zeros = name == "along" and plan.zeros_add_nothing and not plan.sparse
-    return Layout(name, dtype, plan.sparse, plan.at_target_only, unit_rows, skips_zeros)
+    return Layout(name, dtype, plan.sparse, plan.at_target_only, unit_rows, skips_zeros, row_inputs=inputs)
 
 
 def _last(environment: Environment) -> Any:
@@ -122,24 +131,25 @@ EXTREMES = Recipe(Layout("extremes", "float64", checked=False), Program("value",
 """Fills the columns of the report that come from each loss, which are the float64 predictions."""
 
 
-def usual_recipes(plan: Plan, dtype: str, gradient: bool = False) -> list[Recipe]:
+def usual_recipes(plan: Plan, dtype: str, gradient: bool = False) -> list[Recipe | RowCode]:
     """What the mean of a plan takes, and its gradient where that is asked for and exists."""
+    if plan.definition.row_function:
+        return [*codes(plan, dtype, gradient)]
+    found: list[Recipe | RowCode]
     if plan.scope is Scope.DATASET:
         found = [recipe_of(plan, plan.folds, dtype)]
-    elif not is_flat(plan):
-        found = [recipe_of(plan, plan.value, dtype), SUM]
     else:
-        found = [recipe_of(plan, plan.factored or plan.value, dtype)]
+        found = [recipe_of(plan, (is_flat(plan) and plan.factored) or plan.value, dtype)]
     if plan.degenerate is not None:
         found.append(recipe_of(plan.degenerate, plan.degenerate.value, dtype))
-    if gradient and plan.definition.gradient is not None:
-        found.append(recipe_of(plan, plan.gradient, dtype))
+    if gradient:
+        found += [recipe_of(plan, plan.gradient_program_of(name), dtype) for name in plan.gradient_names]
     return found
 
 
-def all_recipes(plan: Plan, dtype: str) -> list[Recipe]:
+def all_recipes(plan: Plan, dtype: str) -> list[Recipe | RowCode]:
     """What any use of a plan takes: weights, per-sample losses and rows left out as well."""
     found = usual_recipes(plan, dtype, gradient=True)
-    if plan.scope is not Scope.DATASET:
+    if plan.scope is not Scope.DATASET and not plan.definition.row_function:
         found += [recipe_of(plan, plan.value, dtype), SUM, EXTREMES]
     return list({recipe.key: recipe for recipe in found}.values())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import objects
 from .gpu import BackendUnavailable
 from .recipes import Recipe
+from .row_functions import RowCode
 from .spans import run_spans
 
 __all__ = ["Runner", "are_kept", "block_function", "compile_ahead", "load_compiler"]
@@ -69,16 +70,21 @@ def load_compiler() -> None:
     del kernels
 
 
-def are_kept(recipes: Iterable[Recipe]) -> bool:
+def are_kept(recipes: Iterable[Recipe | RowCode]) -> bool:
     """Whether none of these has to be compiled."""
     return all(recipe.key in _functions or objects.is_kept(recipe) for recipe in recipes)
 
 
-def compile_ahead(recipe: Recipe) -> bool:
+def compile_ahead(recipe: Recipe | RowCode) -> bool:
     """Leaves the object code of a recipe for later processes; whether it had to be compiled."""
     if objects.find(recipe) is not None:
         return False
     load_compiler()
+    if isinstance(recipe, RowCode):
+        from .row_kernels import compile_row_code
+
+        objects.keep(recipe, compile_row_code(recipe).code)
+        return True
     from .kernels import compile_recipe
 
     objects.keep(recipe, compile_recipe(recipe).code)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from llvmlite import ir
 
 from .batch import Column
+from .loops import Flat
 from .program import Step
+from .recipes import SUM
+from .reduce import BLOCK_ROWS
 from .spec import Monoid
-from .trace import INTEGER, constant, unary
+from .trace import DOUBLE, INTEGER, constant, unary
 from .writer import LANES, SINGLE, Value, Writer, vector, whole
 
 __all__ = ["ROW_COLUMNS", "Rows"]
@@ -19,13 +23,60 @@ ROW_COLUMNS = Column.BAD_PREDICTION_ROWS, Column.BAD_TARGET_ROWS
 
 
 class Rows(Writer):
-    """What both have in common: the terms at the target class, and the checks of each row's sum."""
+    """What all have in common: the terms at the target class, the checks of each row's sum, and the sum of the losses.
+
+    Losses for which there is no place stay on the stack. Their sum goes into the report, as `SUM` makes it; `scales`
+    are the weights, if there are any.
+    """
 
     ends: Value
     """Room for the results of a group of rows."""
 
+    def write(self) -> None:
+        if not self.is_value:
+            self.write_block()
+            return
+        builder, arguments = self.builder, self.arguments
+        stored = builder.icmp_signed("!=", arguments.result, whole(0))
+        self.results = builder.select(stored, self.results, self.buffer(BLOCK_ROWS))
+        self.write_block()
+        losses = builder.ptrtoint(self.results, INTEGER)
+        total = builder.add(arguments.report, whole(8 * Column.SUM))
+        of_losses = replace(arguments, width=whole(1), prediction=losses, target=losses, result=total)
+        Flat(builder, SUM.layout, SUM.program, of_losses).write()
+
+    def write_block(self) -> None:
+        """The loops over all rows, and the checks of what they read."""
+        raise NotImplementedError
+
     def is_at_target(self, step: Step) -> bool:
         return step.monoid is Monoid.TARGET_SUM and self.layout.at_target_only
+
+    def is_single(self, step: Step) -> bool:
+        """Whether a step has one term in a row."""
+        return step.monoid is Monoid.ONCE or self.is_at_target(step)
+
+    def kind(self, step: Step) -> ir.Type:
+        return self.number if self.is_largest_prediction(step) else DOUBLE
+
+    def is_largest_prediction(self, step: Step) -> bool:
+        """Whether a fold is found among the predictions as they are stored, before they are made wider."""
+        if step.monoid is not Monoid.MAX:
+            return False
+        environment = tuple(object() for _ in range(self.program.leading + len(self.numbers) + len(self.program.steps)))
+        try:
+            return step.term(environment) is environment[0]
+        except TypeError:  # it computes
+            return False
+
+    def ends_leading(self, rows: Value) -> list[Value]:
+        """The environment where one result a row is made: of arrays it has the inputs that have one number a row."""
+        zero = constant(vector(DOUBLE, LANES), 0.0)
+        inputs = [
+            self.widened(self.gathered(pointer, rows)) if is_one_a_row else zero
+            for pointer, is_one_a_row in zip(self.inputs, self.layout.row_inputs, strict=True)
+        ]
+        return [zero] * 4 + inputs
 
     def start_checks(self) -> None:
         """The checks of predictions and, where they are not class indices, of targets; gradients have none."""
@@ -68,6 +119,18 @@ class Rows(Writer):
         pointers = builder.inttoptr(builder.add(start, offsets), addresses)
         every, nothing = constant(truth, 1), ir.Constant(kind, ir.Undefined)
         return builder.call(function, [pointers, ir.IntType(32)(size), every, nothing])
+
+    def of_group(self, pointer: Value, first: Value, present: Value) -> Value:
+        """One number of each row of a group, side by side in memory; 0 where there is no row."""
+        builder, element = self.builder, pointer.type.pointee
+        kind, truth = vector(element, LANES), vector(ir.IntType(1), LANES)
+        name = f"llvm.masked.load.v{LANES}{element.intrinsic_name}.p0"
+        function = builder.module.declare_intrinsic(
+            name, (), ir.FunctionType(kind, [ir.PointerType(), ir.IntType(32), truth, kind])
+        )
+        place = builder.bitcast(builder.gep(pointer, [first]), ir.PointerType())
+        size = 4 if element == SINGLE else 8
+        return builder.call(function, [place, ir.IntType(32)(size), present, constant(kind, 0)])
 
     def store_ends(self, first: Value, count: Value, ends: Value) -> None:
         """Stores the results of a group of rows: all at once, but for the last group, which may have fewer."""

@@ -70,6 +70,15 @@ def float_of(bits: int) -> float:
     return np.positive(bits).view(np.float64)  # type: ignore[no-any-return]
 
 
+def is_subnormal(x: float) -> bool:
+    """Whether x is below the normal numbers: positive ones, 0 and what is negative. False for data stored in 32 bits.
+
+    Those are normal in 64 bits, or of no interest: the compiler is told so, and leaves out what is done for others.
+    """
+    known = getattr(x, "is_subnormal", None)
+    return x < SMALLEST_NORMAL if known is None else known()
+
+
 def absolute(x: float) -> float:
     """|x|, exact."""
     return abs(x)
@@ -135,6 +144,26 @@ def _reduced_exp(x: float, multiple: float) -> tuple[float, float, float, float]
     return shifted, r, low, s * s * p
 
 
+def _exp_rest(s: float) -> float:
+    """t = e**s - 1 - s for |s| <= 0.3467, where degree 11 will do (own minimax polynomial, absolute error 2**-58)."""
+    # By pairs and fours (Estrin): ten operations in a chain of four, not nine in a chain of nine.
+    z = s * s
+    first = (0.5000000000000013 + 0.166666666666667 * s) + z * (0.0416666666665151 + 0.008333333333307161 * s)
+    third = 2.4801489838827278e-05 + 2.7557216220461222e-06 * s
+    second = (0.0013888888947108673 + 0.00019841269917475845 * s) + z * third
+    last = 2.7631319571037584e-07 + 2.5117886033999235e-08 * s
+    return z * (first + (z * z) * (second + (z * z) * last))
+
+
+def _reduced_tail_exp(x: float) -> tuple[float, float]:
+    """(k + SHIFT, y) with exp(x) = 2**k y: the steps of `_reduced_exp`, for x - k ln 2 within ±0.3467."""
+    shifted = x * LOG2_E + SHIFT
+    k = shifted - SHIFT
+    r = x - k * LN2_HIGH
+    low = k * LN2_LOW
+    return shifted, 1.0 + (r + (_exp_rest(r - low) - low))
+
+
 def _exp_pair(x: float) -> tuple[float, float]:
     """exp(x) as an unevaluated sum (high, low) of about 56 bits, for -746 <= x <= 0; gradual underflow to 0."""
     shifted, r, low, t = _reduced_exp(x, x * LOG2_E)
@@ -149,7 +178,7 @@ def _exp_pair(x: float) -> tuple[float, float]:
     return high * scale * factor, high_low * scale * factor
 
 
-def _log1p_remainder(f: float, addend: float) -> float:
+def log1p_remainder(f: float, addend: float) -> float:
     """f - log(1 + f) - addend, for f in [sqrt(1/2) - 1, sqrt(2) - 1].
 
     With s = f / (2 + f): log(1 + f) = 2 atanh(s) = f - f²/2 + s (f²/2 + R(s²)), R fdlibm's polynomial, error 2**-58.
@@ -200,30 +229,33 @@ def exp(x: float) -> float:
     return (1.0 + (r + (t - low))) * scale * where(tiny, 2.0**-64, 2.0)
 
 
+def normal_exp(x: float) -> float:
+    """e**x for -708 <= x <= 709, where nothing underflows or overflows; below 1 ulp. Beyond, a number of no meaning."""
+    shifted, partial = _reduced_tail_exp(x)
+    return partial * _power_of_two(shifted)
+
+
+def normal_expm1(x: float) -> float:
+    """e**x - 1 for 0 <= x <= 36, without cancellation near 0; below 3 ulp. Beyond, a number of no meaning."""
+    shifted = x * LOG2_E + SHIFT
+    k = shifted - SHIFT
+    r = x - k * LN2_HIGH
+    low = k * LN2_LOW
+    scale = _power_of_two(shifted)
+    return scale * (r + (_exp_rest(r - low) - low)) + (scale - 1.0)
+
+
 def tail_exp(x: float) -> float:
     """2**200 e**x for x < 0, and 0 for x = 0; below 1 ulp. NaN for NaN.
 
     For sums of exponentials relative to the largest, which is 1 and kept apart. No term underflows, so the factor 2**k
     needs no care, and `TAIL_UNSCALE` takes the sum back with one rounding. Below -800 it stays at 2**200 e**-800, which
-    scaled back is 0 in any sum of fewer than 2**78. The steps are those of `_reduced_exp`, with x - k ln 2 within
-    ±0.3467, where a polynomial for t of degree 11 will do (own, Remez exchange, absolute error 2**-58).
+    scaled back is 0 in any sum of fewer than 2**78.
     """
-    bounded = where(x < -800.0, -800.0, x)
-    shifted = bounded * LOG2_E + SHIFT
-    k = shifted - SHIFT
-    r = bounded - k * LN2_HIGH
-    low = k * LN2_LOW
-    s = r - low
-    # By pairs and fours (Estrin): ten operations in a chain of four, not nine in a chain of nine.
-    z = s * s
-    first = (0.5000000000000013 + 0.166666666666667 * s) + z * (0.0416666666665151 + 0.008333333333307161 * s)
-    third = 2.4801489838827278e-05 + 2.7557216220461222e-06 * s
-    second = (0.0013888888947108673 + 0.00019841269917475845 * s) + z * third
-    last = 2.7631319571037584e-07 + 2.5117886033999235e-08 * s
-    t = z * (first + (z * z) * (second + (z * z) * last))
+    shifted, partial = _reduced_tail_exp(where(x < -800.0, -800.0, x))
     # Without the term at 0 here, and not by a select of the result, the product and the sum it goes into fuse.
     scale = where(x < 0.0, float_of((bits_of(shifted) << 52) + TWO_200_BITS), 0.0)
-    return (1.0 + (r + (t - low))) * scale
+    return partial * scale
 
 
 def expm1(x: float) -> float:
@@ -300,16 +332,21 @@ def sigmoid(x: float) -> float:
 
 
 # ---- logarithms ------------------------------------------------------------------------------------------------------
-def log(x: float) -> float:
-    """Natural logarithm; below 1 ulp. -inf at ±0, NaN below zero, inf at inf.
+def log_of_positive(x: float) -> float:
+    """Natural logarithm of 0 < x < inf; below 1 ulp. Elsewhere, for NaN as well, a finite number without a meaning.
 
     x = 2**k (1 + f), 1 + f in [sqrt(1/2), sqrt(2)): k ln 2 + log(1 + f), as in fdlibm.
     """
-    subnormal = x < SMALLEST_NORMAL
+    subnormal = is_subnormal(x)
     bits = bits_of(where(subnormal, x * 2.0**54, x)) + (ONE_BITS - SQRT_HALF_BITS)
     f = float_of((bits & FRACTION_MASK) + SQRT_HALF_BITS) - 1.0
     k = float_of(((bits >> 52) & 0xFFF) | TWO_52_BITS) - where(subnormal, 2.0**52 + 1077.0, 2.0**52 + 1023.0)
-    result = k * LN2_HIGH - (_log1p_remainder(f, k * LN2_LOW) - f)
+    return k * LN2_HIGH - (log1p_remainder(f, k * LN2_LOW) - f)
+
+
+def log(x: float) -> float:
+    """Natural logarithm; below 1 ulp. -inf at ±0, NaN below zero, inf at inf."""
+    result = log_of_positive(x)
     result = where(x > 0.0, result, where(x == 0.0, -np.inf, np.nan))
     return where(x < np.inf, result, x)
 
@@ -329,7 +366,7 @@ def log1p(x: float) -> float:
     lost = where(x > 1.0, 1.0 - (u - x), x - (u - 1.0)) * float_of((2046 - exponent) << 52)
     # Beyond 2**60 the error is negligible, and 2**-k soon has no normal exponent.
     lost = where(near, 0.0, where(x < 2.0**60, lost, 0.0))
-    result = k * LN2_HIGH - (_log1p_remainder(f, k * LN2_LOW + lost * _log1p_slope(f)) - f)
+    result = k * LN2_HIGH - (log1p_remainder(f, k * LN2_LOW + lost * _log1p_slope(f)) - f)
     result = where(x > -1.0, result, where(x == -1.0, -np.inf, np.nan))
     result = where(x < np.inf, result, x)
     return where(abs(x) < 2.0**-54, x, result)
@@ -352,7 +389,7 @@ def log1p_gap(x: float) -> float:
     lost = lost * (1.0 - float_of((2046 - exponent) << 52) * _log1p_slope(f))
     lost = where(near, 0.0, where(x < 2.0**60, lost, 0.0))
     shift = where(near, 0.0, (u - m) - k * LN2_HIGH)
-    result = shift + (_log1p_remainder(f, k * LN2_LOW) + lost)
+    result = shift + (log1p_remainder(f, k * LN2_LOW) + lost)
     result = where(x > -1.0, result, where(x == -1.0, np.inf, np.nan))
     return where(x < np.inf, result, x)
 
@@ -441,7 +478,7 @@ def softplus(x: float) -> float:
     positive = where(x > 0.0, x, 0.0)
     total = positive + power
     total_low = (positive - total) + power
-    far = total + (total_low - _log1p_remainder(power, power_low * _log1p_slope(power)))
+    far = total + (total_low - log1p_remainder(power, power_low * _log1p_slope(power)))
     half = 0.5 * x
     z = half * half
     middle = LN2_HIGH + half
@@ -475,7 +512,7 @@ def log_cosh(x: float) -> float:
     base_low = (size - base) - LN2_HIGH
     total = base + power
     total_low = (base - total) + power
-    far = total + (total_low + (base_low - _log1p_remainder(power, power_low * _log1p_slope(power) - LN2_LOW)))
+    far = total + (total_low + (base_low - log1p_remainder(power, power_low * _log1p_slope(power) - LN2_LOW)))
     return where(size < 0.625, near, where(size < 2.0**60, far, size))
 
 
@@ -488,7 +525,7 @@ def split(x: float) -> tuple[float, int]:
 def log_of_product(fraction: float, exponent: float, excess: float) -> float:
     """log(2**exponent fraction), fraction in [sqrt(1/2), sqrt(2)); for exponent 0 it is log(1 + excess)."""
     f = where(exponent == 0.0, excess, fraction - 1.0)
-    return exponent * LN2_HIGH - (_log1p_remainder(f, exponent * LN2_LOW) - f)
+    return exponent * LN2_HIGH - (log1p_remainder(f, exponent * LN2_LOW) - f)
 
 
 def xlogy(x: float, y: float) -> float:

@@ -1,10 +1,10 @@
 """What a loss is. Imports no Numba and knows no arrays: definitions are plain scalar functions, here are their facts.
 
 A *definition* is a function whose argument names say what it needs: `prediction`, `target`, `index` (of the class or
-column), parameters, and *folds*. A fold combines a scalar term over a scope (a row, or the data set) with a monoid, and
-may use the folds before it. A definition without folds is elementwise. `gradient_of` adds the derivative with respect
-to one prediction, given the folds. Nothing else is written for a loss: kernels, validation, command-line options,
-reference and tests are derived.
+column), parameters, the loss's further `inputs`, and *folds*. A fold combines a scalar term over a scope (a row, or the
+data set) with a monoid, and may use the folds before it. A definition without folds is elementwise. `gradient_of` adds
+the derivative with respect to one prediction, or to one number of another array, given the folds. Nothing else is
+written for a loss: kernels, validation, command-line options, reference and tests are derived.
 
 A *loss* is what users name: one definition for each domain of the prediction (`forms`: `prob`, `logit`, …), the kind of
 target, the options of `options.py` that it takes, and its names elsewhere. An option may make another loss of it, of
@@ -14,22 +14,28 @@ the same name: `variants` says with which facts.
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from .domains import REAL, Domain, TargetKind
+from .facts import Input, InputShape, Parameter, Pooling, RowFunction
 
 __all__ = [
     "LOSSES",
     "Definition",
     "Factored",
     "Fold",
+    "Input",
+    "InputShape",
     "Loss",
     "Monoid",
     "Parameter",
+    "Pooling",
+    "RowFunction",
     "Scope",
     "TargetTransform",
     "define",
@@ -38,9 +44,12 @@ __all__ = [
     "form_of",
     "gradient_of",
     "loss",
+    "registering",
+    "row_function",
 ]
 
 Scalar = Callable[..., float]
+Function = TypeVar("Function", bound=Callable[..., Any])
 PEERS = ("keras", "torch", "optax", "sklearn")
 
 
@@ -50,6 +59,8 @@ class Scope(Enum):
     ELEMENT = "element"
     ROW = "row"
     DATASET = "dataset"
+    PAIRS = "pairs"
+    """The loss of a row is of all rows: a row function sees the whole data set at once."""
 
 
 class Monoid(Enum):
@@ -61,6 +72,8 @@ class Monoid(Enum):
     MAX = "max"
     SCALE = "scale"
     """The exact power of two that brings the largest magnitude near 1; 1 where squares of it are safe anyway."""
+    ONCE = "once"
+    """No fold: one number of each row, made of the folds before it and of inputs that have one number a row."""
 
 
 @dataclass(frozen=True)
@@ -81,76 +94,22 @@ class TargetTransform:
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """The facts of a number that a loss takes: what it is, and the values that are allowed.
-
-    `words` name the numbers 0, 1, … where users choose one of a few; "false" and "true" make a flag. `example` is a
-    value that works, of a parameter that has no default; `optional` says that "none" is allowed, which a definition
-    sees as NaN. `gap` is an open interval of numbers that are not allowed. `modes` are the ways in which a parameter
-    `eps` may guard (`eps_mode`).
-    """
-
-    description: str
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
-    choices: tuple[float, ...] = ()
-    words: tuple[str, ...] = ()
-    gap: tuple[float, float] | None = None
-    example: float | None = None
-    optional: bool = False
-    modes: tuple[str, ...] = ("floor",)
-
-    def allows(self, value: float) -> bool:
-        return (
-            value == value
-            and (self.above is None or value > self.above)
-            and (self.at_least is None or value >= self.at_least)
-            and (self.below is None or value < self.below)
-            and (self.at_most is None or value <= self.at_most)
-            and (not self.choices or value in self.choices)
-            and (self.gap is None or not self.gap[0] < value < self.gap[1])
-        )
-
-    def range(self) -> str:
-        """The allowed values in words: "> 0", "one of -1, 1"."""
-        if self.words:
-            return ", ".join(self.words)
-        if self.choices:
-            return "one of " + ", ".join(f"{choice:g}" for choice in self.choices)
-        if self.gap is not None:
-            return f"<= {self.gap[0]:g} or >= {self.gap[1]:g}"
-        limits = ((">", self.above), (">=", self.at_least), ("<", self.below), ("<=", self.at_most))
-        parts = [f"{sign} {bound:g}" for sign, bound in limits if bound is not None]
-        return (" and ".join(parts) or "any number") + (", or none" if self.optional else "")
-
-    def as_option(self, number: float | None) -> float | str | None:
-        """How a default of the definition is spelled as an option."""
-        if number is None or number != number:
-            return None
-        return self.words[int(number)] if self.words else float(number)
-
-    def as_number(self, option: float | str | None) -> float:
-        """What a definition is given for an option."""
-        if option is None:
-            return math.nan
-        return float(self.words.index(str(option))) if self.words else float(option)
-
-
-@dataclass(frozen=True)
 class Factored:
     """Another way to add up a loss that is a logarithm: `rest ± log(factor)`, so that products need few logarithms.
 
     `function` returns (rest, factor, excess): the factor positive, the excess factor - 1 as exact as a number near 0
-    can be, all of one sign where the factor is near 1. It holds where the parameters that it does not ask for are
-    `neutral` and, if `hard_targets`, the targets 0 or 1.
+    can be, all of one sign where the factor is near 1 and the logarithm stands alone. It holds where the parameters
+    that it does not ask for are `neutral`, predictions and targets lie `within` two bounds, if there are any, and, if
+    `hard_targets`, the targets are 0 or 1. If it `cancels`, its two parts are nearly equal where the loss is small: a
+    sum that is small next to them is not taken.
     """
 
     function: Callable[..., tuple[float, float, float]]
     sign: float
     hard_targets: bool
     neutral: Mapping[str, float]
+    within: tuple[float, float] | None = None
+    cancels: bool = False
 
 
 @dataclass
@@ -165,17 +124,26 @@ class Definition:
     gradient: Scalar | None = None
     gradient_by: dict[str, Scalar] = field(default_factory=dict)
     """Derivatives by another form of the prediction, where going through that form would lose digits."""
+    input_gradients: dict[str, Scalar] = field(default_factory=dict)
+    """Derivatives by other arrays than the prediction: by name of the further input, or "target"."""
     degenerate: Scalar | None = None
     degenerate_means: str = "a zero vector"
     factored: Factored | None = None
+    row_function: RowFunction | None = None
+    """Where it is a function of arrays, not of numbers."""
 
     def arguments(self) -> tuple[str, ...]:
         return argument_names(self.function)
 
+    def functions(self) -> list[Scalar]:
+        """The loss, the terms of its folds, and its derivatives."""
+        functions = [self.function, *(one.term for one in self.folds), *self.input_gradients.values()]
+        functions += self.row_function.states if self.row_function else ()
+        return functions + ([self.gradient] if self.gradient else [])
+
     def asks_for(self) -> set[str]:
         """The arguments of all its functions."""
-        functions = [self.function, *(one.term for one in self.folds), *([self.gradient] if self.gradient else [])]
-        return {name for function in functions for name in argument_names(function)}
+        return {name for function in self.functions() for name in argument_names(function)}
 
 
 @dataclass
@@ -195,12 +163,19 @@ class Loss:
     source: str = ""
     description: str = ""
     parameters: dict[str, tuple[float | str | None, Parameter]] = field(default_factory=dict)
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    """Further arrays next to predictions and targets, by the name that definitions ask for them by."""
     variants: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     """What an option changes: for each of its values, the default first, facts that replace those here."""
     adapt: Callable[[Loss, Mapping[str, Any]], dict[str, Any]] | None = None
     """What numbers change: the facts, given this loss and its options."""
+    idle: tuple[str, ...] = ()
+    """Options and parameters that mean nothing as this loss is settled: to give one is an error."""
     target_transform: TargetTransform | None = None
     infinite: bool = False
+    pooling: Pooling = Pooling.MEAN
+    origin: str = ""
+    """Where a loss that is not built in was defined, in words."""
 
     @property
     def scope(self) -> Scope:
@@ -236,8 +211,20 @@ class Loss:
 
 
 LOSSES: dict[str, Loss] = {}
+_REGISTRY: ContextVar[dict[str, Loss]] = ContextVar("_REGISTRY", default=LOSSES)
 _DEFINITIONS: dict[Scalar, Definition] = {}
 _FOLDS: dict[Scalar, Fold] = {}
+_ROW_FUNCTIONS: dict[Scalar, RowFunction] = {}
+
+
+@contextmanager
+def registering(registry: dict[str, Loss]) -> Iterator[None]:
+    """What this thread registers meanwhile goes into `registry`, and not into `LOSSES`."""
+    token = _REGISTRY.set(registry)
+    try:
+        yield
+    finally:
+        _REGISTRY.reset(token)
 
 
 def argument_names(function: Scalar) -> tuple[str, ...]:
@@ -254,16 +241,33 @@ def fold(monoid: Monoid, name: str | None = None) -> Callable[[Scalar], Scalar]:
     return decorate
 
 
+def row_function(*, scratch: Callable[..., int], **facts: Any) -> Callable[[Scalar], Scalar]:
+    """Says that a function is one of a whole row, before it is made a definition: see `RowFunction`."""
+
+    def decorate(function: Scalar) -> Scalar:
+        _ROW_FUNCTIONS[function] = RowFunction(scratch, **facts)
+        return function
+
+    return decorate
+
+
+def definition_of(function: Scalar) -> Definition:
+    """The definition that a function is, or becomes: then of real numbers, value by value."""
+    return _DEFINITIONS.get(function) or define(function, REAL, Scope.ELEMENT)
+
+
 def define(function: Scalar, prediction: Domain, scope: Scope, folds: tuple[Scalar, ...] = ()) -> Definition:
     """A definition that no loss has by itself: a variant is made of it."""
-    definition = Definition(function.__name__, function, prediction, scope, tuple(_FOLDS[term] for term in folds))
+    terms = tuple(_FOLDS[term] for term in folds)
+    definition = Definition(function.__name__, function, prediction, scope, terms)
+    definition.row_function = _ROW_FUNCTIONS.get(function)
     _DEFINITIONS[function] = definition
     return definition
 
 
 def loss(
     *,
-    formula: str,
+    formula: str = "",
     gradient_formula: str = "none: it has no slope but jumps",
     input: str = "value",
     prediction: Domain = REAL,
@@ -273,19 +277,22 @@ def loss(
     folds: tuple[Scalar, ...] = (),
     options: tuple[str, ...] = (),
     unit: str = "",
+    inputs: Mapping[str, Input] | None = None,
     aliases: Mapping[str, tuple[str, ...]] | None = None,
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     source: str = "",
     variants: dict[str, dict[str, dict[str, Any]]] | None = None,
     adapt: Callable[[Loss, Mapping[str, Any]], dict[str, Any]] | None = None,
     infinite: bool = False,
+    pooling: Pooling = Pooling.MEAN,
 ) -> Callable[[Scalar], Scalar]:
     """Registers a function as the definition of a loss of its name, in its default form `input`."""
 
     def decorate(function: Scalar) -> Scalar:
-        LOSSES[function.__name__] = Loss(
+        definition = define(function, prediction, scope, folds)
+        _REGISTRY.get()[function.__name__] = Loss(
             name=function.__name__,
-            forms={input: define(function, prediction, scope, folds)},
+            forms={input: definition},
             target_kind=target_kind,
             target=target,
             options=options,
@@ -296,10 +303,12 @@ def loss(
             presets=presets or {},
             source=source,
             description=inspect.cleandoc(function.__doc__ or ""),
-            parameters=dict(_parameters(function)),
+            parameters=dict(found for each in definition.functions() for found in _parameters(each)),
+            inputs=inputs or {},
             variants=variants or {},
             adapt=adapt,
             infinite=infinite,
+            pooling=pooling,
         )
         return function
 
@@ -310,8 +319,11 @@ def form_of(name: str, input: str, prediction: Domain, folds: tuple[Scalar, ...]
     """Registers a function as the form of the loss `name` for predictions that are an `input`."""
 
     def decorate(function: Scalar) -> Scalar:
-        owner = LOSSES[name]
-        owner.forms[input] = define(function, prediction, owner.scope, folds)
+        owner = _REGISTRY.get()[name]
+        definition = owner.forms[input] = define(function, prediction, owner.scope, folds)
+        for each in definition.functions():
+            for parameter, facts in _parameters(each):
+                owner.parameters.setdefault(parameter, facts)
         return function
 
     return decorate
@@ -319,17 +331,25 @@ def form_of(name: str, input: str, prediction: Domain, folds: tuple[Scalar, ...]
 
 def share(owner: Loss, *, name: str, description: str, **facts: Any) -> None:
     """Registers another loss on the definitions of `owner`: what is not given is the same."""
-    LOSSES[name] = replace(owner, name=name, description=inspect.cleandoc(description), **facts)
+    _REGISTRY.get()[name] = replace(owner, name=name, description=inspect.cleandoc(description), **facts)
 
 
-def gradient_of(definition: Scalar, by: str | None = None) -> Callable[[Scalar], Scalar]:
-    """Registers the derivative of a definition with respect to one prediction, or to what it is in the form `by`."""
+def gradient_of(definition: Scalar, by: str | None = None, of: str = "prediction") -> Callable[[Function], Function]:
+    """Registers the derivative of a definition with respect to one prediction, or to what it is in the form `by`.
 
-    def decorate(function: Scalar) -> Scalar:
-        if by is None:
-            _DEFINITIONS[definition].gradient = function
+    `of` names another array that it is with respect to: a further input, or "target". A function that is no definition
+    yet becomes one, of real numbers value by value.
+    """
+
+    owner = definition_of(definition)
+
+    def decorate(function: Function) -> Function:
+        if of != "prediction":
+            owner.input_gradients[of] = function
+        elif by is None:
+            owner.gradient = function
         else:
-            _DEFINITIONS[definition].gradient_by[by] = function
+            owner.gradient_by[by] = function
         return function
 
     return decorate
@@ -350,12 +370,18 @@ def degenerate_for(definition: Scalar, means: str = "a zero vector") -> Callable
 
 
 def factored_form_of(
-    definition: Scalar, *, sign: float, hard_targets: bool = False, neutral: Mapping[str, float] | None = None
+    definition: Scalar,
+    *,
+    sign: float,
+    hard_targets: bool = False,
+    neutral: Mapping[str, float] | None = None,
+    within: tuple[float, float] | None = None,
+    cancels: bool = False,
 ) -> Callable[[Callable[..., tuple[float, float, float]]], Callable[..., tuple[float, float, float]]]:
     """Registers a function as the factored form of a definition: see `Factored`."""
 
     def decorate(function: Callable[..., tuple[float, float, float]]) -> Callable[..., tuple[float, float, float]]:
-        _DEFINITIONS[definition].factored = Factored(function, sign, hard_targets, neutral or {})
+        _DEFINITIONS[definition].factored = Factored(function, sign, hard_targets, neutral or {}, within, cancels)
         return function
 
     return decorate
@@ -367,7 +393,7 @@ def variant_of(
     """Registers a function as the definition of the loss `name` where `option` has this value."""
 
     def decorate(function: Scalar) -> Scalar:
-        owner = LOSSES[name]
+        owner = _REGISTRY.get()[name]
         form = next(iter(owner.forms))
         owner.variants[option][value] = {"forms": {form: define(function, prediction, owner.scope, folds)}}
         return function
@@ -376,6 +402,8 @@ def variant_of(
 
 
 def _parameters(function: Scalar) -> list[tuple[str, tuple[float | str | None, Parameter]]]:
+    if set(function.__annotations__.values()) <= {"float", "bool"}:  # it has none, and hints take long to read
+        return []
     hints = get_type_hints(function, include_extras=True)
     found = []
     for name, argument in inspect.signature(function).parameters.items():

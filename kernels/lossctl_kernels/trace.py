@@ -7,7 +7,7 @@ A symbol is one number or a vector of them: the same definition is written as ve
 vectorised is not left to chance.
 
 NumPy's own protocols lead `numpy.where`, `maximum`, `minimum`, `sqrt` and `positive` here, so the functions in
-`scalar.py` are the same objects that run on arrays.
+`scalar.py` are the same objects that run on arrays; `numpy_functions.py` leads others of NumPy's to those.
 """
 
 from __future__ import annotations
@@ -18,12 +18,40 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-__all__ = ["DOUBLE", "FLAGS", "INTEGER", "Symbol", "as_double", "constant", "element_of", "shaped", "unary"]
+from .numpy_functions import FUNCTIONS, whole_power
+from .scalar import SMALLEST_NORMAL
+
+__all__ = [
+    "DOUBLE",
+    "FLAGS",
+    "INTEGER",
+    "Branching",
+    "NotANumber",
+    "NotKnown",
+    "Symbol",
+    "as_double",
+    "constant",
+    "element_of",
+    "shaped",
+    "unary",
+]
 
 DOUBLE, INTEGER, TRUTH = ir.DoubleType(), ir.IntType(64), ir.IntType(1)
 
 # Fused multiply-add is the only licence that the elementary functions allow: `reassoc` would cancel their error terms.
 FLAGS = ("contract",)
+
+
+class Branching(TypeError):
+    """A definition asks whether something holds, where it has to select."""
+
+
+class NotANumber(TypeError):
+    """A definition hands a symbol to something that takes numbers only, such as `math.log`."""
+
+
+class NotKnown(TypeError):
+    """A definition calls a function of NumPy, whose name this is, that has no counterpart here."""
 
 
 def element_of(kind: ir.Type) -> ir.Type:
@@ -59,23 +87,28 @@ class Symbol:
         return Symbol(self.builder, value)
 
     def _same_kind(self, other: Any) -> ir.Value:
-        """The LLVM value of a symbol or number, of the kind of this symbol."""
+        """The LLVM value of a symbol or number, of the kind of this symbol; next to a number a truth is 0 or 1."""
         if isinstance(other, Symbol):
-            if other.value.type != self.value.type:
-                raise TypeError(f"cannot combine {other.value.type} with {self.value.type} in a definition")
-            return other.value
+            if other.value.type == self.value.type:
+                return other.value
+            if element_of(other.value.type) == TRUTH and element_of(self.value.type) == DOUBLE:
+                return as_double(other, self.value.type)
+            raise TypeError(f"cannot combine {other.value.type} with {self.value.type} in a definition")
         return constant(self.value.type, other)
 
     def _float(self, operation: str, left: ir.Value, right: ir.Value) -> Symbol:
         return self._new(getattr(self.builder, operation)(left, right, flags=FLAGS))
 
     def _arithmetic(self, other: Any, floating: str, whole: str | None, swap: bool = False) -> Symbol:
+        kind = element_of(self.value.type)
+        if kind == TRUTH and not (isinstance(other, Symbol) and element_of(other.value.type) == TRUTH):
+            return self._new(as_double(self, self.value.type))._arithmetic(other, floating, whole, swap)
         left, right = self.value, self._same_kind(other)
         if swap:
             left, right = right, left
-        if element_of(self.value.type) == DOUBLE:
+        if kind == DOUBLE:
             return self._float(floating, left, right)
-        if whole is None or element_of(self.value.type) != INTEGER:
+        if whole is None or kind != INTEGER:
             raise TypeError(f"{floating} of {self.value.type} in a definition")
         return self._new(getattr(self.builder, whole)(left, right))
 
@@ -139,6 +172,11 @@ class Symbol:
         kind = shaped(DOUBLE if dtype is np.float64 else INTEGER, self.value.type)
         return self._new(self.builder.bitcast(self.value, kind))
 
+    def is_subnormal(self) -> Symbol | bool:
+        """How `scalar.is_subnormal` asks: what was 32 bits wide is no subnormal number of 64 bits."""
+        widened = isinstance(self.value, ir.CastInstr) and self.value.opname == "fpext"
+        return False if widened else self < SMALLEST_NORMAL
+
     # ---- comparisons
 
     def __lt__(self, other: Any) -> Symbol:
@@ -161,8 +199,19 @@ class Symbol:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __pow__(self, exponent: Any) -> Any:
+        return whole_power(self, exponent)
+
+    def __rpow__(self, base: Any) -> Any:
+        return whole_power(base, self)
+
     def __bool__(self) -> bool:
-        raise TypeError("a definition may not branch on its arguments: select with where(condition, a, b)")
+        raise Branching("a definition may not branch on its arguments: select with where(condition, a, b)")
+
+    def __float__(self) -> float:
+        raise NotANumber("a definition is compiled before its arguments are numbers")
+
+    __int__ = __index__ = __float__
 
     def __getitem__(self, index: tuple[()]) -> Symbol:
         """`numpy.where(…)[()]` takes a number out of an array of no dimensions: this is one already."""
@@ -182,10 +231,17 @@ class Symbol:
                 return _extremum(">", *inputs)
             if ufunc is np.minimum:
                 return _extremum("<", *inputs)
-        return NotImplemented
+            if ufunc in FUNCTIONS:
+                return FUNCTIONS[ufunc](*inputs)
+        raise NotKnown(ufunc.__name__)
 
     def __array_function__(self, function: Any, _types: Any, arguments: tuple[Any, ...], _: Any) -> Any:
-        return _select(*arguments) if function is np.where else NotImplemented
+        if function is not np.where:
+            raise NotKnown(function.__name__)
+        return _select(*arguments)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise NotANumber("a definition has numbers, and no arrays")
 
 
 # A NumPy scalar on the left hand asks here.

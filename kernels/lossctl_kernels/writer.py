@@ -25,6 +25,9 @@ __all__ = ["LANES", "Arguments", "Check", "Layout", "Value", "Writer", "is_sum",
 
 LANES = 16
 SINGLE = ir.FloatType()
+CACHE_LINE_BYTES = 64
+AHEAD_BYTES = 2048
+"""How far ahead of the loops memory is asked for: some 100 nanoseconds of the fastest of them."""
 
 Value: TypeAlias = ir.Value
 
@@ -43,6 +46,7 @@ class Arguments:
     scales: Value
     result: Value
     report: Value
+    inputs: tuple[Value, ...] = ()
 
 
 @dataclass
@@ -69,6 +73,7 @@ class Writer:
         self.rows, self.width = arguments.rows, arguments.width
         self.predictions = self.pointer(arguments.prediction, self.number)
         self.targets = self.pointer(arguments.target, INTEGER if layout.sparse else self.number)
+        self.inputs = [self.pointer(address, self.number) for address in arguments.inputs]
         self.class_weights = self.pointer(arguments.class_weights, DOUBLE)
         self.bounds = self.pointer(arguments.bounds, DOUBLE)
         self.scales = self.pointer(arguments.scales, DOUBLE)
@@ -117,6 +122,21 @@ class Writer:
         kind = pointer.type.pointee
         place = self.builder.bitcast(self.builder.gep(pointer, [start]), ir.VectorType(kind, lanes).as_pointer())
         return self.builder.load(place, align=4 if kind == SINGLE else 8)
+
+    def streamed(self, pointer: Value, start: Value) -> Value:
+        """The chunk from an index on, of data that is read in order: what comes a little later is asked for as well.
+
+        Processors by themselves look no further than the end of a page of memory. Beyond the data it does nothing.
+        """
+        builder, kind, number = self.builder, pointer.type.pointee, ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
+        )
+        size = 4 if kind == SINGLE else 8
+        for offset in range(AHEAD_BYTES, AHEAD_BYTES + LANES * size, CACHE_LINE_BYTES):
+            place = builder.gep(pointer, [builder.add(start, whole(offset // size))])
+            builder.call(function, [builder.bitcast(place, ir.PointerType()), number(0), number(3), number(1)])
+        return self.chunk(pointer, start)
 
     def widened(self, value: Value) -> Value:
         if element_of(value.type) != SINGLE:

@@ -8,8 +8,15 @@ from __future__ import annotations
 COMMANDS = {
     "eval": "lossctl.cli.eval",
     "grad": "lossctl.cli.grad",
+    "baseline": "lossctl.cli.baseline",
     "list": "lossctl.cli.list",
     "explain": "lossctl.cli.explain",
+    "check": "lossctl.cli.check",
+    "inspect": "lossctl.cli.inspect",
     "doctor": "lossctl.cli.doctor",
+    "compare": "lossctl.cli.compare",
+    "why": "lossctl.cli.why",
+    "diff": "lossctl.cli.diff",
     "warmup": "lossctl.cli.warmup",
+    "schema": "lossctl.cli.schema",
 }

@@ -10,7 +10,7 @@ __all__ = ["Argument", "Option"]
 
 
 class Argument:
-    """What is given by its place; `metavar` stands for it in the help."""
+    """What is given by its place, of a list type by all words from there on; `metavar` stands for it in the help."""
 
     def __init__(self, *, metavar: str, help: str) -> None:  # noqa: A002 - as Typer calls it
         self.metavar, self.help = metavar, help

@@ -14,11 +14,27 @@ HELP = """The loss of predictions against targets.
 Example: lossctl eval preds.npy labels.npy --loss bce
 
 One table with both: lossctl eval table.csv --pred-col 'p_*' --target-col label --loss scce
+
+A loss with a further input: lossctl eval mean.npy y.npy --loss gaussian_nll --input var=variance.npy
+
+Files in different order: lossctl eval preds.csv labels.csv --on id --pred-col p --target-col y --loss bce
+
+Names of classes: lossctl eval table.csv --pred-col 'p_*' --target-col animal --classes cat,dog,eel --loss scce
+
+Frameworks side by side: lossctl eval preds.npy labels.npy --loss bce --preset torch,keras
+
+Fail if it is too large: lossctl eval preds.npy labels.npy --loss bce --fail-if 'bce > 0.35'
 """
 
 Outputs = Annotated[
     list[str] | None,
-    Option("--output", "-o", metavar="FILE", help="Write the result; .json, .csv, .tsv, .md, .txt. Repeatable."),
+    Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the result, in the format of the extension: .json, .jsonl, .csv, .tsv, .md, .txt, .tex, .parquet, "
+        ".xml (JUnit), .prom, metrics.json. Repeatable.",
+    ),
 ]
 PerSample = Annotated[
     str | None, Option("--per-sample", metavar="FILE", help="Write the loss of each row; .npy, .csv, .tsv, .parquet.")
@@ -38,19 +54,35 @@ def command(
     weights: o.Weights = None,
     weight_col: o.WeightColumn = None,
     class_weights: o.ClassWeights = None,
+    input: o.Inputs = None,
+    input_col: o.InputColumns = None,
+    input_format: o.InputFormats = None,
     from_logits: o.FromLogits = False,
-    preset: o.Preset = None,
+    preset: o.Presets = None,
     reduction: o.Reduction = "mean",
     denom: o.Denom = None,
     ignore_index: o.IgnoreIndex = None,
     log_base: o.LogBase = None,
     per_sample: PerSample = None,
     grad: Gradient = None,
+    grad_input: o.GradInputs = None,
+    stats: o.Stats = False,
+    confidence: o.Confidence = None,
+    fail_if: o.FailIf = None,
+    warn_if: o.WarnIf = None,
+    strict_gates: o.StrictGates = False,
+    baseline: o.BaselineFile = None,
+    baseline_any: o.BaselineAny = False,
+    baseline_folder: o.BaselineFolder = None,
     output: Outputs = None,
     format: o.Format = None,
     score_only: ScoreOnly = False,
     pred_format: o.PredFormat = None,
     target_format: o.TargetFormat = None,
+    on: o.On = None,
+    missing: o.Missing = "error",
+    classes: o.Classes = None,
+    nonfinite: o.Nonfinite = "error",
     backend: o.BackendName = "auto",
     threads: o.Threads = None,
     chunk_rows: o.ChunkRows = None,
@@ -59,8 +91,8 @@ def command(
     debug: o.Debug = False,
 ) -> None:
     """See HELP."""
-    from lossctl.cli.show import chosen_format, emit, warn
-    from lossctl.cli.work import evaluating, input_files, known_losses
+    from lossctl.cli.show import chosen_format, emit, telling_faults, warn
+    from lossctl.cli.work import evaluating, input_files, known_losses, under_presets
     from lossctl.files import plan_outputs
     from lossctl.outputs import format_of
 
@@ -69,27 +101,73 @@ def command(
     for path in outputs:
         format_of(path)
     specs = known_losses(loss)
-    if len(specs) > 1 and grad is not None:
-        raise UsageError("--grad writes the gradient of one loss", hint="give one --loss")
-    files = input_files(predictions, targets, pred_col, target_col, weights, weight_col, pred_format, target_format)
-    arrays = [path for path in (per_sample, grad) if path is not None]
-    plan_outputs([*outputs, *arrays], [*files.paths, *([class_weights] if class_weights is not None else [])])
+    presets = o.preset_list(preset)
+    if len(presets) > 1:
+        specs, preset = under_presets(specs, presets), None
+    gating = None
+    if stats or confidence is not None or fail_if or warn_if or baseline is not None:
+        from lossctl.cli.gating import plan_gates
+
+        gating = plan_gates(
+            specs,
+            fail_if,
+            warn_if,
+            baseline,
+            baseline_any,
+            baseline_folder,
+            stats,
+            confidence,
+            strict_gates,
+            quiet,
+        )
+    gradients = o.gradient_files(grad, grad_input)
+    if len(specs) > 1 and gradients:
+        one = "--grad writes the gradient of one loss" if len(presets) < 2 else "--grad writes one gradient"
+        raise UsageError(one, hint="give one --loss" if len(presets) < 2 else "give one --preset")
+    files = input_files(
+        predictions,
+        targets,
+        pred_col,
+        target_col,
+        weights,
+        weight_col,
+        input,
+        input_col,
+        input_format,
+        pred_format,
+        target_format,
+        on,
+        missing,
+        classes,
+        nonfinite,
+    )
+    arrays = [*([] if per_sample is None else [per_sample]), *gradients.values()]
+    kept = [class_weights, gating.baseline.path if gating is not None and gating.baseline is not None else None]
+    plan_outputs([*outputs, *arrays], [*files.paths, *(path for path in kept if path is not None)])
 
     from lossctl.evaluation import Request
 
     flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
-    request = Request(specs, flags, reduction, backend, threads, chunk_rows, grad is not None)
+    request = Request(specs, flags, reduction, backend, threads, chunk_rows, tuple(gradients), nonfinite, files.options)
     with ExitStack() as stack:
+        stack.enter_context(telling_faults(shown, outputs))
         evaluation = stack.enter_context(evaluating(files, request, not quiet and not no_progress))
-        losses_out = gradient_out = None
+        losses_out, gradients_out = None, {}
         if arrays:
-            from lossctl.extras import gradient_writer, per_sample_writer
+            from lossctl.extras import gradient_writers, per_sample_writer
 
             losses_out = stack.enter_context(per_sample_writer(per_sample, evaluation)) if per_sample else None
-            gradient_out = stack.enter_context(gradient_writer(grad, evaluation)) if grad else None
+            gradients_out = stack.enter_context(gradient_writers(gradients, evaluation))
+        if gating is not None:
+            gating.prepare(evaluation)
         run = evaluation.run(losses_out.write if losses_out else None)
-        if gradient_out:
-            evaluation.gradient(evaluation.runs[0], gradient_out.write)
+        if gating is not None:
+            run = gating.decide(run)
+        if gradients_out:
+            evaluation.gradients({of: writer.write for of, writer in gradients_out.items()})
     if not quiet:
         warn(run.warnings)
-    emit(run, shown, outputs, score_only)
+    if gating is None:
+        emit(run, shown, outputs, score_only)
+    else:
+        gating.deliver(lambda: emit(run, shown, outputs, score_only))

@@ -10,7 +10,7 @@ from lossctl.cli import options as o
 from lossctl.cli.declarations import Option
 from lossctl.errors import UsageError
 
-HELP = """The gradient of the loss with respect to each prediction.
+HELP = """The gradient of the loss with respect to each prediction, or to a further input.
 
 Example: lossctl grad preds.npy labels.npy --loss bce -o gradient.npy
 """
@@ -30,6 +30,10 @@ def command(
     weights: o.Weights = None,
     weight_col: o.WeightColumn = None,
     class_weights: o.ClassWeights = None,
+    input: o.Inputs = None,
+    input_col: o.InputColumns = None,
+    input_format: o.InputFormats = None,
+    grad_input: o.GradInputs = None,
     from_logits: o.FromLogits = False,
     preset: o.Preset = None,
     reduction: o.Reduction = "mean",
@@ -39,6 +43,10 @@ def command(
     format: o.Format = None,
     pred_format: o.PredFormat = None,
     target_format: o.TargetFormat = None,
+    on: o.On = None,
+    missing: o.Missing = "error",
+    classes: o.Classes = None,
+    nonfinite: o.Nonfinite = "error",
     backend: o.BackendName = "auto",
     threads: o.Threads = None,
     chunk_rows: o.ChunkRows = None,
@@ -52,25 +60,45 @@ def command(
     from lossctl.files import plan_outputs
 
     shown = chosen_format(format)
-    if output is None:
+    gradients = o.gradient_files(output, grad_input)
+    if not gradients:
         raise UsageError("grad writes a file, and none is named", hint="-o gradient.npy")
     if len(loss or []) != 1:
         raise UsageError(f"grad takes one loss, found {len(loss or [])}", hint="name it with --loss")
     specs = known_losses(loss)
-    files = input_files(predictions, targets, pred_col, target_col, weights, weight_col, pred_format, target_format)
-    plan_outputs([output], [*files.paths, *([class_weights] if class_weights is not None else [])])
+    if len(o.preset_list(preset)) > 1:
+        raise UsageError("grad takes one preset", hint="eval prints several side by side")
+    files = input_files(
+        predictions,
+        targets,
+        pred_col,
+        target_col,
+        weights,
+        weight_col,
+        input,
+        input_col,
+        input_format,
+        pred_format,
+        target_format,
+        on,
+        missing,
+        classes,
+        nonfinite,
+    )
+    plan_outputs(gradients.values(), [*files.paths, *([class_weights] if class_weights is not None else [])])
 
     from lossctl.evaluation import Request
-    from lossctl.extras import GradientSummary, gradient_writer
+    from lossctl.extras import GradientSummary, gradient_writers
 
     flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
-    request = Request(specs, flags, reduction, backend, threads, chunk_rows, gradient=True)
+    request = Request(specs, flags, reduction, backend, threads, chunk_rows, tuple(gradients), nonfinite, files.options)
     with ExitStack() as stack:
         evaluation = stack.enter_context(evaluating(files, request, not quiet and not no_progress))
-        summary = GradientSummary(stack.enter_context(gradient_writer(output, evaluation)))
+        writers = stack.enter_context(gradient_writers(gradients, evaluation))
+        summaries = {of: GradientSummary(writer) for of, writer in writers.items()}
         run = evaluation.run()
-        evaluation.gradient(evaluation.runs[0], summary.write)
+        evaluation.gradients({of: summary.write for of, summary in summaries.items()})
     if not quiet:
         warn(run.warnings)
-    found = summary.result(evaluation, evaluation.runs[0], output)
-    emit(replace(run, results=(), gradients=(found,)), shown, [])
+    found = tuple(summary.result(evaluation, of) for of, summary in summaries.items())
+    emit(replace(run, results=(), gradients=found), shown, [])

@@ -8,7 +8,7 @@ from lossctl.cli import options as o
 from lossctl.cli.declarations import Option
 from lossctl.errors import UsageError, visible
 
-HELP = """The losses, one a line.
+HELP = """The losses, one a line: those built in, then those of installed packages.
 
 Example: lossctl list
 """
@@ -20,10 +20,15 @@ RowsFormat = Annotated[
 
 def command(format: RowsFormat = None, debug: o.Debug = False) -> None:
     """See HELP."""
+    from lossctl.cli.show import warn
     from lossctl.cli.text import print_rows
+    from lossctl.plugins import every_plugin
     from lossctl.reference import overview
 
-    print_rows(overview(), rows_format(format), unless_table=("aliases",))
+    wanted = rows_format(format)
+    installed, faults = every_plugin()
+    warn(faults)
+    print_rows(overview(installed), wanted, unless_table=("aliases",))
 
 
 def rows_format(name: str | None) -> str | None:

@@ -51,11 +51,11 @@ def _values(command: Callable[..., None], words: Iterator[str]) -> dict[str, Any
             places.append(name)
         else:
             options |= dict.fromkeys(_names(declared), name)
-    free = iter(places)
+    free = list(places)
     given: dict[str, Any] = {}
     for word in words:
         if not word.startswith("-"):
-            given[_next(free)] = word
+            _place(given, free, kinds, word)
             continue
         spelling, equals, attached = word.partition("=") if word.startswith("--") else (word, "", "")
         if spelling not in options:
@@ -70,6 +70,16 @@ def _values(command: Callable[..., None], words: Iterator[str]) -> dict[str, Any
     if any(parameters[name].default is parameters[name].empty and name not in given for name in places):
         raise _NotOrdinary
     return given
+
+
+def _place(given: dict[str, Any], free: list[str], kinds: dict[str, Any], word: str) -> None:
+    """Gives `word` to the first of the places that are still free; one of several words stays so."""
+    if not free:
+        raise _NotOrdinary
+    if kinds[free[0]] == list[str]:
+        given.setdefault(free[0], []).append(word)
+    else:
+        given[free.pop(0)] = word
 
 
 def _names(option: Option) -> tuple[str, ...]:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lossctl.errors import UsageError, visible
+from lossctl.errors import LossctlError, UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.results import RunResult
 
-__all__ = ["chosen_format", "emit", "warn"]
+__all__ = ["chosen_format", "emit", "telling_faults", "warn"]
 
 
 def chosen_format(name: str | None) -> str:
     """The format for stdout: what was asked for, else a table for a person and TSV for a pipe."""
-    from lossctl.outputs import FORMATS
+    from lossctl.outputs import known_format
 
     if name is None:
         return "table" if sys.stdout.isatty() else "tsv"
-    if name not in FORMATS:
-        raise UsageError(f"there is no output format '{visible(name)}'", hint=f"the formats are {', '.join(FORMATS)}")
-    return name
+    if name == "parquet" and sys.stdout.isatty():
+        raise UsageError("parquet is not for a terminal", hint="-o result.parquet")
+    return known_format(name)
 
 
 def warn(messages: Sequence[str]) -> None:
@@ -35,10 +35,29 @@ def warn(messages: Sequence[str]) -> None:
 
 def emit(run: RunResult, format: str, outputs: Sequence[str], score_only: bool = False) -> None:
     """Writes the files that were asked for, then the result to stdout."""
-    from lossctl.files import write_text
-    from lossctl.outputs import format_of, render, scores
+    from lossctl.outputs import BINARY, encoded, render, scores
 
-    for path in outputs:
-        write_text(path, render(run, format_of(path)))
-    sys.stdout.write(scores(run) if score_only else render(run, format, sys.stdout))
+    if outputs:
+        from lossctl.outputs.delivery import deliver
+
+        deliver(run, outputs)
+    if format in BINARY and not score_only:
+        sys.stdout.buffer.write(encoded(run, format))
+    else:
+        sys.stdout.write(scores(run) if score_only else render(run, format, sys.stdout))
     sys.stdout.flush()
+
+
+@contextmanager
+def telling_faults(format: str, outputs: Sequence[str]) -> Iterator[None]:
+    """Says in those of the outputs that a CI host reads that a run failed, where it does; the error goes on."""
+    try:
+        yield
+    except LossctlError as error:
+        from lossctl.outputs import render_fault
+        from lossctl.outputs.delivery import deliver_fault
+
+        deliver_fault(error, outputs)
+        with suppress(OSError):  # a closed stdout makes no other error of it
+            sys.stdout.write(render_fault(error, format) or "")
+        raise

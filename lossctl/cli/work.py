@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from lossctl.cli.options import comma_list
+from lossctl.cli.options import comma_list, named_files, one_of
+from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation, Request
     from lossctl.inputs import InputFiles
     from lossctl.loss_spec import LossSpec
 
-__all__ = ["evaluating", "input_files", "known_losses"]
+__all__ = ["evaluating", "input_files", "known_losses", "under_presets"]
 
 
 def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
@@ -26,6 +27,24 @@ def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
     return specs
 
 
+def under_presets(specs: Sequence[LossSpec], presets: Sequence[str]) -> list[LossSpec]:
+    """Each SPEC under each of several presets, which it names from then on. Raises UsageError where it named one."""
+    from lossctl.loss_spec import LossSpec
+
+    found = []
+    for spec in specs:
+        if "preset" in spec.options:
+            raise UsageError(
+                f"loss '{visible(spec.text)}' says preset={visible(spec.options['preset'])}, "
+                f"but the command says preset={visible(','.join(presets))}",
+                hint="leave out one of them",
+            )
+        for preset in presets:
+            text = f"{spec.text}{',' if ':' in spec.text else ':'}preset={preset}"
+            found.append(LossSpec(text, spec.name, {**spec.options, "preset": preset}))
+    return found
+
+
 def input_files(
     predictions: str,
     targets: str | None,
@@ -33,15 +52,43 @@ def input_files(
     target_col: str | None,
     weights: str | None,
     weight_col: str | None,
+    inputs: Sequence[str] | None,
+    input_col: Sequence[str] | None,
+    input_format: Sequence[str] | None,
     pred_format: str | None,
     target_format: str | None,
+    on: str | None,
+    missing: str,
+    classes: str | None,
+    nonfinite: str,
 ) -> InputFiles:
-    """The inputs, with lists of columns taken apart."""
+    """The inputs, with lists of columns and further arrays by name taken apart."""
     from lossctl.inputs import InputFiles
 
-    pred_columns, target_columns = comma_list(pred_col), comma_list(target_col)
+    names = names_file = None
+    if classes is not None:
+        from lossctl.class_names import file_of_classes, read_classes
+
+        names, names_file = read_classes(classes), file_of_classes(classes)
+
+    columns = {name: comma_list(text) or () for name, text in named_files("--input-col", input_col).items()}
     return InputFiles(
-        predictions, targets, pred_columns, target_columns, weights, weight_col, pred_format, target_format
+        predictions,
+        targets,
+        comma_list(pred_col),
+        comma_list(target_col),
+        weights,
+        weight_col,
+        pred_format,
+        target_format,
+        named_files("--input", inputs),
+        columns,
+        named_files("--input-format", input_format),
+        comma_list(on) or (),
+        one_of("--missing", missing, ("error", "drop")),
+        names,
+        one_of("--nonfinite", nonfinite, ("error", "propagate", "skip")) != "error",
+        names_file,
     )
 
 
@@ -50,7 +97,10 @@ def evaluating(files: InputFiles, request: Request, show_progress: bool) -> Iter
     """An evaluation of the opened files, with its progress bar; both are gone afterwards."""
     from lossctl.cli.progress import Progress
     from lossctl.evaluation import Evaluation
+    from lossctl.further_inputs import check_names, whole_inputs
     from lossctl.inputs import open_feed
 
-    with closing(open_feed(files)) as feed, Progress(feed.rows, show_progress) as progress:
+    check_names(request.specs, files.input_names)
+    whole = whole_inputs(request.specs, files.input_names)
+    with closing(open_feed(files, whole)) as feed, Progress(feed.rows, show_progress) as progress:
         yield Evaluation(feed, request, progress)

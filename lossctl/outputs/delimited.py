@@ -40,7 +40,8 @@ def _loss_record(run: RunResult, result: LossResult) -> Record:
     # One loss with statistics gives all of them the columns: every record has the same fields.
     if any(other.stats is not None for other in run.results):
         for column in fields(Statistics):
-            record[column.name] = "" if result.stats is None else _number(getattr(result.stats, column.name))
+            statistic = getattr(result.stats, column.name, None)
+            record[column.name] = "" if statistic is None else _number(statistic)
     return record
 
 

@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from lossctl.outputs.view import Column, Section, sections
-from lossctl.results import RunResult
+from lossctl.errors import visible
+from lossctl.outputs.gates import limit, score, stands
+from lossctl.outputs.view import Column, sections
+from lossctl.results import GateResult, RunResult
 
 # Shown as code: names and signatures hold underscores, brackets and stars that Markdown would take for its own.
-_CODE = frozenset({"loss", "options", "wrt", "scale", "dtype", "file", "signature"})
+_CODE = frozenset({"loss", "options", "wrt", "scale", "dtype", "file", "signature", "gate"})
 
 
 def render(run: RunResult) -> str:
-    """One table of the losses, one of the gradients, signatures included; numbers have six significant digits."""
-    return "\n".join(_table(section) for section in sections(run))
+    """One table of the losses, one of the gradients, signatures included, one of the gates.
+
+    Numbers have six significant digits.
+    """
+    return "\n".join(part for part in (render_results(run), render_gates(run.gates)) if part)
 
 
-def _table(section: Section) -> str:
-    columns = [*section.columns, Column("signature", section.signatures)]
+def render_results(run: RunResult) -> str:
+    """The tables of losses and gradients; "" where there are none."""
+    return "\n".join(_table([*section.columns, Column("signature", section.signatures)]) for section in sections(run))
+
+
+def render_gates(gates: Sequence[GateResult]) -> str:
+    """The table of gates; "" where there are none."""
+    if not gates:
+        return ""
+    return _table(
+        [
+            Column("gate", tuple(visible(gate.expression, 1000) for gate in gates)),
+            Column("verdict", tuple(stands(gate) for gate in gates)),
+            Column("value", tuple(score(gate) for gate in gates), numeric=True),
+            Column("limit", tuple(limit(gate) for gate in gates), numeric=True),
+        ]
+    )
+
+
+def inline(text: str) -> str:
+    """A message as text and nothing else: no character of it is Markdown or HTML."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&@-])", r"\\\1", visible(text, 4000))
+
+
+def _table(columns: Sequence[Column]) -> str:
     padded = [_padded(column) for column in columns]
     return "".join("| " + " | ".join(line) + " |\n" for line in zip(*padded, strict=True))
 

@@ -47,6 +47,10 @@ def count(value: int) -> str:
     return f"{int(value):,}"
 
 
+_COUNTS = {"non-finite": "nonfinite", "skipped": "skipped", "clipped": "clipped", "degenerate": "degenerate"}
+_STATISTICS = ("std_error", "ci_low", "ci_high", "min", "p50", "p90", "p95", "p99", "max", "argmax")
+
+
 def _loss_columns(results: tuple[LossResult, ...]) -> tuple[Column, ...]:
     columns = [
         Column("loss", tuple(visible(r.loss) for r in results)),
@@ -56,13 +60,13 @@ def _loss_columns(results: tuple[LossResult, ...]) -> tuple[Column, ...]:
     ]
     if any(r.weight != r.samples for r in results):
         columns.append(Column("weight", tuple(significant(r.weight) for r in results), numeric=True))
-    for title, name in (("non-finite", "nonfinite"), ("clipped", "clipped"), ("degenerate", "degenerate")):
+    for title, name in _COUNTS.items():
         # A count of zero is nothing to tell.
         counts = tuple(getattr(r, name) for r in results)
         columns.append(Column(title, tuple(count(n) if n else "" for n in counts), numeric=True))
-    for statistic in fields(Statistics):
-        cells = tuple("" if r.stats is None else _rounded(getattr(r.stats, statistic.name)) for r in results)
-        columns.append(Column(statistic.name.replace("_", " "), cells, numeric=True))
+    for name in _STATISTICS:
+        cells = tuple(_statistic(r.stats, name) for r in results)
+        columns.append(Column(name.replace("_", " "), cells, numeric=True))
     columns.append(Column("options", tuple(_loss_options(r) for r in results)))
     return _told(columns)
 
@@ -87,6 +91,12 @@ def _gradient_columns(gradients: tuple[GradientResult, ...]) -> tuple[Column, ..
 def _told(columns: list[Column]) -> tuple[Column, ...]:
     """The columns that have something to say."""
     return tuple(column for column in columns if any(column.cells))
+
+
+def _statistic(stats: Statistics | None, name: str) -> str:
+    """A statistic of a result, empty where it has none."""
+    value = getattr(stats, name, None)
+    return "" if value is None else _rounded(value)
 
 
 def _rounded(value: float) -> str:

@@ -4,13 +4,13 @@
         for chunk in reader.chunks(65536):
             chunk["prediction"], chunk["target"]
 
-A new format is a line in `formats.FORMATS` and a module with a function `(InputFile, roles) -> Reader`.
+A new format is a line in `formats.FORMATS` and a module with the two functions that `Format` names.
 """
 
 from __future__ import annotations
 
 from lossctl.sources.base import ArrayInfo, Reader, Selection
-from lossctl.sources.formats import FORMATS, Format, open_reader
+from lossctl.sources.formats import FORMATS, Format, contents, open_reader
 from lossctl.sources.memory import memory_reader
 
-__all__ = ["FORMATS", "ArrayInfo", "Format", "Reader", "Selection", "memory_reader", "open_reader"]
+__all__ = ["FORMATS", "ArrayInfo", "Format", "Reader", "Selection", "contents", "memory_reader", "open_reader"]

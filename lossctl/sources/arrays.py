@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.errors import DataError, visible
-from lossctl.sources.base import Array
+from lossctl.sources.base import Array, Selection
 
 LARGEST_EXACT = 1 << 53
 """float64 holds every whole number up to here."""
@@ -17,12 +17,23 @@ _REMEDIES = {
     "O": "object arrays and pickles are never loaded: save a numeric array with np.save",
     "f": "convert it with array.astype(np.float64)",
     "c": "save its real part, its imaginary part or its absolute value",
+    "U": "name the classes with --classes, in the order of their indices",
     "V": "save one numeric array a file, or a table as Parquet",
 }
 
 
-def check_dtype(dtype: np.dtype[Any], name: str) -> None:
-    """Raises DataError, naming the array `name`, unless `dtype` is bool, an integer or a float of at most 64 bits."""
+def check_dtype(dtype: np.dtype[Any], name: str, selection: Selection | None = None) -> None:
+    """Raises DataError, naming the array `name`, unless `dtype` is bool, an integer or a float of at most 64 bits.
+
+    Where a key or names of classes are selected, it is text, bool or an integer.
+    """
+    if selection is not None and selection.is_text:
+        if dtype.kind not in "Ubiu":
+            raise DataError(
+                f"{name} holds {visible(dtype)}; a key or the name of a class is text or a whole number",
+                hint="name another array",
+            )
+        return
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
         raise DataError(
             f"{name} holds {visible(dtype)}; allowed are bool, integers, float16, float32 and float64",

@@ -16,19 +16,43 @@ if TYPE_CHECKING:
 # Quoted: NumPy is there for the type checker only.
 Array: TypeAlias = "npt.NDArray[Any]"
 
+KEY_ROLE = "key "
+"""What the roles of keys begin with; the name of the column follows."""
+
 _OPTION_STEMS = {"prediction": "--pred", "target": "--target", "weights": "--weight"}
 
 
 def option(role: str, what: str) -> str:
     """The command line's option for `what` ("col" or "format") of a role, as messages name it."""
-    return f"{_OPTION_STEMS.get(role, f'--{role}')}-{what}"
+    if role.startswith(KEY_ROLE):
+        return "--on"
+    stem = _OPTION_STEMS.get(role)
+    return f"--input-{what} {role}=…" if stem is None else f"{stem}-{what}"
+
+
+def is_remote(path: str) -> bool:
+    """Whether a name is a URL."""
+    scheme, found, _ = path.partition("://")
+    return bool(found) and scheme.replace("+", "").isalnum()
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which columns of a table make one array: names or globs, or None for the only column or the whole array."""
+    """Which columns of a table make one array: names or globs, or None for the only column or the whole array.
+
+    With `classes`, what stands in the column is the name of a class, and the array is its index among them. A key, by
+    which rows are matched, is text or whole numbers and is delivered as such. With `gaps`, what is missing (a null, an
+    empty cell) is NaN and not an error, and a column that is not of floats is delivered as float64.
+    """
 
     columns: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    is_key: bool = False
+    gaps: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        return self.is_key or self.classes is not None
 
 
 @dataclass(frozen=True)

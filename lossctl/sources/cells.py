@@ -6,6 +6,7 @@ when a block needs it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from math import isinf
@@ -13,25 +14,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.errors import DataError, visible
-from lossctl.sources.base import Array
+from lossctl.errors import DataError, LossctlError, visible
+from lossctl.process import address_space
+from lossctl.sources.base import Array, Selection
 from lossctl.sources.records import BYTE_ORDER_MARK, FALSE, INTEGER, NONFINITE, NUMBER, TRUE, Block, RecordFile
-from lossctl_kernels import decimals
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lossctl_kernels import decimals
+
 # From here on, compiling the parser is repaid by the first few tables of this size.
 COMPILED_BYTES = 256 << 20
 
+# What LLVM and Arrow take together, of addresses: a process that has fewer (ulimit -v) does without the first.
+_COMPILER_BYTES = 1 << 30
+
 _MEANINGS = {"bool": "true or false", "int64": "a number", "float64": "a number"}
-_PLAIN_KINDS = {"int64": decimals.INTEGER, "float64": decimals.FLOAT}
+_PLAIN_KINDS = ("int64", "float64")
 
 
 class CellParser:
-    """The cells of a table's columns as numbers; kinds of columns are "int64", "float64" and "bool"."""
+    """The cells of a table's columns as numbers; kinds of columns are "int64", "float64", "bool" and "text".
 
-    def __init__(self, file: RecordFile, delimiter: str) -> None:
+    `texts` says what is made of those that are text. With `gaps` an empty cell is NaN, and truth is told in float64.
+    """
+
+    def __init__(self, file: RecordFile, delimiter: str, texts: Mapping[str, Selection], gaps: bool = False) -> None:
+        self._texts_of, self._gaps = texts, gaps
         self._file = file
         self._name = file.file.name
         self._delimiter = delimiter
@@ -40,18 +50,20 @@ class CellParser:
     def values(self, block: Block, kinds: Mapping[str, str]) -> dict[str, Array]:
         """The columns of `kinds`, each of its kind. Raises DataError for the first row or cell that is malformed."""
         self._file.check_text(block)
-        found = self._plain_values(block, kinds)
-        return self._arrow_values(block, kinds) if found is None else found
+        numbers = {column: kind for column, kind in kinds.items() if kind != "text"}
+        found = self._plain_values(block, numbers) if numbers else {}
+        found = self._arrow_values(block, numbers) if found is None else found
+        return found if len(numbers) == len(kinds) else found | self._text_values(block, kinds)
 
     def kind_after(self, block: Block, column: str, before: str | None) -> str:
         """What a column holds up to the end of `block`, given what it held before it, None for nothing."""
-        if before in ("float64", "bool"):
+        if before in ("float64", "bool", "text"):
             return before
-        cells = (cell.strip(" \t") for cell in self._texts(block, column))
-        first = next(cells, "")
-        if before is None and first in TRUE + FALSE:
-            return "bool" if all(cell in TRUE + FALSE for cell in cells) else "float64"
-        whole = INTEGER.fullmatch(first) and all(INTEGER.fullmatch(cell) for cell in cells)
+        cells = [cell.strip(" \t") for cell in self._texts(block, column)]
+        there = [cell for cell in cells if cell] if self._gaps else cells
+        if before is None and there and there[0] in TRUE + FALSE:
+            return "bool" if all(cell in TRUE + FALSE for cell in there) else "float64"
+        whole = bool(cells) and all(INTEGER.fullmatch(cell) for cell in cells)
         # Whole numbers were exact as they were read: they may turn out to be the start of a column of decimals.
         return "int64" if whole else "float64"
 
@@ -59,7 +71,10 @@ class CellParser:
         """`values` where all of the block is plain numbers, or text that is not asked for; else None."""
         if self._plain is None or any(kind not in _PLAIN_KINDS for kind in kinds.values()):
             return None
-        codes = [_PLAIN_KINDS[kinds[name]] if name in kinds else decimals.SKIPPED for name in self._file.header]
+        from lossctl_kernels.decimals import FLOAT, INTEGER, SKIPPED
+
+        code_of = {"int64": INTEGER, "float64": FLOAT}
+        codes = [code_of[kinds[name]] if name in kinds else SKIPPED for name in self._file.header]
         columns = self._plain.parse(block.data, self._delimiter, codes)
         names = (name for name in self._file.header if name in kinds)
         return None if columns is None else dict(zip(names, columns, strict=True))
@@ -71,13 +86,59 @@ class CellParser:
 
         types = {"bool": pa.bool_(), "int64": pa.int64(), "float64": pa.float64()}
         try:
-            table = self._parse(block, {column: types[kind] for column, kind in kinds.items()})
+            table = self._parse(block, {column: types[kind] for column, kind in kinds.items()}, self._gaps)
         except pa.ArrowException as error:
             raise self._fault(block, kinds) or self._refused(block, error) from error
+        if self._gaps:
+            table = self._filled(table, kinds)
         values = {column: from_arrow(table.column(column)) for column in kinds}
         if self._has_odd_spelling(block, kinds, values) and (fault := self._fault(block, kinds)):
             raise fault
         return values
+
+    def _filled(self, table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
+        """NaN for nulls, and float64 in place of bools. Raises DataError where whole numbers have a null among them."""
+        import pyarrow as pa
+
+        columns: dict[str, Any] = {}
+        for name, kind in kinds.items():
+            column = table.column(name)
+            if kind == "int64":
+                if column.null_count:
+                    raise DataError(f"{self._name}, column '{visible(name)}' has empty cells")
+                columns[name] = column
+            else:
+                columns[name] = column.cast(pa.float64()).fill_null(pa.scalar(math.nan))
+        return pa.table(columns)
+
+    def _text_values(self, block: Block, kinds: Mapping[str, str]) -> dict[str, Array]:
+        """The columns of text, as keys or as indices of classes."""
+        import pyarrow as pa
+
+        from lossctl.sources.text import key_or_classes
+
+        wanted = [column for column, kind in kinds.items() if kind == "text"]
+        try:
+            table = self._parse(block, dict.fromkeys(wanted, pa.string()), self._gaps)
+        except pa.ArrowException as error:
+            raise self._fault(block, {}) or self._refused(block, error) from error
+
+        def where(row: int) -> str:
+            return f"{self._name}, line {self._file.line_of(self._file.rows_before(block) + row)}"
+
+        return {
+            column: key_or_classes(
+                self._told(table.column(column).combine_chunks(), self._texts_of[column]),
+                self._texts_of[column],
+                lambda row, column=column: f"{where(row)}, column '{visible(column)}'",
+            )
+            for column in wanted
+        }
+
+    @staticmethod
+    def _told(texts: Any, selection: Selection) -> Any:
+        """An empty cell is a key, or the name of a class, where there are no gaps."""
+        return texts if selection.gaps else texts.fill_null("")
 
     def _texts(self, block: Block, column: str) -> list[Any]:
         import pyarrow as pa
@@ -87,7 +148,8 @@ class CellParser:
         except pa.ArrowException as error:
             raise self._fault(block, {}) or self._refused(block, error) from error
 
-    def _parse(self, block: Block, types: dict[str, Any]) -> pa.Table:
+    def _parse(self, block: Block, types: dict[str, Any], gaps: bool = False) -> pa.Table:
+        """Some columns of a block, each of its Arrow type; empty cells are nulls where there may be `gaps`."""
         import pyarrow as pa
         from pyarrow import csv
 
@@ -99,7 +161,8 @@ class CellParser:
             csv.ConvertOptions(
                 column_types=types,
                 include_columns=list(types),
-                null_values=[],
+                null_values=[""] if gaps else [],
+                strings_can_be_null=gaps,
                 true_values=list(TRUE),
                 false_values=list(FALSE),
             ),
@@ -117,7 +180,7 @@ class CellParser:
             rows = np.flatnonzero(~np.isfinite(array)) if kinds[column] == "float64" else ()
             if len(rows):
                 texts = self._texts(block, column)
-                if not all(NONFINITE.fullmatch(texts[row].strip(" \t")) for row in rows):
+                if not all(self._is_gap(texts[row]) or NONFINITE.fullmatch(texts[row].strip(" \t")) for row in rows):
                     return True
         return False
 
@@ -135,20 +198,32 @@ class CellParser:
                     hint="quote cells that hold delimiters",
                 )
             for column, position in positions.items():
-                if why := _wrong(cells[position], kinds[column]):
+                if not self._is_gap(cells[position]) and (why := _wrong(cells[position], kinds[column])):
                     return DataError(f"{place}, column '{visible(column)}': {why}", hint=_remedy(cells[position]))
         return None
 
-    def _refused(self, block: Block, error: pa.ArrowException) -> DataError:
+    def _is_gap(self, cell: str) -> bool:
+        return self._gaps and not cell
+
+    def _refused(self, block: Block, error: pa.ArrowException) -> LossctlError:
         """What Arrow refuses and the grammar here does not."""
-        return DataError(f"{self._name}, from line {self._file.line_at(block.offset)} on: {visible(error)}")
+        from lossctl.sources.arrow import machine_fault
+
+        return machine_fault(self._name, error) or DataError(
+            f"{self._name}, from line {self._file.line_at(block.offset)} on: {visible(error)}"
+        )
 
 
 def _row_parser(size: int) -> decimals.RowParser | None:
     """The compiled parser for a table of so many bytes: what is kept, compiled where the table is large."""
+    room = address_space()
+    if room is not None and room < _COMPILER_BYTES:
+        return None
     try:
+        from lossctl_kernels import decimals
+
         return decimals.row_parser(compiling=size >= COMPILED_BYTES)
-    except ImportError:
+    except (ImportError, OSError):  # which of them it is where llvmlite is broken is up to the system
         return None
 
 
@@ -169,7 +244,7 @@ def _wrong(cell: str, kind: str) -> str | None:
 
 def _remedy(cell: str) -> str:
     if not cell.strip():
-        return "fill the empty cell or drop its row"
+        return "fill the empty cell, or leave out its row with --nonfinite skip"
     if re.fullmatch(r"[+-]?[0-9]*,[0-9]+", cell):
         return "write numbers with a decimal point"
-    return "write a number, and a class as its index counted from 0"
+    return "write a number, and a class as its index counted from 0, or name the classes with --classes"

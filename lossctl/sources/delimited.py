@@ -15,7 +15,7 @@ from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
 from lossctl.sources.cells import CellParser
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.records import Block, RecordFile
-from lossctl.sources.selection import check_names, select_columns
+from lossctl.sources.selection import check_names, select_columns, text_columns
 
 
 def open_csv(file: InputFile, roles: dict[str, Selection]) -> Reader:
@@ -26,6 +26,16 @@ def open_csv(file: InputFile, roles: dict[str, Selection]) -> Reader:
 def open_tsv(file: InputFile, roles: dict[str, Selection]) -> Reader:
     """A reader of tab-separated values with a header."""
     return _DelimitedReader(file, roles, "tsv", "\t")
+
+
+def csv_contents(file: InputFile) -> list[str]:
+    """The names of the columns."""
+    return RecordFile(file, ",").header
+
+
+def tsv_contents(file: InputFile) -> list[str]:
+    """The names of the columns."""
+    return RecordFile(file, "\t").header
 
 
 class _DelimitedReader(Reader):
@@ -43,9 +53,11 @@ class _DelimitedReader(Reader):
         names = self._file.header
         check_names(file.name, names)
         self._columns = select_columns(file.name, names, roles)
-        self._cells = CellParser(self._file, delimiter)
+        self._texts = text_columns(file.name, roles, self._columns)
+        self._gaps = any(selection.gaps for selection in roles.values())
+        self._cells = CellParser(self._file, delimiter, self._texts, self._gaps)
         wanted = {column for columns in self._columns.values() for column in columns}
-        kinds = dict.fromkeys(self._columns.get("prediction", ()), "float64")
+        kinds = dict.fromkeys(self._columns.get("prediction", ()), "float64") | dict.fromkeys(self._texts, "text")
         self._kinds = kinds | self._kinds_at_first([name for name in names if name in wanted and name not in kinds])
         self.arrays = self._describe(None)
 
@@ -119,6 +131,12 @@ class _DelimitedReader(Reader):
 
     def _dtype_of(self, role: str, kinds: Mapping[str, str]) -> np.dtype[Any]:
         found = {kinds[column]: column for column in self._columns[role]}
+        if "text" in found:
+            import pyarrow as pa
+
+            from lossctl.sources.text import text_dtype
+
+            return np.dtype(text_dtype(self._texts[found["text"]], pa.string()))
         if "bool" in found and len(found) > 1:
             number = next(column for kind, column in found.items() if kind != "bool")
             raise DataError(
@@ -126,7 +144,8 @@ class _DelimitedReader(Reader):
                 f"column '{visible(number)}' of numbers",
                 hint="write all of them as 0 and 1",
             )
-        return np.dtype("float64" if "float64" in found else next(iter(found)))
+        inexact = "float64" in found or (self._gaps and "bool" in found)
+        return np.dtype("float64" if inexact else next(iter(found)))
 
     def _kinds_at_first(self, columns: list[str]) -> dict[str, str]:
         """What each column holds in the first block."""

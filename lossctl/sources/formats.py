@@ -1,54 +1,91 @@
-"""The formats by name and extension, and the one way to open a file."""
+"""The formats by name and extension, and the one way to open what a name stands for."""
 
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from lossctl.errors import DataError, UsageError, visible
+from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
 from lossctl.sources.base import Reader, Selection, option
 from lossctl.sources.input_file import InputFile
+from lossctl.sources.opening import STDIN, bare_name, open_input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
 class Format:
     """A format: how its files are named, what they begin with, and who reads them.
 
-    `opener` is "module:function", a function (InputFile, roles) -> Reader; `magic` is None for a text format.
+    Its `module` here has `open_NAME(file, roles)`, which returns a Reader, and `NAME_contents(file)`; of a format that
+    is a folder they take its path. `magic` are the bytes that a file may begin with; a text has none. `extra` is what
+    is installed for it.
     """
 
     name: str
     extensions: tuple[str, ...]
-    opener: str
-    magic: bytes | None = None
+    module: str
+    magic: tuple[bytes, ...] = ()
+    is_text: bool = False
+    is_folder: bool = False
+    extra: str | None = None
 
-    def open(self, file: InputFile, roles: dict[str, Selection]) -> Reader:
-        """Loads the format's module and opens `file` with it."""
-        module, _, function = self.opener.partition(":")
-        return cast(Reader, getattr(import_module(module), function)(file, roles))
+    def load(self) -> Callable[..., Reader]:
+        """The function that opens it, its module loaded."""
+        return cast("Callable[..., Reader]", self._function("open"))
+
+    def contents(self, file: InputFile | str) -> list[str] | None:
+        """The names of the columns or arrays; None where the one array has none."""
+        return cast("list[str] | None", self._function("contents")(file))
+
+    def _function(self, what: str) -> Callable[..., object]:
+        name = f"open_{self.name}" if what == "open" else f"{self.name}_{what}"
+        try:
+            return cast("Callable[..., object]", getattr(import_module(f"lossctl.sources.{self.module}"), name))
+        except ImportError as error:
+            if self.extra is None:
+                raise
+            raise EnvironmentFault(
+                f"reading {self.name} needs the extra '{self.extra}': {visible(error)}",
+                hint=f"pip install 'lossctl[{self.extra}]'",
+            ) from error
 
 
 FORMATS = {
     known.name: known
     for known in (
-        Format("npy", (".npy",), "lossctl.sources.npy:open_npy", b"\x93NUMPY"),
-        Format("csv", (".csv",), "lossctl.sources.delimited:open_csv"),
-        Format("tsv", (".tsv", ".tab"), "lossctl.sources.delimited:open_tsv"),
-        Format("parquet", (".parquet", ".pq"), "lossctl.sources.parquet:open_parquet", b"PAR1"),
+        Format("npy", (".npy",), "npy", (b"\x93NUMPY",)),
+        Format("npz", (".npz",), "npz", (b"PK\x03\x04", b"PK\x05\x06")),
+        Format("csv", (".csv",), "delimited", is_text=True),
+        Format("tsv", (".tsv", ".tab"), "delimited", is_text=True),
+        Format("jsonl", (".jsonl", ".ndjson"), "json_lines", is_text=True),
+        Format("parquet", (".parquet", ".pq"), "parquet", (b"PAR1",)),
+        Format(
+            "arrow",
+            (".arrow", ".feather", ".ipc", ".arrows"),
+            "arrow_ipc",
+            (b"ARROW1", b"\xff\xff\xff\xff"),
+        ),
+        Format("safetensors", (".safetensors",), "safetensors"),
+        Format("hdf5", (".h5", ".hdf5"), "hdf5", (b"\x89HDF\r\n\x1a\n",), extra="hdf5"),
+        Format("zarr", (".zarr",), "zarr", is_folder=True, extra="zarr"),
     )
 }
 
+# Files that make a folder a Zarr store.
+_ZARR_MARKERS = ("zarr.json", ".zarray", ".zgroup")
+
 # What else a file may turn out to be. pickle's protocols 2 to 5 begin alike.
 _FOREIGN = {
-    b"PK\x03\x04": "a ZIP archive (NPZ, XLSX, PyTorch)",
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "Zstandard",
-    b"\x89HDF\r\n\x1a\n": "HDF5",
-    b"ARROW1": "Arrow IPC",
+    b"FEA1": "Feather V1",
     b"SQLite format 3\x00": "an SQLite database",
     b"\x80\x02": "a pickle",
     b"\x80\x03": "a pickle",
@@ -58,35 +95,90 @@ _FOREIGN = {
 
 
 def open_reader(path: str | os.PathLike[str], roles: dict[str, Selection], *, format: str | None = None) -> Reader:
-    """Opens the file that delivers `roles`: a name such as "prediction" for each array, and the columns that make it.
+    """Opens what delivers `roles`: a name such as "prediction" for each array, and the columns that make it.
 
-    `format` is a name in `FORMATS`; None goes by the extension. Raises UsageError for a format or a column that does
-    not exist, DataError for a file that is missing, unreadable or malformed.
+    `path` is a file, "-" for stdin, a pipe, a folder, or a glob or list of files that make one data set. `format` is a
+    name in `FORMATS`; None goes by the extension, else by the first bytes. Raises UsageError for a format or a column
+    that does not exist, DataError for a file that is missing, unreadable or malformed.
     """
-    text = os.fspath(path)
-    file = InputFile(text)
+    text, role = os.fspath(path), next(iter(roles))
+    if format is not None and format not in FORMATS:
+        raise UsageError(f"unknown format '{visible(format)}'", hint=f"known formats: {', '.join(FORMATS)}")
+    from lossctl.sources.shards import is_many
+
+    if _is_zarr(text, format):
+        return FORMATS["zarr"].load()(text, roles)
+    if is_many(text):
+        return _open_many(text, roles, format)
+    file = open_input(text)
     try:
-        chosen = _format_of(text, next(iter(roles)), format)
-        _check_beginning(file, chosen, next(iter(roles)))
-        return chosen.open(file, roles)
+        return _recognised(file, role, format).load()(file, roles)
     except BaseException:
         file.close()
         raise
 
 
-def _format_of(path: str, role: str, name: str | None) -> Format:
+def contents(path: str, *, format: str | None = None) -> list[str] | None:
+    """The names of the columns or arrays of what `open_reader` would open; None of an array without a name."""
+    from lossctl.sources.shards import hive_constants, is_many, shard_paths
+
+    if _is_zarr(path, format):
+        return FORMATS["zarr"].contents(path)
+    if not is_many(path):
+        with closing(open_input(path)) as file:
+            return _recognised(file, "prediction", format).contents(file)
+    shards = shard_paths(path)
+    keys = list(hive_constants(shards, path).get(shards[0], {})) if os.path.isdir(path) else []
+    found = contents(shards[0], format=format)
+    return None if found is None else found + keys
+
+
+def _recognised(file: InputFile, role: str, name: str | None) -> Format:
+    """The format of a file, held to its first bytes."""
+    chosen = _format_of(file, role, name)
+    _check_beginning(file, chosen, role)
+    return chosen
+
+
+def _open_many(path: str, roles: dict[str, Selection], format: str | None) -> Reader:
+    """The files of a folder, a glob or a list as one data set."""
+    from lossctl.sources.shards import ShardedReader, hive_constants, shard_paths
+
+    shards = shard_paths(path)
+    if os.path.isdir(path) and (constants := hive_constants(shards, path)):
+        from lossctl.sources.parquet import open_parquet
+
+        return ShardedReader(path, shards, lambda shard: open_parquet(open_input(shard), roles, constants[shard]))
+    return ShardedReader(path, shards, lambda shard: open_reader(shard, roles, format=format))
+
+
+def _is_zarr(path: str, format: str | None) -> bool:
+    if not os.path.isdir(path):
+        return False
+    return format == "zarr" or any(os.path.isfile(os.path.join(path, marker)) for marker in _ZARR_MARKERS)
+
+
+def _format_of(file: InputFile, role: str, name: str | None) -> Format:
     if name is not None:
-        if name not in FORMATS:
-            raise UsageError(f"unknown format '{visible(name)}'", hint=f"known formats: {', '.join(FORMATS)}")
-        return FORMATS[name]
-    extension = os.path.splitext(path)[1]
+        chosen = FORMATS[name]
+        if chosen.is_folder:
+            raise DataError(f"{file.name} is a file, and {name} is a folder", hint="name the folder of the store")
+        return chosen
+    extension = os.path.splitext(bare_name(file.path))[1]
     for known in FORMATS.values():
-        if extension.lower() in known.extensions:
+        if extension.lower() in known.extensions and not known.is_folder:
             return known
+    head = file.read_at(0, 64)
+    found = _binary_format(head)
+    if found in FORMATS:
+        return FORMATS[found]
+    if found is not None:
+        raise DataError(f"{file.name} is {found}, which is not read", hint=f"save the data as {', '.join(FORMATS)}")
     extensions = " ".join(each for known in FORMATS.values() for each in known.extensions)
-    found = f"extension '{visible(extension)}' is not known" if extension else "there is no extension"
+    why = f"extension '{visible(extension)}' is not known" if extension else "there is no extension"
+    why = "a stream has no name" if file.path == STDIN else f"{why}; known are {extensions}"
     raise UsageError(
-        f"cannot tell the format of {visible(path)}: {found}; known are {extensions}",
+        f"cannot tell the format of {file.name}: {why}",
         hint=f"name the format with {option(role, 'format')} {'|'.join(FORMATS)}",
     )
 
@@ -95,17 +187,15 @@ def _check_beginning(file: InputFile, chosen: Format, role: str) -> None:
     """Refuses a file whose first bytes are another format's."""
     head = file.read_at(0, 64)
     found = _binary_format(head)
-    if chosen.magic is None:
-        if found is None:
-            return
-    elif head.startswith(chosen.magic):
+    if found == chosen.name or (found is None and not chosen.magic):
         return
-    elif chosen.magic.startswith(head):
-        raise DataError(f"{file.name} is truncated: it ends after {file.size} bytes", hint="write it again")
-    elif found is None and _is_text(head):
-        found = "text"
+    if found is None:
+        if any(magic.startswith(head) for magic in chosen.magic):
+            raise DataError(f"{file.name} is truncated: it ends after {file.size} bytes", hint="write it again")
+        if _is_text(head):
+            found = "text"
     looks = f"it looks like {found}" if found else f"it begins with the bytes {head[:8].hex(' ')}"
-    fitting = [known.name for known in FORMATS.values() if found == (known.name if known.magic else "text")]
+    fitting = [known.name for known in FORMATS.values() if found == ("text" if known.is_text else known.name)]
     if fitting:
         hint = f"name its format with {option(role, 'format')} {'|'.join(fitting)}"
     else:
@@ -114,8 +204,12 @@ def _check_beginning(file: InputFile, chosen: Format, role: str) -> None:
 
 
 def _binary_format(head: bytes) -> str | None:
-    signatures = {known.magic: known.name for known in FORMATS.values() if known.magic} | _FOREIGN
-    return next((name for magic, name in signatures.items() if head.startswith(magic)), None)
+    signatures = {magic: known.name for known in FORMATS.values() for magic in known.magic} | _FOREIGN
+    found = next((name for magic, name in signatures.items() if head.startswith(magic)), None)
+    # The length of a header in JSON comes before it.
+    if found is None and head[4:8] == b"\0\0\0\0" and head[8:9] == b"{":
+        return "safetensors"
+    return found
 
 
 def _is_text(head: bytes) -> bool:

@@ -1,36 +1,54 @@
-"""An input file, opened with every reason to refuse it checked first, and read at explicit offsets by any thread."""
+"""An input file, opened with every reason to refuse it checked first, and read at explicit offsets by any thread.
+
+What cannot be read twice or at an offset (stdin, a pipe, a compressed file) is copied to a temporary file without a
+name first: see `spool.py`.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
-from lossctl.errors import DataError, LossctlError, UsageError, visible
+from lossctl.errors import DataError, EnvironmentFault, LossctlError, visible
+
+# Not the file is at fault: there are no more descriptors, or no more memory.
+_OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class InputFile:
-    """A regular file that is not empty, open for reading; `path` is as the user wrote it, `size` in bytes."""
+    """A regular file that is not empty, open for reading.
 
-    def __init__(self, path: str) -> None:
+    `path` is as the user wrote it and `name` how messages show it; `handle` is open on what it stands for, where that
+    is not the file of this path. `size` is in bytes, and `offset` where in the file of `fileno` they begin.
+    """
+
+    offset = 0
+
+    def __init__(self, path: str, handle: io.FileIO | None = None, name: str | None = None) -> None:
         self.path = path
-        self.name = visible(path)
-        if path == "-":
-            raise UsageError("reading from stdin ('-') is not supported", hint="save the data to a file and name it")
-        if not _is_file_name(path):
-            raise UsageError(f"'{self.name}' cannot be the name of a file")
+        self.name = name or visible(path)
+        self.is_copy = handle is not None
         with self.faults():
-            # Opening a pipe would wait for its writer, so what it is comes first.
-            _refuse_irregular(self.name, os.stat(path).st_mode)
-            self._handle = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
+            self._handle = handle or _open_regular(path)
             self._state = self._look()
         self._reading = threading.Lock()
         self.size = self._state[0]
         if self.size == 0:
             self.close()
             raise DataError(f"{self.name} is empty (0 bytes)", hint="was it written to its end?")
+
+    def arrow_file(self) -> Any:
+        """The same bytes for Arrow, which reads a file of the system without Python."""
+        import pyarrow as pa
+
+        path = f"/dev/fd/{self.fileno()}" if self.is_copy else self.path
+        return pa.OSFile(os.fsencode(path), "r")  # type: ignore[arg-type]  # a name need not be UTF-8
 
     def fileno(self) -> int:
         """The file descriptor, for memory maps."""
@@ -51,31 +69,18 @@ class InputFile:
             while filled < len(buffer):
                 count = self._handle.readinto(buffer[filled:])
                 if not count:
-                    raise self._changed()
+                    raise changed(self.name)
                 filled += count
 
     def check_unchanged(self) -> None:
         """Raises DataError if the file is not what it was when it was opened: what was read of it may not fit."""
         with self.faults():
             if self._look() != self._state:
-                raise self._changed()
+                raise changed(self.name)
 
-    @contextmanager
-    def faults(self) -> Iterator[None]:
+    def faults(self) -> AbstractContextManager[None]:
         """Turns the errors of the system into ours, with the name of the file."""
-        try:
-            yield
-        except LossctlError:
-            raise
-        except FileNotFoundError:
-            raise DataError(f"no such file: {self.name}", hint="check the name and the folder") from None
-        except PermissionError:
-            raise DataError(f"no permission to read {self.name}", hint="check the rights of the file") from None
-        except ValueError:
-            # mmap's word for a file that has become too short.
-            raise self._changed() from None
-        except OSError as error:
-            raise DataError(f"cannot read {self.name}: {error.strerror or visible(error)}") from error
+        return faults_of(self.name)
 
     def close(self) -> None:
         self._handle.close()
@@ -85,19 +90,89 @@ class InputFile:
         status = os.fstat(self._handle.fileno())
         return status.st_size, status.st_mtime_ns
 
-    def _changed(self) -> DataError:
-        return DataError(f"{self.name} changed while it was being read", hint="wait until it is complete")
+
+class FilePart(InputFile):
+    """`size` bytes of a file from `offset` on, as a file of this name; to close it does nothing."""
+
+    def __init__(self, whole: InputFile, offset: int, size: int, name: str) -> None:
+        self.path, self.name, self.is_copy = whole.path, name, whole.is_copy
+        self.offset, self.size = whole.offset + offset, size
+        self._whole, self._start = whole, offset
+
+    def fileno(self) -> int:
+        return self._whole.fileno()
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        self._whole.read_into(self._start + offset, buffer)
+
+    def check_unchanged(self) -> None:
+        self._whole.check_unchanged()
+
+    def close(self) -> None:
+        """The whole is closed by whoever opened it."""
 
 
-def _is_file_name(path: str) -> bool:
+class SeekableInput(io.RawIOBase):
+    """An input file for libraries that want Python's."""
+
+    def __init__(self, file: InputFile) -> None:
+        self._file, self._at = file, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._file.size}[whence]
+        if base + offset < 0:
+            raise OSError("a place before the start of the file")
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._file.size - self._at))
+        self._file.read_into(self._at, view[:count])
+        self._at += count
+        return count
+
+
+def changed(name: str) -> DataError:
+    """What to say of a file that is no longer what it was when it was opened."""
+    return DataError(f"{name} changed while it was being read", hint="wait until it is complete")
+
+
+@contextmanager
+def faults_of(name: str) -> Iterator[None]:
+    """Turns the errors of the system about a file into ours."""
     try:
-        return b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
+        yield
+    except LossctlError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"no such file: {name}", hint="check the name and the folder") from None
+    except PermissionError:
+        raise DataError(f"no permission to read {name}", hint="check the rights of the file") from None
+    except ValueError:
+        # mmap's word for a file that has become too short.
+        raise changed(name) from None
+    except OSError as error:
+        message = f"cannot read {name}: {error.strerror or visible(error)}"
+        if error.errno in _OF_THE_MACHINE:
+            raise EnvironmentFault(message, hint="raise the limits of this process (ulimit -n, ulimit -v)") from error
+        raise DataError(message) from error
 
 
-def _refuse_irregular(name: str, mode: int) -> None:
+def _open_regular(path: str) -> io.FileIO:
+    # Opening a device may do something, so what it is comes first.
+    mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
-        raise DataError(f"{name} is a folder", hint="name a file in it")
+        raise DataError(f"{visible(path)} is a folder", hint="name a file in it")
     if not stat.S_ISREG(mode):
-        raise DataError(f"{name} is a pipe or a device, not a regular file", hint="save the data to a file and name it")
+        raise DataError(f"{visible(path)} is a device, not a file", hint="save the data to a file and name it")
+    return open(path, "rb", buffering=0)

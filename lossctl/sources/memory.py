@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lossctl.errors import DataError
-from lossctl.sources.base import Array, ArrayInfo, Reader
+from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def memory_reader(arrays: Mapping[str, npt.ArrayLike]) -> Reader:
+def memory_reader(arrays: Mapping[str, npt.ArrayLike], selections: Mapping[str, Selection] | None = None) -> Reader:
     """A reader of `arrays` by role, all of the same number of rows; chunks are views wherever they can be.
+
+    `selections` may say that an array holds names of classes, or that masked elements are NaN.
 
     Raises DataError for an array without an axis of rows or without values, of a dtype that is not numeric, with a
     mask, or of another length than the rest.
@@ -27,12 +29,18 @@ def memory_reader(arrays: Mapping[str, npt.ArrayLike]) -> Reader:
     checked: dict[str, Array] = {}
     for role, given in arrays.items():
         name = f"the {role} array"
+        selection = (selections or {}).get(role, Selection())
+        if isinstance(given, np.ma.MaskedArray) and selection.gaps and given.dtype.kind in "biuf":
+            exact = np.float32 if given.dtype == np.float32 else np.float64
+            given = np.ma.filled(given.astype(exact), np.nan)  # noqa: PLW2901
         if isinstance(given, np.ma.MaskedArray):
             raise DataError(f"{name} is a masked array", hint="fill or drop its masked elements first")
         try:
             array = np.asarray(given)
         except ValueError as error:
             raise DataError(f"{name} is not an array: its rows differ in length", hint="make it rectangular") from error
+        if selection.classes is not None and (array.ndim == 1 or array.dtype.kind in "UO"):
+            array = _indices(array, selection, name)
         check_dtype(array.dtype, name)
         if array.ndim == 0:
             raise DataError(f"{name} is a single number (shape ())", hint="give an array of one element: [value]")
@@ -44,6 +52,22 @@ def memory_reader(arrays: Mapping[str, npt.ArrayLike]) -> Reader:
         found = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
         raise DataError(f"the arrays differ in their number of rows: {found}")
     return _MemoryReader(checked)
+
+
+def _indices(names: Array, selection: Selection, label: str) -> Array:
+    """The indices of classes; None is NaN where the selection has gaps."""
+    import pyarrow as pa
+
+    from lossctl.sources.arrays import array_place
+    from lossctl.sources.text import is_textual, key_or_classes
+
+    try:
+        array = pa.array(names.reshape(-1).tolist())
+    except (pa.ArrowException, ValueError, TypeError):
+        array = pa.nulls(1)
+    if not is_textual(array.type) or (array.null_count and not selection.gaps):
+        raise DataError(f"{label} does not hold names of classes", hint="each is a text or a whole number")
+    return key_or_classes(array, selection, lambda row: array_place(label, row, None, names.shape)).reshape(names.shape)
 
 
 class _MemoryReader(Reader):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +109,13 @@ class RecordFile:
                 return self.line_at(block.offset) + row - first
             first += rows
         raise IndexError(f"row {row} of {first}")
+
+    def rows_before(self, block: Block) -> int:
+        """How many records stand before a block. Reads the file up to there."""
+        return sum(
+            sum(1 for _ in self._split(each))
+            for each in takewhile(lambda each: each.offset < block.offset, self.blocks())
+        )
 
     def _split(self, block: Block) -> Iterator[tuple[bytes, int]]:
         """The bytes of each record of a block and the line that it begins on."""

@@ -27,55 +27,84 @@ def check_names(table: str, names: Sequence[str]) -> None:
         raise DataError(f"{table}: {count} columns are named '{visible(name)}'", hint="give each column its own name")
 
 
-def select_columns(table: str, names: Sequence[str], roles: dict[str, Selection]) -> dict[str, tuple[str, ...]]:
+def select_columns(
+    table: str, names: Sequence[str], roles: dict[str, Selection], kind: str = "column"
+) -> dict[str, tuple[str, ...]]:
     """The names of each role's columns: those of a glob in file order, those of a list in the list's order.
 
+    `kind` is what the names are of: columns, or whole arrays.
+
     Raises UsageError for a name that does not exist, a glob that matches nothing, a column selected twice by a role,
-    and a role without a selection where the table does not have exactly one column to give.
+    and a role without a selection where the table does not have exactly one column to give besides the keys.
     """
-    unnamed = [role for role, selection in roles.items() if selection.columns is None]
-    if unnamed and (len(names) > 1 or len(unnamed) > 1):
+    named = {
+        role: _expand(table, names, role, selection.columns, kind)
+        for role, selection in roles.items()
+        if selection.columns is not None
+    }
+    unnamed = [role for role in roles if role not in named]
+    keys = {name for role, columns in named.items() if roles[role].is_key for name in columns}
+    left = tuple(name for name in names if name not in keys)
+    if unnamed and (len(left) != 1 or len(unnamed) > 1):
         wanted = " and ".join(option(role, "col") for role in unnamed)
-        columns = "one column" if len(names) == 1 else f"{len(names)} columns"
+        columns = f"one {kind}" if len(names) == 1 else f"{len(names)} {kind}s"
         raise UsageError(
             f"{table} has {columns}: {_listed(names)}; which is the {' and which the '.join(unnamed)}?",
-            hint=f"name the columns with {wanted}",
+            hint=f"name the {kind}s with {wanted}",
         )
-    return {
-        role: tuple(names) if selection.columns is None else _expand(table, names, role, selection.columns)
-        for role, selection in roles.items()
-    }
+    return {role: named.get(role, left) for role in roles}
 
 
-def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...], kind: str) -> tuple[str, ...]:
     chosen: list[str] = []
     for each in wanted:
         # A name that exists is that column, whatever characters it has.
         matches = [each] if each in names else [name for name in names if fnmatchcase(name, each)]
         if not matches:
-            raise _missing(table, names, role, each)
+            raise _missing(table, names, role, each, kind)
         chosen += matches
     if not chosen:
-        raise UsageError(f"{option(role, 'col')} names no column", hint=f"columns: {_listed(names)}")
+        raise UsageError(f"{option(role, 'col')} names no {kind}", hint=f"{kind}s: {_listed(names)}")
     name, count = Counter(chosen).most_common(1)[0]
     if count > 1:
         raise UsageError(
-            f"{option(role, 'col')} selects the column '{visible(name)}' {count} times", hint="name it once"
+            f"{option(role, 'col')} selects the {kind} '{visible(name)}' {count} times", hint="name it once"
         )
     return tuple(chosen)
 
 
-def _missing(table: str, names: Sequence[str], role: str, wanted: str) -> UsageError:
+def _missing(table: str, names: Sequence[str], role: str, wanted: str, kind: str) -> UsageError:
     if any(c in wanted for c in "*?["):
-        found = f"no column of {table} matches '{visible(wanted)}' ({option(role, 'col')})"
+        found = f"no {kind} of {table} matches '{visible(wanted)}' ({option(role, 'col')})"
     else:
-        found = f"{table} has no column '{visible(wanted)}' ({option(role, 'col')})"
+        found = f"{table} has no {kind} '{visible(wanted)}' ({option(role, 'col')})"
     close = difflib.get_close_matches(wanted, names[:1000], n=1)
     guess = f"did you mean '{visible(close[0])}'? " if close else ""
-    return UsageError(found, hint=f"{guess}columns: {_listed(names)}")
+    return UsageError(found, hint=f"{guess}{kind}s: {_listed(names)}")
 
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(visible(name, 40) for name in names[:_SHOWN_NAMES])
     more = len(names) - _SHOWN_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def text_columns(table: str, roles: dict[str, Selection], selected: dict[str, tuple[str, ...]]) -> dict[str, Selection]:
+    """The columns that are keys or names of classes, each with the selection that says so.
+
+    Raises UsageError for several columns where one is taken, and for a column that is taken as text and as numbers.
+    """
+    found: dict[str, Selection] = {}
+    numbers = {name for role, names in selected.items() for name in names if not roles[role].is_text}
+    for role, selection in roles.items():
+        if not selection.is_text:
+            continue
+        if len(selected[role]) > 1:
+            raise UsageError(
+                f"{len(selected[role])} columns of {table} hold names of classes",
+                hint=f"one column does: name it with {option(role, 'col')}",
+            )
+        (name,) = selected[role]
+        if name in numbers or found.setdefault(name, selection) != selection:
+            raise UsageError(f"the column '{visible(name)}' of {table} is taken as text and as numbers")
+    return found

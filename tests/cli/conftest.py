@@ -70,7 +70,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "header_only.npy").write_bytes(whole[:40])
     (folder / "not_npy.npy").write_bytes(b"these are words")
     (folder / "nothing.npy").touch()
-    (folder / "p.xyz").write_bytes(whole)
+    (folder / "p.xyz").write_text("p\n1\n")
     (folder / "folder.npy").mkdir()
     (folder / "loop.npy").symlink_to("loop.npy")
     (folder / "link.json").symlink_to("p.npy")

@@ -121,3 +121,22 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_explain_folds_at_the_width_of_the_terminal(width: int) -> None:
+    code, shown, _ = at_terminal("explain", "huber", changes={"COLUMNS": str(width)})
+    plain = STYLES.sub("", shown)
+    assert code == 0
+    assert "\x1b[1mhuber\x1b[0m" in shown
+    assert max(len(line) for line in plain.splitlines()) <= width
+    headings = [line for line in plain.splitlines() if line.split()[:3] == ["prediction", "target", "weight"]]
+    assert len(headings) == (2 if width == 60 else 1)  # columns go on below, beside the rows again
+    for peer in ("Keras", "PyTorch", "optax", "scikit-learn"):
+        assert peer in plain
+
+
+def test_explain_in_a_pipe_is_never_folded() -> None:
+    _, _, piped = at_terminal("explain", "scce", stdout=False, changes={"COLUMNS": "40"})
+    assert max(len(line) for line in piped.splitlines()) > 100
+    assert "\x1b" not in piped

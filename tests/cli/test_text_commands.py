@@ -45,6 +45,35 @@ def test_explain_says_everything_of_every_loss(name: str) -> None:
     assert [option["name"] for option in document["options"]] == [*loss.parameters, *loss.options]
 
 
+def test_explain_shows_where_the_frameworks_differ() -> None:
+    text = call("explain", "bce").out
+    assert "the same rows under each preset, input=prob\n" in text
+    lines = [line.split() for line in text.splitlines()]
+    assert ["0", "1", "1", "inf", "16.1181", "100", "36.0437"] in lines
+    assert ["scikit-learn", "eps=machine", "with", "input=prob,", "eps_mode=clip", "with", "input=prob"] in lines
+    (table, _) = json.loads(call("explain", "bce", "--json").out)["side_by_side"]
+    assert table["columns"][3:] == ["no preset", "Keras", "PyTorch", "scikit-learn"]
+    assert len(table["rows"]) == 4
+
+
+def test_explain_says_how_the_targets_may_be_spelled_and_forms_are_computed() -> None:
+    text = call("explain", "hinge").out
+    assert "targets\n  one number for each prediction, each a label in {-1, 1}\n" in text
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "labels=01 one number for each prediction, each a label in {0, 1}" in lines
+    assert "computed as\n  logit  ω y softplus(-z) + (1 - y) softplus(z)" in call("explain", "bce").out
+
+
+def test_explain_of_a_misspelling_and_of_the_name_of_another_framework() -> None:
+    wrong = call("explain", "hubr")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err == "lossctl: unknown loss 'hubr'; did you mean huber? `lossctl list` shows the losses\n"
+    assert call("explain", "CrossEntropyLoss").out.startswith(
+        "CrossEntropyLoss is decided by the shape of the data: cce, scce.\n"
+    )
+    assert call("explain", "MeanSquaredError").out == call("explain", "mse").out
+
+
 def test_explain_of_a_name_that_the_shape_decides() -> None:
     text = call("explain", "log_loss").out
     assert text.startswith("log_loss is decided by the shape of the data: ")

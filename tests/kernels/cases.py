@@ -14,18 +14,23 @@ from numpy.typing import NDArray
 
 from lossctl_kernels import LOSSES, Loss, Parameter, Plan, Scope, resolve
 from lossctl_kernels.batch import Array, Batch
-from lossctl_kernels.domains import LOG_PROBABILITY, REAL, Domain
+from lossctl_kernels.domains import LOG_PROBABILITY, REAL, Domain, TargetKind
 from lossctl_kernels.interpreted import Interpreter
 from lossctl_kernels.options import eps_modes, option_names
 from lossctl_kernels.scales import safe_scale
 from lossctl_kernels.spec import Monoid
+from tests.kernels.further import drawn_inputs
+from tests.kernels.sequence_formulas import FRAMES
 
 Floats = NDArray[np.float64]
 Options = dict[str, Any]
 
 WIDTH = 3
 # Decided where data sets are read and numbers are reported; presets have closed forms of their own in test_options.
-OUTSIDE_THE_KERNELS = {"denom", "empty", "grad_scale", "ignore_index", "kink", "multioutput", "preset"}
+OUTSIDE_THE_KERNELS = {
+    *("denom", "detach_weights", "empty", "grad_scale", "ignore_background", "ignore_index"),
+    *("kink", "multioutput", "preset"),
+}
 GUARD_VALUES = {
     "clip": (1e-7, 0.1, 0.25),
     "floor": (1e-7, 0.1, 0.25),
@@ -104,7 +109,13 @@ def definitions() -> list[Case]:
         for value in [*values][1:]
         if option != "scope" or value == "sample"
     ]
-    return [*forms(), *found]
+    dropped = [
+        case | {"link": link, "drop_constant": True}
+        for case in forms()
+        if "drop_constant" in LOSSES[case.loss].options
+        for link in LOSSES[case.loss].variants["link"]
+    ]
+    return [*forms(), *found, *dropped]
 
 
 def variants() -> list[Case]:
@@ -134,6 +145,11 @@ def is_pooled(case: Case) -> bool:
     return case.plan().scope is Scope.DATASET
 
 
+def is_row_function(case: Case) -> bool:
+    """Whether its definition is a function of arrays, which no program is made of."""
+    return case.plan().definition.row_function is not None
+
+
 def by_loss(cases: Iterable[Case]) -> dict[str, list[Case]]:
     """The cases of each loss."""
     found: dict[str, list[Case]] = {}
@@ -155,6 +171,8 @@ def option_values(loss: Loss, form: str, option: str) -> list[Options]:  # noqa:
     if option in loss.parameters:
         if option not in (loss.forms.get(form) or next(iter(loss.forms.values()))).asks_for():
             return []
+        if option == "blank":
+            return [{option: value} for value in (0, 1, WIDTH - 1)]
         if option == "power":
             return [{option: value} for value in POWERS]
         if option == "eps" and loss.forms.get(form, next(iter(loss.forms.values()))).prediction.high == 1.0:
@@ -165,9 +183,11 @@ def option_values(loss: Loss, form: str, option: str) -> list[Options]:  # noqa:
         return [{option: "sample"}]
     if option in loss.variants:
         return [{option: value} for value in loss.variants[option]]
+    if option == "eps_mode" and "eps" in loss.parameters and len(eps_modes(loss)) > 1:
+        return [{"eps": eps, "eps_mode": mode} for mode in eps_modes(loss) for eps in (1e-6, 0.3, 2.0)]
     if option in ("eps", "eps_mode", "normalize") and (form != "prob" or "eps" in loss.parameters):
         return []
-    guards = [{"eps": eps, "eps_mode": mode} for mode in eps_modes(loss) for eps in GUARD_VALUES[mode]]
+    guards = [{"eps": eps, "eps_mode": mode} for mode in eps_modes(loss) for eps in GUARD_VALUES.get(mode, ())]
     smoothings: list[Options] = [{"label_smoothing": share} for share in SMOOTHINGS]
     weights: list[Options] = [{"class_weight": vector} for vector in CLASS_WEIGHTS]
     values: dict[str, list[Options]] = {
@@ -179,8 +199,10 @@ def option_values(loss: Loss, form: str, option: str) -> list[Options]:  # noqa:
         "label_smoothing": smoothings,
         "smoothing_mode": [{**share, "smoothing_mode": "others"} for share in smoothings],
         "alpha": [{"alpha": vector} for vector in ALPHAS],
+        "drop_constant": [{"drop_constant": True, **more} for more in dropping(loss)],
         "class_weight": [*weights, *smoothed(loss, weights, smoothings)],
         "log_base": [{"log_base": base} for base in ("e", "2", "10")],
+        "swap": [{"swap": swap} for swap in (False, True)],
         "row": [{"row": row} for row in ("mean", "sum")],
         "grad_wrt": [{"grad_wrt": other} for other in loss.forms],
     }
@@ -191,6 +213,13 @@ def smoothed(loss: Loss, weights: list[Options], smoothings: list[Options]) -> l
     """Both at once, where a loss has both."""
     both = [{**a, **b} for a, b in zip(weights, smoothings, strict=True)]
     return both if "label_smoothing" in loss.options else []
+
+
+def dropping(loss: Loss) -> list[Options]:
+    """What the constant of a deviance depends on: its power, and whether both links leave out the same."""
+    links: list[Options] = [{"link": link} for link in loss.variants["link"]] if "drop_constant" in loss.options else []
+    powers: list[Options] = [{"power": power} for power in POWERS] if "power" in loss.parameters else [{}]
+    return [{**link, **power} for link in links for power in powers]
 
 
 def parameter_values(default: Any, facts: Parameter) -> list[Any]:
@@ -209,12 +238,32 @@ def parameter_values(default: Any, facts: Parameter) -> list[Any]:
 
 def draw(case: Case, rows: int, width: int = WIDTH, dtype: str = "float64", seed: int = 1) -> tuple[Array, Array]:
     """(prediction, target) within the domains: (rows, width), or (rows,) where an elementwise row is one value."""
-    plan, random = case.plan(width, dtype), np.random.default_rng(seed)
-    shape = (rows, width) if plan.scope is Scope.ROW or width > 1 else (rows,)
+    return drawn(case.plan(width, dtype), rows, seed)
+
+
+def drawn(plan: Plan, rows: int, seed: int = 1) -> tuple[Array, Array]:
+    """The same for a plan."""
+    width, dtype, random = plan.width, plan.prediction_dtype, np.random.default_rng(seed)
+    shape: tuple[int, ...] = (rows, width) if plan.scope in (Scope.ROW, Scope.PAIRS) or width > 1 else (rows,)
+    if plan.settings.loss.target_kind is TargetKind.SEQUENCE:
+        shape = (rows, FRAMES, width)
     if plan.definition.gradient is None:
         prediction, target = random.integers(0, 3, (2, *shape))
         return prediction.astype(dtype), target.astype(dtype)
     prediction = _predictions(plan, random, shape)
+    kind = plan.settings.loss.target_kind
+    if kind is TargetKind.SEQUENCE:
+        return prediction.astype(dtype), _spelled(random, rows, width, int(plan.numbers["blank"]))
+    if kind is TargetKind.GROUP:
+        # Vectors of length 1, where that is what a loss takes.
+        norms = np.linalg.norm(prediction, axis=-1, keepdims=True) if plan.settings.loss.name == "circle" else 1.0
+        labels = random.integers(0, 2, rows)
+        labels[:1] = 2  # a row that has no positive
+        return (prediction / norms).astype(dtype), labels
+    if kind is TargetKind.LABELS:
+        lists = np.array([random.permutation(width) for _ in range(rows)])
+        lists[np.arange(rows), random.integers(0, width, rows)] = -1
+        return prediction.astype(dtype), lists
     if plan.sparse:
         return prediction.astype(dtype), random.integers(0, width, rows)
     if plan.targets_sum_to_one:
@@ -223,6 +272,14 @@ def draw(case: Case, rows: int, width: int = WIDTH, dtype: str = "float64", seed
     else:
         target = _targets(plan.settings.loss.target, random, shape)
     return prediction.astype(dtype), target.astype(dtype)
+
+
+def _spelled(random: np.random.Generator, rows: int, width: int, blank: int) -> NDArray[np.int64]:
+    """None to two labels a row, which fit into the frames, with blanks behind them."""
+    labels = random.choice([k for k in range(width) if k != blank] or [blank], (rows, 2))
+    for row in range(rows):
+        labels[row, row % 3 :] = blank
+    return np.asarray(labels, np.int64)
 
 
 def _targets(domain: Domain, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
@@ -283,14 +340,21 @@ def sample_scale(plan: Plan) -> float:
     return 1.0 / plan.settings.value_divisor / (plan.width if mean else 1)
 
 
-def sample_losses(engine: Any, plan: Plan, prediction: Array, target: Array) -> Floats:
-    return np.asarray(engine.losses(plan, Batch(prediction, target))[1])
+def sample_losses(engine: Any, plan: Plan, prediction: Array, target: Array, **more: Any) -> Floats:
+    return np.asarray(engine.losses(plan, batch_of(plan, prediction, target, **more))[1])
 
 
-def sample_gradients(engine: Any, plan: Plan, prediction: Array, target: Array) -> Array:
+def batch_of(plan: Plan, prediction: Array, target: Array, **more: Any) -> Batch:
+    """With further inputs where the loss has any: drawn, but for what is given."""
+    return Batch(prediction, target, inputs={**drawn_inputs(plan.settings.loss, prediction), **more})
+
+
+def sample_gradients(
+    engine: Any, plan: Plan, prediction: Array, target: Array, of: str = "prediction", **more: Any
+) -> Array:
     """Derivative of each row's own loss, in the shape of the prediction."""
     scales = np.full(len(prediction), sample_scale(plan))
-    return np.asarray(engine.gradient(plan, Batch(prediction, target), scales, {}))
+    return np.asarray(engine.gradient(plan, batch_of(plan, prediction, target, **more), scales, {}, of))
 
 
 def totals_of(engine: Any, plan: Plan, batch: Batch) -> dict[str, float]:

@@ -45,7 +45,7 @@ def cuda() -> Iterator[Backend]:
 
 
 def check(cuda: Backend, case: Case, width: int, dtype: str, rows: int) -> None:
-    """Values, report and gradient, or folds and gradient, agree to rounding."""
+    """Values, report and gradients, or folds and gradients, agree to rounding."""
     plan = plan_of(case, width, dtype)
     batch = batch_of(plan, rows)
     random = np.random.default_rng(2)
@@ -55,13 +55,12 @@ def check(cuda: Backend, case: Case, width: int, dtype: str, rows: int) -> None:
         check_close(cuda.folds(plan, weighted, scales), Interpreter().folds(plan, weighted, scales))
     else:
         check_close(cuda.losses(plan, weighted), Interpreter().losses(plan, weighted))
-    if plan.definition.gradient is None:
-        return
-    arguments = plan, batch, random.normal(size=rows), totals_of(plan, batch)
-    gradient, expected = cuda.gradient(*arguments), Interpreter().gradient(*arguments)
-    assert gradient.dtype == expected.dtype
-    assert gradient.shape == expected.shape
-    np.testing.assert_allclose(gradient, expected, rtol=1e-13 if dtype == "float64" else 2e-7, atol=1e-14)
+    for name in plan.gradient_names:
+        arguments = plan, batch, random.normal(size=rows), totals_of(plan, batch), name
+        gradient, expected = cuda.gradient(*arguments), Interpreter().gradient(*arguments)
+        assert gradient.dtype == expected.dtype
+        assert gradient.shape == expected.shape
+        np.testing.assert_allclose(gradient, expected, rtol=1e-13 if dtype == "float64" else 2e-7, atol=1e-14)
 
 
 def check_close(found: tuple[np.ndarray, np.ndarray], expected: tuple[np.ndarray, np.ndarray]) -> None:

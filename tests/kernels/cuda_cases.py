@@ -15,6 +15,8 @@ from lossctl_kernels.interpreted import Interpreter
 from lossctl_kernels.options import SpecificationError, allowed_choices, eps_modes
 from lossctl_kernels.program import Program
 from lossctl_kernels.spec import Monoid, Parameter
+from tests.kernels.cases import drawn
+from tests.kernels.further import drawn_inputs
 
 Given = dict[str, Any]
 Case = tuple[str, Given]
@@ -27,6 +29,7 @@ OPTION_VALUES: dict[str, list[Given]] = {
     "normalize": [{"normalize": True}, {"normalize": True, "eps": 1e-3}],
     "log_base": [{"log_base": "2"}],
     "row": [{"row": "sum"}],
+    "swap": [{"swap": True}],
 }
 # Tried in this order where twice the default and a half more is not allowed.
 NUMBERS = (1.0, 0.5, 0.25, 0.1, 1.5, 3.0, -1.0, 0.01, 10.0, 0.0, 1e-4)
@@ -58,6 +61,8 @@ def structures() -> list[Case]:
     """Forms that have between them all that kernels are put together from, each with something new."""
     chosen, seen = [], set[Any]()
     for case in forms():
+        if plan_of(case, WIDTH, "float64").definition.row_function:
+            continue
         found = features(case)
         if not found <= seen:
             seen |= found
@@ -70,18 +75,23 @@ def features(case: Case) -> set[Any]:
     scope, sparse, picked, prediction_sums, target_sums, *_ = structure(case)
     plan = plan_of(case, WIDTH, "float64")
     data = {(scope, sparse), ("picked", sparse, picked), ("sums", prediction_sums, target_sums)}
+    data |= {("inputs", *plan.row_inputs)}
     return data | {(scope, step.monoid, step.level > 0) for program in programs(plan) for step in program.steps}
 
 
 def programs(plan: Plan) -> list[Program]:
-    """What is computed for the value and for the gradient, if there is one."""
+    """What is computed for the value and for the gradients, if there are any; nothing where row functions do that."""
+    if plan.definition.row_function:
+        return []
     value = plan.folds if plan.scope is Scope.DATASET else plan.value
-    return [value] if plan.definition.gradient is None else [value, plan.gradient]
+    return [value, *map(plan.gradient_program_of, plan.gradient_names)]
 
 
 def structure(case: Case) -> tuple[Any, ...]:
     """What decides which code a kernel consists of, apart from the functions of the loss."""
     plan = plan_of(case, WIDTH, "float64")
+    if plan.definition.row_function:
+        return (plan.definition.name,)
     steps = tuple(tuple((step.monoid, step.level) for step in program.steps) for program in programs(plan))
     numbers = tuple(len(program.numbers) > 0 for program in programs(plan))
     return plan.scope, plan.sparse, plan.at_target_only, plan.rows_sum_to_one, plan.targets_sum_to_one, numbers, steps
@@ -123,6 +133,9 @@ def plan_of(case: Case, width: int, dtype: str) -> Plan:
 
 def batch_of(plan: Plan, rows: int, seed: int = 1) -> Batch:
     """Random valid rows for a plan, of two dimensions unless a row is one value of an elementwise loss."""
+    if plan.definition.row_function:
+        found = drawn(plan, rows, seed)
+        return Batch(*found, inputs=drawn_inputs(plan.settings.loss, found[0]))
     random = np.random.default_rng(seed)
     shape = (rows, plan.width) if plan.scope is Scope.ROW or plan.width > 1 else (rows,)
     dtype = np.dtype(plan.prediction_dtype)
@@ -141,7 +154,8 @@ def batch_of(plan: Plan, rows: int, seed: int = 1) -> Batch:
         prediction = np.log(_distribution(random, shape))
     else:
         prediction = _draw(random, plan.prediction_domain, shape)
-    return Batch(prediction.astype(dtype), target)
+    prediction = prediction.astype(dtype)
+    return Batch(prediction, target, inputs=drawn_inputs(plan.settings.loss, prediction))
 
 
 def _distribution(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:

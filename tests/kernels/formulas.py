@@ -85,6 +85,8 @@ def is_on(options: Options, name: str) -> bool:
 
 def with_labels(target: Number, options: Options, default: str) -> Number:
     """-1 or 1 for either spelling of two labels."""
+    if options.get("labels") == "auto-batch":
+        return target if target else mpf(-1)
     return target if options.get("labels", default) == "pm1" else 2 * target - 1
 
 
@@ -151,7 +153,18 @@ def tweedie(prediction: Number, target: Number, options: Options, power: Any = N
     else:
         own = target ** (2 - p) / ((1 - p) * (2 - p)) if target > 0 else mpf(0)
         half = own - target * mean ** (1 - p) / (1 - p) + mean ** (2 - p) / (2 - p)
+    if options.get("drop_constant") and p != 0:
+        half -= constant_of_tweedie(target, p)
     return half if is_on(options, "half") else 2 * half
+
+
+def constant_of_tweedie(target: Number, power: Number) -> Number:
+    """What of half the deviance does not depend on the prediction."""
+    if power == 1:
+        return target * mpmath.log(target) - target if target else mpf(0)
+    if power == 2:
+        return -mpmath.log(target) - 1
+    return target ** (2 - power) / ((1 - power) * (2 - power)) if target > 0 else mpf(0)
 
 
 def binary_focal(prediction: Number, target: Number, options: Options) -> Number:
@@ -209,6 +222,7 @@ ELEMENTWISE: dict[str, Callable[[Number, Number, Options], Number]] = {
     "mse": lambda p, y, _: (p - y) ** 2,
     "half_mse": lambda p, y, _: (p - y) ** 2 / 2,
     "mae": lambda p, y, _: abs(p - y),
+    "median_ae": lambda p, y, _: abs(p - y),  # of which the median is taken elsewhere
     "mape": lambda p, y, o: percentage(abs(p - y), abs(y), o),
     "smape": lambda p, y, o: 2 * percentage(abs(p - y), abs(p) + abs(y), o),
     "msle": lambda p, y, o: log_ratio(p, y, o) ** 2,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import mpmath
 from mpmath import mpf
 
+from tests.kernels.array_formulas import multilabel_margin, simplex_maximum, sparsemax
 from tests.kernels.formulas import (
     Number,
     Options,
@@ -20,6 +21,7 @@ from tests.kernels.formulas import (
     parameter,
     softplus,
 )
+from tests.kernels.sequence_formulas import ctc
 
 # ---- a row against a row
 
@@ -78,6 +80,10 @@ def categorical_focal(prediction: Row, target: Row, options: Options) -> Number:
     floored = options.get("eps_mode") == "log_floor" and options.get("input", "prob") == "prob"
     total = mpmath.fsum(prediction) if options.get("normalize") else mpf(1)
     probabilities = [p / total for p in prediction] if floored else [mpmath.exp(log) for log in logs]
+    eps = parameter(options, "softmax_eps", 0)
+    if eps:
+        probabilities = [min(max(p, eps), 1 - eps) for p in probabilities]
+        logs = [mpmath.log(p) for p in probabilities]
     terms = zip(factors, probabilities, logs, smoothed(target, options), strict=True)
     return mpmath.fsum(-a * (1 - p) ** gamma * y * log for a, p, log, y in terms if a * y != 0) / log_unit(options)
 
@@ -100,6 +106,8 @@ def fenchel_young(prediction: Row, target: Row, options: Options) -> Number:
     mean = mpmath.fsum(y * s for s, y in zip(prediction, target, strict=True))
     if options.get("max_fun") == "max":
         return max(prediction) - mean
+    if options.get("max_fun") == "sparsemax":
+        return simplex_maximum(prediction) - mean
     return mpmath.log(mpmath.fsum(mpmath.exp(s) for s in prediction)) - mean
 
 
@@ -153,7 +161,24 @@ def js_divergence(prediction: Row, target: Row, options: Options) -> Number:
     return mpmath.fsum(sides) / 2 / log_unit(options)
 
 
+def probabilities(prediction: Row, options: Options) -> Row:
+    return [1 / (1 + mpmath.exp(-z)) for z in prediction] if options.get("input") == "logit" else prediction
+
+
+def tversky(prediction: Row, target: Row, weights: Row, options: Options) -> Number:
+    data = list(zip(probabilities(prediction, options), target, weights, strict=True))
+    overlap = mpmath.fsum(w * p * y for p, y, w in data)
+    factors = parameter(options, "alpha", 0.5), parameter(options, "beta", 0.5)
+    alpha, beta = reversed(factors) if is_on(options, "swapped") else factors
+    extra = alpha * mpmath.fsum(w * p * (1 - y) for p, y, w in data)
+    lost = beta * mpmath.fsum(w * y * (1 - p) for p, y, w in data)
+    smooth, eps = parameter(options, "smooth", 0), parameter(options, "eps", 0)
+    index = (overlap + smooth) / (overlap + extra + lost + smooth + eps)
+    return (1 - index) ** parameter(options, "focal_exponent", 1)
+
+
 ROWWISE: dict[str, Callable[[Row, Row, Options], Number]] = {
+    "ctc": ctc,
     "cce": cross_entropy,
     "scce": cross_entropy,
     "nll": lambda p, y, o: cross_entropy(p, y, o, "log_prob"),
@@ -168,11 +193,15 @@ ROWWISE: dict[str, Callable[[Row, Row, Options], Number]] = {
     "multiclass_perceptron": lambda p, y, _: max(p) - p[y.index(1)],
     "multi_margin": multi_margin,
     "multilabel_soft_margin": multilabel_soft_margin,
+    "multilabel_margin": multilabel_margin,
+    "sparsemax": sparsemax,
     "kl_divergence": kl_divergence,
     "generalized_kl": lambda p, y, o: kl_divergence(p, y, o, True),
     "js_divergence": js_divergence,
     "cosine_similarity": lambda a, b, o: mpf(o.get("sign", -1)) * cosine(a, b, o),
     "cosine_distance": lambda a, b, o: 1 - cosine(a, b, o),
+    # One class of one sample; `tests/test_masks.py` has the mean over them.
+    "generalized_dice": lambda p, y, o: tversky(p, y, [mpf(1)] * len(y), {"smooth": 1, **o}),
 }
 
 
@@ -192,22 +221,6 @@ def root_mean_square_of_logs(prediction: Row, target: Row, weights: Row, options
 def relative_error(prediction: Row, target: Row, weights: Row, _: Options) -> Number:
     errors = mpmath.fsum(w * abs(p - y) for p, y, w in zip(prediction, target, weights, strict=True))
     return errors / mpmath.fsum(w * abs(y) for y, w in zip(target, weights, strict=True))
-
-
-def probabilities(prediction: Row, options: Options) -> Row:
-    return [1 / (1 + mpmath.exp(-z)) for z in prediction] if options.get("input") == "logit" else prediction
-
-
-def tversky(prediction: Row, target: Row, weights: Row, options: Options) -> Number:
-    data = list(zip(probabilities(prediction, options), target, weights, strict=True))
-    overlap = mpmath.fsum(w * p * y for p, y, w in data)
-    factors = parameter(options, "alpha", 0.5), parameter(options, "beta", 0.5)
-    alpha, beta = reversed(factors) if is_on(options, "swapped") else factors
-    extra = alpha * mpmath.fsum(w * p * (1 - y) for p, y, w in data)
-    lost = beta * mpmath.fsum(w * y * (1 - p) for p, y, w in data)
-    smooth, eps = parameter(options, "smooth", 0), parameter(options, "eps", 0)
-    index = (overlap + smooth) / (overlap + extra + lost + smooth + eps)
-    return (1 - index) ** parameter(options, "focal_exponent", 1)
 
 
 def dice(prediction: Row, target: Row, weights: Row, options: Options) -> Number:

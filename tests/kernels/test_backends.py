@@ -37,6 +37,7 @@ from tests.kernels.cases import (
     sample_scale,
     totals_of,
 )
+from tests.kernels.further import drawn_inputs
 
 numba = pytest.importorskip("numba")
 needs_compiler = pytest.mark.skipif(
@@ -74,7 +75,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def batch_of(case: Case, rows: int, width: int, dtype: str) -> Batch:
     prediction, target = draw(case, rows, width, dtype, seed=rows + width)
-    return Batch(prediction, target)
+    return Batch(prediction, target, inputs=drawn_inputs(case.plan(width, dtype).settings.loss, prediction))
 
 
 def assert_same_report(found: Floats, expected: Floats, size: float) -> None:
@@ -167,6 +168,7 @@ def cut(batch: Batch, at: int) -> list[Batch]:
             batch.target[part],
             None if batch.weights is None else batch.weights[part],
             None if batch.keep is None else batch.keep[part],
+            inputs={name: values[part] for name, values in batch.inputs.items()},
         )
         for part in parts
     ]

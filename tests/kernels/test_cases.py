@@ -176,8 +176,8 @@ def option_groups(case: Case) -> dict[str, list[Case]]:
 
 
 # With more values than results: log-probabilities of a row and its logits may have one gradient, with three classes
-# "auto" is "off", and labels are drawn alike, however they are spelled.
-FEWER_RESULTS = {"grad_wrt": 2, "scale_by_half": 2, "labels": 1}
+# "auto" is "off", labels are drawn alike, however they are spelled, and those of sequences fit into their frames.
+FEWER_RESULTS = {"grad_wrt": 2, "scale_by_half": 2, "labels": 1, "zero_infinity": 1, "infeasible": 1}
 
 
 @for_each_loss(forms())

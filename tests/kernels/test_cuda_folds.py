@@ -64,7 +64,8 @@ def prediction(environment: Any) -> Any:
 
 def row_results(steps: list[Step], row: Floats, picked: bool = False, target: Any = None) -> tuple[Any, ...]:
     """The results of the steps over one row, by one lane."""
-    folds = cuda_folds.row_folds(steps, (), 1, target is not None, picked, lambda combine: lambda value, team: value)
+    leading = cuda_folds.leading_part(target is not None, ())
+    folds = cuda_folds.row_folds(steps, (), 1, leading, picked, lambda combine: lambda value, team: value)
     source = (row[None], np.array([target]) if target is not None else row[None], np.ones(1))
     result: tuple[Any, ...] = folds(source, 0, row.size, (7.0,), (), (0, None))
     assert result[0] == 7.0

@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from lossctl_kernels.program import LEADING, Program
-from tests.kernels.cuda_cases import WIDTH, Case, forms, label, plan_of, programs, structures
+from lossctl_kernels.program import Program
+from tests.kernels.cuda_cases import WIDTH, Case, forms, label, plan_of, programs, structures, variants
 
 pytest.importorskip("numba_cuda", reason="compiling CUDA kernels needs numba-cuda: pip install 'lossctl[cuda]'")
 
 import numba
 from numba import cuda
 
-from lossctl_kernels import cuda_functions
+from lossctl_kernels import cuda_functions, row_cuda
 from lossctl_kernels.cuda_jobs import Shape
 from lossctl_kernels.cuda_resources import CAPABILITY, Started, code, launches, resources, without_a_gpu
+from lossctl_kernels.row_functions import RowCode, codes
 
 # What the forms by themselves do not reach: chain rules through the row's sum and through conversions, target sums of
 # smoothed class indices, guards.
@@ -77,12 +78,27 @@ def test_every_definition_compiles(case: Case) -> None:
     """Kernels differ by their structure and by these functions."""
     plan = plan_of(case, WIDTH, "float64")
     for program in programs(plan):
-        size = len(LEADING) + len(program.numbers) + len(program.steps)
+        size = program.leading + len(program.numbers) + len(program.steps)
         environment = numba.types.UniTuple(numba.types.float64, size)
         with without_a_gpu():
             function = cuda_functions.device(calls(program))
             found = cuda.compile(function, (environment,), abi="numba", cc=CAPABILITY, output="ltoir")
         assert found[0]
+
+
+ROW_FUNCTIONS = {
+    made.function.__name__: made
+    for plan in (plan_of(case, WIDTH, "float32") for case in variants())
+    if plan.definition.row_function
+    for made in codes(plan, "float32", gradient=True)
+}
+
+
+@pytest.mark.parametrize("made", ROW_FUNCTIONS.values(), ids=list(ROW_FUNCTIONS))
+def test_every_row_function_compiles(made: RowCode) -> None:
+    with without_a_gpu():
+        kernel, types = row_cuda.kernel_of(made), row_cuda.types_of(made)
+        assert cuda.compile(kernel.py_func, types, device=False, abi="numba", cc=CAPABILITY, output="ltoir")[0]
 
 
 def test_lanes_of_a_warp_shuffle_and_wider_teams_use_shared_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,10 @@ import pytest
 from lossctl_kernels import LOSSES, Scope, drivers, objects, reduce
 from lossctl_kernels import cache as files
 from lossctl_kernels import cpu as cpu_module
-from lossctl_kernels.batch import Batch
 from lossctl_kernels.cpu import Cpu
 from lossctl_kernels.kernels import Compiled, compile_recipe
 from lossctl_kernels.recipes import SUM, Recipe
-from tests.kernels.cases import Case, draw, forms, parametrize
+from tests.kernels.cases import Case, batch_of, draw, forms, parametrize
 
 numba = pytest.importorskip("numba")
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NUMBA_DISABLE_JIT leaves nothing to compile")
@@ -45,7 +45,7 @@ def outputs(engine: Cpu, case: Case, rows: int, width: int, dtype: str) -> list[
     plan = case.plan(width, dtype)
     prediction, target = draw(case, rows, width, dtype, seed=rows + width)
     random = np.random.default_rng(rows)
-    batch = Batch(prediction, target, random.uniform(0.5, 2.0, rows))
+    batch = replace(batch_of(plan, prediction, target), weights=random.uniform(0.5, 2.0, rows))
     totals: dict[str, float] = {}
     if plan.scope is Scope.DATASET:
         found = [*engine.folds(plan, batch, dict.fromkeys(plan.scales, 1.0))]

@@ -57,6 +57,8 @@ def test_every_choice_can_be_made_and_text_means_the_same_as_values(loss: Loss) 
             if name == "eps_mode" and choice not in eps_modes(loss):
                 continue
             needs: dict[str, Any] = {**loss.required, **({"eps": "0.1"} if name == "eps_mode" else {})}
+            if "scope" in loss.options and name in ("denom", "empty", "grad_scale"):
+                needs["scope"] = "sample"
             if choice == "others":
                 needs["label_smoothing"] = 0.1
                 if "smoothing_mode" not in loss.options:
@@ -114,7 +116,9 @@ def test_base_of_the_logarithm(base: str, divisor: float, unit: str) -> None:
 
 
 def test_scopes_in_words() -> None:
-    assert {describe_scope(loss) for loss in LOSSES.values()} == {"each value", "each row", "the whole data set"}
+    scopes = {"each value", "each row", "each row against all rows", "the whole data set"}
+    assert {describe_scope(loss) for loss in LOSSES.values()} == scopes
+    assert describe_scope(LOSSES["median_ae"]) == describe_scope(LOSSES["generalized_dice"]) == "the whole data set"
 
 
 # ---- what does not exist
@@ -187,7 +191,11 @@ def test_a_misspelt_option_is_recognised(loss: str, option: str, meant: str) -> 
         ("mape", {"eps": "1", "eps_mode": "clip"}, "eps_mode cannot be 'clip'", "floor"),
         ("poisson", {"eps": "1", "eps_mode": "floor"}, "eps_mode cannot be 'floor'", "add"),
         ("mae", {"kink": "sharp"}, "kink cannot be 'sharp'", "torch, flat, steep, half"),
-        ("dice", {"scope": "class", "input": "logit"}, "scope=class takes probabilities", "softmax first"),
+        ("dice", {"scope": "classes"}, "scope cannot be 'classes'; did you mean class", "sample-class"),
+        ("dice", {"denom": "count"}, "denom means nothing with the other options", "leave it out"),
+        ("tversky", {"scope": "class", "grad_scale": "sum"}, "grad_scale means nothing", "leave it out"),
+        ("cce", {"smoothing_mode": "others"}, "smoothing_mode=others without label_smoothing", "label_smoothing"),
+        ("mse", {"drop_constant": "true"}, "mse has no option 'drop_constant'", "grad_scale"),
     ],
 )
 def test_values_that_do_not_fit(loss: str, options: dict[str, Any], message: str, hint: str | None) -> None:
@@ -273,13 +281,14 @@ def test_what_only_looks_like_a_contradiction(loss: str, options: dict[str, Any]
         ("quantile", "sklearn", {"q": 0.2}, {"q": 0.2, "kink": "steep"}),
         ("poisson", "keras", {}, {"eps": 1e-7, "eps_mode": "add", "full": "no"}),
         ("poisson", "torch", {}, {"eps": 1e-8, "denom": "weight"}),
-        ("hinge", "keras", {}, {"labels": "pm1", "kink": "half", "denom": "count", "empty": "zero"}),
+        ("hinge", "keras", {}, {"labels": "auto-batch", "kink": "half", "denom": "count", "empty": "zero"}),
         ("hinge_embedding", "torch", {}, {"kink": "torch", "margin": 1.0}),
         ("binary_focal", "keras", {}, {"eps": 1e-7, "gamma": 2.0, "alpha": None, "denom": "count"}),
         ("binary_focal", "keras", {"input": "logit"}, {"eps": 1e-7}),
         ("binary_focal", "optax", {}, {"input": "logit", "eps": 0.0}),
         ("nll", "torch", {}, {"ignore_index": -100, "denom": "weight"}),
         ("categorical_focal", "keras", {}, {"alpha": (0.25,), "eps": 1e-7, "normalize": True, "denom": "count"}),
+        ("categorical_focal", "keras", {"input": "logit"}, {"alpha": (0.25,), "eps": 0.0, "softmax_eps": 1e-7}),
         ("multi_margin", "torch", {}, {"denom": "count"}),
         ("multilabel_soft_margin", "torch", {}, {"denom": "count"}),
         ("kl_divergence", "keras", {}, {"input": "prob", "eps": 1e-7, "denom": "count"}),
@@ -287,7 +296,8 @@ def test_what_only_looks_like_a_contradiction(loss: str, options: dict[str, Any]
         ("kl_divergence", "optax", {}, {"input": "log_prob", "denom": "weight"}),
         ("dice", "keras", {}, {"eps": 1e-7, "smooth": 0.0, "scope": "all"}),
         ("tversky", "keras", {"alpha": 0.3}, {"eps": 1e-7, "alpha": 0.3, "swapped": "true"}),
-        ("tversky", "optax", {}, {"input": "logit", "smooth": 1.0, "scope": "sample"}),
+        ("tversky", "optax", {}, {"input": "logit", "smooth": 1.0, "scope": "sample-class"}),
+        ("generalized_dice", "optax", {}, {"input": "logit", "smooth": 1.0}),
     ],
 )
 def test_what_a_preset_sets(loss: str, preset: str, given: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -325,7 +335,8 @@ def test_torch_floors_logarithms_at_100_and_has_a_gradient_there() -> None:
     p = np.array([0.0, 1e-20, 1.0, 0.25])
     losses, gradients = computed("bce", {"preset": "torch"}, p, [1.0, 1.0, 0.0, 1.0])
     np.testing.assert_allclose(losses, [100.0, -math.log(1e-20), 100.0, math.log(4.0)], rtol=1e-14)
-    np.testing.assert_allclose(gradients, [-1e12, -1e12, 1e12, -4.0], rtol=1e-14)
+    steepest = 1.0 / float(np.float32(1e-12))
+    np.testing.assert_allclose(gradients, [-steepest, -steepest, steepest, -4.0], rtol=1e-14)
 
 
 def test_a_guard_of_the_user_ends_the_backward_pass_of_torch() -> None:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from lossctl_kernels import LOSSES, Plan, resolve
 from lossctl_kernels.batch import Batch, Column
-from lossctl_kernels.cpu import ALL_LOOKED_AT, LOOKED_AT_ONE_IN, Cpu
+from lossctl_kernels.cpu import LOOKED_AT_ONE_IN, Cpu, rows_looked_at_first
 from lossctl_kernels.recipes import recipe_of
 
 WIDTH, ROWS = 40, 10_000
 BLOCK = 4096
+LOOKED_AT_FIRST = rows_looked_at_first(WIDTH)
 
 
 def plan_of(form: str = "prob", dtype: str = "float64", **options: Any) -> Plan:
@@ -68,7 +69,7 @@ def test_class_weights_go_by_the_class_that_is_picked() -> None:
 
 
 def test_every_picked_value_is_looked_at() -> None:
-    for row in (0, ALL_LOOKED_AT, 5000, ROWS - 1):
+    for row in (0, LOOKED_AT_FIRST, 9000, ROWS - 1):
         prediction, target = data()
         prediction[row, target[row]] = 1.5
         assert found(plan_of(), Batch(prediction, target))[Column.BAD_PREDICTIONS] == [row // BLOCK]
@@ -78,11 +79,11 @@ def test_rows_are_looked_at_whole_first_all_of_them_then_the_first_of_each_block
     looked_at = BLOCK // LOOKED_AT_ONE_IN
     for row, is_seen in (
         (0, True),
-        (ALL_LOOKED_AT - 1, True),
-        (ALL_LOOKED_AT, False),
-        (BLOCK + looked_at - 1, True),
-        (BLOCK + looked_at, False),
+        (LOOKED_AT_FIRST - 1, True),
+        (LOOKED_AT_FIRST, False),
         (2 * BLOCK, True),
+        (2 * BLOCK + looked_at - 1, True),
+        (2 * BLOCK + looked_at, False),
     ):
         prediction, target = data()
         prediction[row] *= 1.01
@@ -94,10 +95,16 @@ def test_rows_are_looked_at_whole_first_all_of_them_then_the_first_of_each_block
 
 def test_which_rows_those_are_does_not_depend_on_where_batches_begin() -> None:
     prediction, target = data()
-    prediction[BLOCK + 100] *= 1.01
-    assert found(plan_of(), Batch(prediction[BLOCK:], target[BLOCK:]))[Column.BAD_PREDICTION_ROWS] == [0]
-    later = Batch(prediction[BLOCK:], target[BLOCK:], first_row=BLOCK)
+    start = 2 * BLOCK
+    prediction[start + 100] *= 1.01
+    assert found(plan_of(), Batch(prediction[start:], target[start:]))[Column.BAD_PREDICTION_ROWS] == [0]
+    later = Batch(prediction[start:], target[start:], first_row=start)
     assert found(plan_of(), later)[Column.BAD_PREDICTION_ROWS] == []
+
+
+@pytest.mark.parametrize(("width", "rows"), [(40, 6554), (1024, 256), (4096, 64), (1_000_000, 64)])
+def test_the_first_rows_are_a_number_of_values_but_not_too_few_rows(width: int, rows: int) -> None:
+    assert rows_looked_at_first(width) == rows
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -47,16 +47,17 @@ def exact(form: str, prediction: Array, target: Array) -> mpmath.mpf:
 
 
 def test_the_losses_that_are_logarithms_have_a_factored_form() -> None:
-    assert {("bce", "prob"), ("bce", "logit"), ("soft_margin", "value")} == set(FACTORED)
+    names = {"bce": ("prob", "logit"), "soft_margin": ("value",), "gamma_deviance": ("value",), "log_cosh": ("value",)}
+    assert {(name, form) for name, forms in names.items() for form in forms} == set(FACTORED)
 
 
 @pytest.mark.parametrize(("name", "form"), FACTORED)
 def test_factored_forms_are_the_losses_themselves(name: str, form: str) -> None:
     rng = np.random.default_rng(4)
     loss = LOSSES[name]
-    low, high = (0.0, 1.0) if form == "prob" else (-8.0, 8.0)
+    low, high = max(loss.forms[form].prediction.low, -8.0), min(loss.forms[form].prediction.high, 8.0)
     prediction = rng.uniform(low, high, 500)
-    target = rng.choice(loss.target.labels or (0.0, 1.0), 500)
+    target = rng.choice(loss.target.labels or (0.0, 1.0), 500) if name != "gamma_deviance" else prediction[::-1].copy()
     plan = Plan(resolve(loss, {"input": form} if len(loss.forms) > 1 else {}), 1)
     reports, _ = Interpreter().losses(plan, Batch(prediction, target))
     assert sums(plan, prediction, target) == pytest.approx(reports[:, Column.SUM], rel=1e-15)
@@ -94,6 +95,68 @@ def test_small_probabilities_of_what_happened_do_not_underflow() -> None:
     prediction = np.full(600, np.float32(1e-45))
     (total,) = sums(plan_of("prob", "float32"), prediction, np.ones(600, np.float32))
     assert total == pytest.approx(-600.0 * float(mpmath.log(float(prediction[0]))), rel=1e-15)
+
+
+def factored_sum(name: str, prediction: Array, target: Array) -> Any:
+    """The sum over one block, NaN where products do not hold."""
+    (total,) = sums(Plan(resolve(LOSSES[name], {}), 1, prediction.dtype.name), prediction, target)
+    return total
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spread", [0.05, 0.3, 1.0, 8.0])
+def test_products_of_quotients_are_exact_where_the_losses_are_not_small(dtype: str, spread: float) -> None:
+    rng = np.random.default_rng(9)
+    target = rng.uniform(0.1, 5.0, 800)
+    prediction = (target * np.exp(spread * rng.standard_normal(800))).astype(dtype)
+    target = target.astype(dtype)
+    with mpmath.workdps(50):
+        pairs = zip(map(mpmath.mpf, prediction.tolist()), map(mpmath.mpf, target.tolist()), strict=True)
+        true = mpmath.fsum(2 * (y / m - 1 - mpmath.log(y / m)) for m, y in pairs)
+    assert abs(factored_sum("gamma_deviance", prediction, target) - true) <= 2e-15 * true
+
+
+@pytest.mark.parametrize("size", [16, 3000])
+def test_sums_that_cancel_are_left_alone(size: int) -> None:
+    prediction = np.random.default_rng(10).uniform(0.1, 5.0, size)
+    for distance in (1e-15, 1e-9, 1e-3, 0.02):
+        assert np.isnan(factored_sum("gamma_deviance", prediction, prediction * (1.0 + distance)))
+    assert not np.isnan(factored_sum("gamma_deviance", prediction, prediction * 1.1))
+
+
+@pytest.mark.parametrize("number", [2.0**-121, 2.0**121, 5e-324, 1e308])
+def test_quotients_whose_products_may_overflow_or_vanish_are_left_alone(number: float) -> None:
+    numbers = np.random.default_rng(11).uniform(1.0, 5.0, 100)
+    extreme = numbers.copy()
+    extreme[40] = number
+    assert np.isnan(factored_sum("gamma_deviance", extreme, numbers))
+    assert np.isnan(factored_sum("gamma_deviance", numbers, extreme))
+    # 32 numbers of a lane times 16 lanes at the ends of what is taken.
+    most, least = np.full(512, 2.0**120), np.full(512, 2.0**-120)
+    for prediction, target in ((most, least), (least, most)):
+        v = (target / prediction)[0]
+        true = 512 * 2 * (v - 1.0 - 240 * np.sign(np.log(v)) * np.log(2.0))
+        assert factored_sum("gamma_deviance", prediction, target) == pytest.approx(true, rel=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [1e-150, 1e-9, 1e-3, 0.5, 3.0, 8.0, 40.0, 1e4, 1e300])
+def test_products_of_hyperbolic_cosines_are_exact_however_large_the_errors(dtype: str, scale: float) -> None:
+    rng = np.random.default_rng(12)
+    scale = min(scale, 1e30) if dtype == "float32" else scale
+    error = (rng.standard_normal(600) * max(scale, 1e-30 if dtype == "float32" else 0.0)).astype(dtype)
+    with mpmath.workdps(40):
+        sizes = [abs(mpmath.mpf(e)) for e in error.tolist()]
+        true = mpmath.fsum(mpmath.log1p(2 * mpmath.sinh(e / 2) ** 2) if e < 700 else e - mpmath.ln2 for e in sizes)
+    assert abs(factored_sum("log_cosh", error, np.zeros_like(error)) - true) <= 1e-15 * true
+
+
+@pytest.mark.parametrize("logit", [-708.5, 709.0, 1e30])
+def test_logits_whose_exponentials_vanish_are_left_alone(logit: float) -> None:
+    prediction = np.linspace(-3.0, 3.0, 100)
+    prediction[50] = logit
+    assert np.isnan(sums(plan_of("logit"), prediction, np.ones(100))).all()
+    assert np.isnan(factored_sum("soft_margin", prediction, np.ones(100)))
 
 
 @pytest.mark.parametrize(

@@ -53,3 +53,13 @@ def test_primitives_under_elementary_functions_are_found() -> None:
     assert found[-1] is scalar.softplus
     assert {scalar.where, scalar.bits_of, scalar.float_of} <= set(found)
     assert found.index(scalar.where) < found.index(scalar._exp_pair)
+
+
+def through_a_module(x: float) -> float:
+    return scalar.square(x) + float(np.exp(x))
+
+
+def test_functions_of_modules_are_found() -> None:
+    found = reachable(through_a_module)
+    assert scalar.square in found
+    assert found[-1] is through_a_module

@@ -23,7 +23,11 @@ from tests.kernels import block_code
 from tests.kernels.scalar_reference import BINARY, REFERENCES, Array, arguments, every_binade, ulp_error
 
 NAN, INF = math.nan, math.inf
-HELPERS = {"where", "bits_of", "float_of", "power_of_two_scale", "split", "log_of_product"}
+# What is no function of a float64, or one of a part of its range: see `PARTS` for those.
+HELPERS = {
+    *("where", "is_subnormal", "bits_of", "float_of", "power_of_two_scale", "split", "log_of_product"),
+    *("log1p_remainder", "log_of_positive", "normal_exp", "normal_expm1"),
+}
 UNARY = sorted(set(scalar.ULP_BOUNDS) - set(BINARY))
 
 
@@ -42,10 +46,10 @@ def compiled(function: Callable[..., float]) -> Any:
     return block_code.compiled(Recipe(Layout("flat", "float64"), program))
 
 
-def call_block(fill: Any, *columns: Array) -> Array:
+def call_block(fill: Any, *columns: Any) -> Array:
     """The results of a block function over one column or two."""
     x, y = np.ascontiguousarray(columns[0]), np.ascontiguousarray(columns[-1])
-    out, report, bounds = np.empty_like(x), np.zeros(len(Column)), np.array([-INF, INF, -INF, INF, -1.0, -1.0])
+    out, report, bounds = np.empty(x.size), np.zeros(len(Column)), np.array([-INF, INF, -INF, INF, -1.0, -1.0])
     fill(x.size, 1, x, y, None, None, bounds, None, out, report)
     return out
 
@@ -165,6 +169,35 @@ def test_power_of_two_scale_makes_every_number_of_order_one(form: Callable[..., 
     normal = np.abs(x) >= 2.0**-1022
     assert np.all(scaled >= np.where(normal, 1.0, 2.0**-51))
     assert np.all(scaled < np.where(np.abs(x) < 2.0**1023, 2.0, 4.0))
+
+
+PARTS: dict[str, tuple[Callable[[mpmath.mpf], mpmath.mpf], float, float, float]] = {
+    "log_of_positive": (mpmath.log, 2.0**-1074, 2.0**1023, 1.0),
+    "normal_exp": (mpmath.exp, -708.0, 709.0, 1.0),
+    "normal_expm1": (mpmath.expm1, 0.0, 36.0, 3.0),
+}
+"""Functions of a part of the range: what they are, from where to where, and how many ulp they may be off."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", PARTS)
+def test_functions_of_a_part_of_the_range_are_within_their_bound(name: str, form: Callable[..., Array]) -> None:
+    exact, low, high, bound = PARTS[name]
+    rng = np.random.default_rng(6)
+    x = np.concatenate([arguments("exp", seed=5), rng.uniform(low, min(high, 800.0), 2000)])
+    x = x[(x >= low) & (x <= high)]
+    assert worst([form(name, x)], [exact(mpmath.mpf(value)) for value in x.tolist()]) <= bound
+
+
+def test_what_was_stored_in_32_bits_is_not_taken_for_a_subnormal_number() -> None:
+    """Nothing is compiled for it, and every float32 comes out right all the same."""
+    program = Program("value", "log_of_positive", (), (), lambda a: scalar.log_of_positive(a[0]))
+    narrow, wide = (block_code.compiled(Recipe(Layout("flat", d), program)) for d in ("float32", "float64"))
+    x = np.abs(every_binade(np.random.default_rng(14), 1)).astype(np.float32)
+    x = x[(x > 0.0) & np.isfinite(x)]
+    found = call_block(narrow, x, x)
+    np.testing.assert_array_equal(found, call_block(wide, x.astype(float), x.astype(float)))
+    assert len(narrow.assembly.splitlines()) < len(wide.assembly.splitlines())
 
 
 @pytest.mark.parametrize("name", UNARY)

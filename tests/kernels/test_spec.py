@@ -48,6 +48,7 @@ def _registry() -> Iterator[None]:
         (Parameter("", at_most=1.5), [1.5, -INF], [1.6, NAN], "<= 1.5"),
         (Parameter("", at_least=0.0, at_most=1.0), [0.0, 0.5, 1.0], [-0.1, 1.1, NAN], ">= 0 and <= 1"),
         (Parameter("", choices=(-1.0, 1.0)), [-1.0, 1.0], [0.0, 2.0, NAN], "one of -1, 1"),
+        (Parameter("", at_least=0.0, whole=True), [0.0, 7.0], [0.5, 1e-300, -1.0, NAN], ">= 0 and whole"),
         (Parameter(""), [-1e300, 0.0], [NAN], "any number"),
     ],
 )
@@ -159,7 +160,9 @@ def test_the_registry_holds_what_it_should() -> None:
         "binary_sparsemax", "zero_one", "hamming", "contrastive", "cce", "scce", "nll", "gce", "categorical_focal",
         "poly1", "categorical_hinge", "multiclass_hinge", "multi_margin", "multiclass_perceptron", "brier_multiclass",
         "ranking_softmax", "fenchel_young", "multilabel_soft_margin", "kl_divergence", "generalized_kl",
-        "js_divergence", "tversky", "dice", "cosine_similarity", "cosine_distance", "cosine_global",
+        "js_divergence", "tversky", "dice", "cosine_similarity", "cosine_distance", "cosine_global", "sparsemax",
+        "multilabel_margin", "circle", "ntxent", "gaussian_nll", "margin_ranking", "cosine_embedding", "triplet_margin",
+        "ctc", "median_ae", "generalized_dice",
     }  # fmt: skip
 
 
@@ -195,13 +198,17 @@ def test_no_name_means_two_losses() -> None:
                 owners.setdefault((peer, name), set()).add(entry.name)
     twice = {key for key, found in owners.items() if len(found) > 1}
     by_shape = {"log_loss", "CrossEntropyLoss", "cross_entropy", "brier_score_loss", "hinge_loss"}
+    by_shape |= {"focal_loss", "FocalLoss"}
     assert {name.partition(":")[0] for _, name in twice} <= by_shape
     assert all(found == {name} for (_, name), found in owners.items() if name in LOSSES)
 
 
 @definitions
 def test_a_definition_asks_only_for_what_there_is(entry: Loss, definition: Definition) -> None:
-    known = {"prediction", "target", "index", "class_weight", *entry.parameters}
+    if definition.row_function:  # which has arguments of other kinds: see test_row_functions.py
+        return
+    known = {"prediction", "target", "index", "class_weight", *entry.inputs, *entry.parameters}
+    known |= {"eps_mode"} if "eps" in entry.parameters and len(entry.parameters["eps"][1].modes) > 1 else set()
     for one in definition.folds:
         assert_known(one.term, known, entry)
         known.add(one.name)
@@ -209,7 +216,7 @@ def test_a_definition_asks_only_for_what_there_is(entry: Loss, definition: Defin
     assert_known(definition.function, known | weight, entry)
     if definition.gradient is not None:
         assert_known(definition.gradient, known | weight, entry)
-    for function in definition.gradient_by.values():
+    for function in (*definition.gradient_by.values(), *definition.input_gradients.values()):
         assert_known(function, known, entry)
     if definition.scope is Scope.ELEMENT:
         assert not definition.folds
@@ -218,7 +225,8 @@ def test_a_definition_asks_only_for_what_there_is(entry: Loss, definition: Defin
 
 
 def test_what_has_no_gradient() -> None:
-    assert {name for name, entry in LOSSES.items() if not entry.has_gradient} == {"zero_one", "hamming", "max_error"}
+    without = {name for name, entry in LOSSES.items() if not entry.has_gradient}
+    assert without == {"zero_one", "hamming", "max_error", "median_ae"}
 
 
 def assert_known(function: Any, known: set[str], entry: Loss) -> None:
@@ -234,6 +242,6 @@ def assert_known(function: Any, known: set[str], entry: Loss) -> None:
 @definitions
 def test_domains_fit_the_kind_of_target(entry: Loss, definition: Definition) -> None:
     if entry.target_kind is not TargetKind.SAME:
-        assert definition.scope is Scope.ROW
+        assert definition.scope is (Scope.PAIRS if entry.target_kind is TargetKind.GROUP else Scope.ROW)
     if entry.target_kind is TargetKind.DISTRIBUTION:
         assert entry.target is PROBABILITY

@@ -16,7 +16,7 @@ from lossctl_kernels.program import Program
 from lossctl_kernels.recipes import recipe_of
 from tests.kernels import block_code
 from tests.kernels.block_code import OF_THE_C_LIBRARY, undefined_symbols
-from tests.kernels.cases import forms
+from tests.kernels.cases import forms, is_row_function
 
 pytestmark = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT) or platform.machine().lower() not in ("x86_64", "amd64"),
@@ -45,6 +45,8 @@ def programs() -> dict[str, tuple[Plan, Program]]:
     """(plan, program) for each form of each loss, value and gradient; along rows for a few of them."""
     found = {}
     for case in forms():
+        if is_row_function(case):
+            continue
         scope, both = LOSSES[case.loss].scope, ("across", "along") if case.loss in ALONG else ("across",)
         for layout in {Scope.ROW: both, Scope.ELEMENT: ("flat",), Scope.DATASET: ("terms",)}[scope]:
             plan = case.plan(WIDTHS[layout])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lossctl.results import (
+    GateResult,
     GradientResult,
     GradientStatistics,
     InputInfo,
@@ -83,6 +84,35 @@ def gradient_run() -> RunResult:
         shape=(569, 10),
         dtype="float64",
         stats=GradientStatistics(-1 / 3, 0.25, 1e-12, 0.5, 7, 0),
-        signature="bce|input=prob|reduction=mean",
+        signature="bce|input=prob|reduction=mean|lossctl=0.1.0",
     )
     return run_result(gradients=(gradient,))
+
+
+HOSTILE = "a\n::error::b\r\x1b[31m\x00]]><b>&\"'|`%0A,:##[error]\udcff\ufffe"
+"""What a file may be called, and a message may quote: it must not speak to whoever reads it."""
+
+
+@pytest.fixture
+def gated_run() -> RunResult:
+    """Every verdict and severity, and a gate whose value is missing."""
+    gates = (
+        GateResult("bce > 0.35", 0.0734, "pass", 0.35),
+        GateResult("p95(bce) > 0.3", 0.4, "fail", 0.3),
+        GateResult("max(bce) > 2", 2.9, "fail", 2.0, "warn"),
+        GateResult("ci_low(bce) > 0.07", 0.07, "inconclusive", 0.07, "fail", 12345),
+        GateResult("brier > base", float("nan"), "fail", None),
+        GateResult("mae > 1", None, "fail", 1.0),
+    )
+    return run_result(loss_result(), gates=gates)
+
+
+@pytest.fixture
+def hostile_run() -> RunResult:
+    """Names of files, losses, options and gates that try to be something else."""
+    return run_result(
+        loss_result(f"./{HOSTILE}.py:f", float("nan"), options={"of": HOSTILE, "denom": "weight"}, changed=("of",)),
+        inputs=(InputInfo("prediction", HOSTILE, "npy", (569,), "float32"),),
+        gates=(GateResult(HOSTILE, 1.0, "fail", 0.5),),
+        warnings=(HOSTILE,),
+    )

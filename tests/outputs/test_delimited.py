@@ -13,7 +13,8 @@ from lossctl.results import RunResult
 
 COLUMNS = ["loss", "value", "unit", "reduction", "samples", "weight", "status", "signature"]
 SIGNATURE = "bce|input=prob|eps=0|reduction=mean|denom=weight|lossctl=0.1.0"
-STATISTICS = ["std_error", "min", "p50", "p95", "max", "argmax"]
+FURTHER = ["p90", "p99", "confidence", "ci_low", "ci_high"]
+STATISTICS = ["std_error", "min", "p50", "p95", "max", "argmax", *FURTHER]
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
@@ -46,6 +47,7 @@ def test_numbers_round_trip_and_statistics_come_last(format: str, hard_run: RunR
     assert found[0]["argmax"] == "12345"
     assert found[0]["std_error"] == "0.011"
     assert [record["argmax"] for record in found[1:]] == [""] * 5
+    assert [found[0][name] for name in FURTHER] == [""] * len(FURTHER)
 
 
 def test_a_signature_with_commas_is_one_field(hard_run: RunResult) -> None:
@@ -70,5 +72,5 @@ def test_gradient(format: str, gradient_run: RunResult) -> None:
         "zeros": "7",
         "nonfinite": "0",
         "path": "a|b,`c`\td\x1b[31m.npy",
-        "signature": "bce|input=prob|reduction=mean",
+        "signature": "bce|input=prob|reduction=mean|lossctl=0.1.0",
     }

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 
 from lossctl.errors import DataError, LossctlError, UsageError
-from lossctl.sources import Selection, npy, open_reader
+from lossctl.sources import Selection, open_reader, raw_array
 from lossctl.sources.input_file import InputFile
 
 PREDICTION = {"prediction": Selection()}
@@ -133,6 +133,14 @@ def test_arrays_outlive_the_reader(tmp_path: Path) -> None:
     assert chunk.tolist() == [0, 1, 2, 3, 4]
 
 
+@pytest.fixture
+def mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are mapped, as for the command line; the signals of this process are left alone."""
+    monkeypatch.setattr(raw_array, "may_map", lambda: True)
+    monkeypatch.setattr(raw_array, "watch", lambda _: None)
+
+
+@pytest.mark.usefixtures("mapped")
 def test_native_rows_are_views_of_the_file(tmp_path: Path) -> None:
     np.save(tmp_path / "p.npy", np.arange(5.0))
     with open_reader(tmp_path / "p.npy", PREDICTION) as reader:
@@ -166,7 +174,7 @@ def test_places(tmp_path: Path) -> None:
     [
         (np.array([1, "a", None], dtype=object), "object arrays and pickles are never loaded"),
         (np.zeros(3, complex), "real part"),
-        (np.array(["a", "bc"]), "np.save"),
+        (np.array(["a", "bc"]), "--classes"),
         (np.array([b"a", b"bc"]), "np.save"),
         (np.zeros(3, [("a", float), ("b", int)]), "one numeric array"),
         (np.zeros(3, "datetime64[s]"), "np.save"),
@@ -290,8 +298,13 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path, order: str) -> Non
             list(chunks)
 
 
-def test_a_file_that_shrinks_just_before_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_file_that_shrinks_just_before_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped: bool
+) -> None:
     path = tmp_path / "p.npy"
+    monkeypatch.setattr(raw_array, "may_map", lambda: mapped)
+    monkeypatch.setattr(raw_array, "watch", lambda _: None)
     np.save(path, np.zeros(4096))
     with open_reader(path, PREDICTION) as reader:
         monkeypatch.setattr(InputFile, "check_unchanged", lambda _: None)
@@ -300,12 +313,13 @@ def test_a_file_that_shrinks_just_before_it_is_mapped(tmp_path: Path, monkeypatc
             next(reader.chunks(4096))
 
 
+@pytest.mark.usefixtures("mapped")
 @pytest.mark.parametrize("window", [1, 8 * 3 * 7, 8 * 3 * 20, 1 << 20])
 @pytest.mark.parametrize("rows", [1, 7, 64, 1000])
 def test_windows_are_not_noticed(
     tmp_path: Path, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch, window: int, rows: int
 ) -> None:
-    monkeypatch.setattr(npy, "_WINDOW_BYTES", window)
+    monkeypatch.setattr(raw_array, "_WINDOW_BYTES", window)
     array = np.arange(300.0).reshape(100, 3)
     np.save(tmp_path / "p.npy", array)
     assert (read_all(tmp_path / "p.npy", rows, prediction=None)["prediction"] == array).all()
@@ -324,7 +338,9 @@ def test_one_array_for_one_role(tmp_path: Path, refusal: Refusal) -> None:
 # Not ru_maxrss: a child begins with what its parent held before the fork.
 _MEASURE = """
 import sys
+from lossctl import process
 from lossctl.sources import Selection, open_reader
+process.own()
 readers = [open_reader(path, {"prediction": Selection()}) for path in sys.argv[1:]]
 total = sum(float(chunk["prediction"].sum()) for reader in readers for chunk in reader.chunks(1 << 19))
 with open("/proc/self/status") as status:
@@ -346,3 +362,15 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
     total, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert float(total) == 0
     assert int(peak) < 200_000
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("code", [0x7FFFFFFF, 0x110000, 0xD800, 0xDFFF])
+def test_text_that_is_not_unicode(tmp_path: Path, code: int, order: str) -> None:
+    codes = np.array([97, 98, code], f"{order}u4")
+    np.save(tmp_path / "p.npy", codes.view(f"{order}U1"))
+    with (
+        pytest.raises(DataError, match=r"p\.npy, row 2: the text is not Unicode"),
+        open_reader(tmp_path / "p.npy", {"target": Selection(classes=("a", "b"))}) as reader,
+    ):
+        list(reader.chunks(10))

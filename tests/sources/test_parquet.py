@@ -121,7 +121,7 @@ def test_nulls(write: Write, refusal: Refusal) -> None:
     error = refusal(write({"p": values, "y": [1] * 70_000}, row_group_size=30_000), prediction="p", target="y")
     assert isinstance(error, DataError)
     assert "t.parquet, row 69999, column 'p': null is not a number" in error.message
-    assert error.hint == "fill the null or drop its row"
+    assert error.hint == "fill the null, or leave out its row with --nonfinite skip"
     assert "row 1" in refusal(write({"p": [True, None]})).message
 
 

@@ -6,9 +6,12 @@ import math
 from typing import Annotated
 
 from ..domains import LOGIT, PROBABILITY
-from ..scalar import absolute, exp, log, log1p, maximum, minimum, sigmoid, softplus, square, where
+from ..scalar import absolute, exp, log, log1p, maximum, normal_exp, square, where
+from ..shares import log1p_of_share, log_of_complement, log_of_share, sigmoids
 from ..spec import Parameter, factored_form_of, form_of, gradient_of, loss
-from .parts import KERAS, PER_ELEMENT, power
+from .parts import KERAS, PER_ELEMENT, log_sigmoids, power, surcharge
+
+TORCH_FLOOR = 9.999999960041972e-13  # 1e-12 in float32, which PyTorch takes it for in float64 as well
 
 
 @loss(
@@ -33,7 +36,7 @@ from .parts import KERAS, PER_ELEMENT, power
         "preset",
     ),
     aliases={
-        "keras": ("BinaryCrossentropy", "binary_crossentropy"),
+        "keras": ("BinaryCrossentropy", "binary_crossentropy", "BCE"),
         "torch": (
             "BCELoss",
             "binary_cross_entropy",
@@ -41,12 +44,12 @@ from .parts import KERAS, PER_ELEMENT, power
             "binary_cross_entropy_with_logits:input=logit",
         ),
         "optax": ("sigmoid_binary_cross_entropy:input=logit",),
-        "sklearn": ("log_loss",),
+        "sklearn": ("log_loss", "HalfBinomialLoss:input=logit"),
         "other": ("logistic",),
     },
     presets={
         "keras": {"prob": {"eps": 1e-7, "eps_mode": "clip"}, "denom": "count", "empty": "zero"},
-        "torch": {"prob": {"eps": -100.0, "eps_mode": "log_floor", "variance_floor": 1e-12}, "denom": "count"},
+        "torch": {"prob": {"eps": -100.0, "eps_mode": "log_floor", "variance_floor": TORCH_FLOOR}, "denom": "count"},
         "optax": {"input": "logit"},
         "sklearn": {"prob": {"eps": "machine", "eps_mode": "clip"}},
     },
@@ -63,9 +66,14 @@ def bce(
     An impossible event (p = 0 and y > 0) has an infinite loss; Keras, scikit-learn and PyTorch clip, each elsewhere:
     the presets do so too. Probabilities near 1 have lost the digits of 1 - p: prefer logits where you have them.
     """
-    positive = pos_weight * target * maximum(log(prediction), log_floor)
-    negative = (1.0 - target) * maximum(log1p(-prediction), log_floor)
+    positive = pos_weight * target * at_least(log_of_share(prediction), log_floor)
+    negative = (1.0 - target) * at_least(log_of_complement(prediction), log_floor)
     return 0.0 - (where(target == 0.0, 0.0, positive) + where(target == 1.0, 0.0, negative))
+
+
+def at_least(logarithm: float, floor: float) -> float:
+    """The larger one; NaN where the logarithm is."""
+    return where(logarithm < floor, floor, logarithm)
 
 
 @factored_form_of(bce, sign=-1.0, hard_targets=True, neutral={"pos_weight": 1.0, "log_floor": -math.inf})
@@ -106,30 +114,36 @@ def bce_from_logits(
     target: float,
     pos_weight: Annotated[float, Parameter("factor ω of the positive term", above=0.0)] = 1.0,
 ) -> float:
-    """ω y softplus(-z) + (1 - y) softplus(z): two terms, so that the tail of the right answer keeps its digits."""
-    positive = where(target == 0.0, 0.0, pos_weight * target * softplus(-prediction))
-    negative = where(target == 1.0, 0.0, (1.0 - target) * softplus(prediction))
-    return positive + negative
+    """ω y softplus(-z) + (1 - y) softplus(z): both have log(1 + e**-|z|), that of the wrong label |z| besides.
+
+    No term is negative, and the tail of the right answer keeps its digits.
+    """
+    positive, negative = pos_weight * target, 1.0 - target
+    return (positive + negative) * log1p_of_share(exp(-absolute(prediction))) + surcharge(
+        prediction, where(prediction > 0.0, negative, positive)
+    )
 
 
-@factored_form_of(bce_from_logits, sign=1.0, neutral={"pos_weight": 1.0})
+@factored_form_of(bce_from_logits, sign=1.0, neutral={"pos_weight": 1.0}, within=(-708.0, 708.0))
 def bce_from_logits_factored(prediction: float, target: float) -> tuple[float, float, float]:
-    """Both softplus have log(1 + e**-|z|) in common, that of the wrong label |z| besides: no term is negative."""
-    excess = exp(-absolute(prediction))
+    """The same with log(1 + e**-|z|) as the one logarithm."""
+    excess = normal_exp(-absolute(prediction))
     wrong = where(prediction > 0.0, 1.0 - target, target)
-    return where(wrong == 0.0, 0.0, wrong * absolute(prediction)), 1.0 + excess, excess
+    return wrong * absolute(prediction), 1.0 + excess, excess
 
 
 @gradient_of(bce_from_logits)
 def bce_from_logits_gradient(prediction: float, target: float, pos_weight: float) -> float:
-    return (1.0 - target) * sigmoid(prediction) - pos_weight * target * sigmoid(-prediction)
+    positive, negative = sigmoids(prediction)
+    return (1.0 - target) * positive - pos_weight * target * negative
 
 
 @gradient_of(bce_from_logits, by="prob")
 def bce_from_logits_gradient_by_probability(prediction: float, target: float, pos_weight: float) -> float:
     """(1 - y)/(1 - p) - ω y/p with 1 - p = σ(-z): as a difference it is 0 from z = 37 on."""
-    negative = where(target == 1.0, 0.0, (1.0 - target) / sigmoid(-prediction))
-    return negative - where(target == 0.0, 0.0, pos_weight * target / sigmoid(prediction))
+    right, other = sigmoids(prediction)
+    negative = where(target == 1.0, 0.0, (1.0 - target) / other)
+    return negative - where(target == 0.0, 0.0, pos_weight * target / right)
 
 
 # ---- focal loss: cross-entropy B times the probability of the wrong answer, q, to a power
@@ -150,7 +164,17 @@ def balance(target: float, alpha: float) -> float:
 
 def clipped_log(logarithm: float, eps: float) -> float:
     """ln p where p is held in [eps, 1 - eps]."""
-    return minimum(maximum(logarithm, log(eps)), log1p(-eps))
+    return between(log(eps), logarithm, log1p(-eps))
+
+
+def clipped_log_of_rest(logarithm: float, eps: float) -> float:
+    """ln(1 - p) where p is held in [eps, 1 - eps]: its least is of the rest of a rounded 1 - eps, as in Keras."""
+    return between(log(1.0 - (1.0 - eps)), logarithm, log1p(-eps))
+
+
+def between(low: float, x: float, high: float) -> float:
+    """The number held between two others; NaN stays NaN."""
+    return where(x < low, low, where(x > high, high, x))
 
 
 def entropy(target: float, log_right: float, log_wrong: float) -> float:
@@ -182,7 +206,7 @@ def focal_slope(wrong: float, gamma: float, cross_entropy: float, wrong_slope: f
     aliases={
         "keras": ("BinaryFocalCrossentropy", "binary_focal_crossentropy"),
         "optax": ("sigmoid_focal_loss:input=logit",),
-        "other": ("sigmoid_focal_loss:input=logit",),
+        "other": ("sigmoid_focal_loss:input=logit", "focal_loss", "FocalLoss"),
     },
     presets={"keras": {**KERAS, "eps": 1e-7}, "torch": {}, "optax": {"input": "logit"}, "sklearn": {}},
     source="Lin et al. (2017), Focal loss for dense object detection",
@@ -200,7 +224,7 @@ def binary_focal(
     logarithms only, also the sigmoid of logits.
     """
     wrong = target * (1.0 - prediction) + (1.0 - target) * prediction
-    logs = clipped_log(log(prediction), eps), clipped_log(log1p(-prediction), eps)
+    logs = clipped_log(log_of_share(prediction), eps), clipped_log_of_rest(log_of_complement(prediction), eps)
     return focal(balance(target, alpha), wrong, gamma, entropy(target, logs[0], logs[1]))
 
 
@@ -208,7 +232,7 @@ def binary_focal(
 def binary_focal_gradient(prediction: float, target: float, gamma: float, alpha: float, eps: float) -> float:
     complement = 1.0 - prediction
     wrong = target * complement + (1.0 - target) * prediction
-    logs = clipped_log(log(prediction), eps), clipped_log(log1p(-prediction), eps)
+    logs = clipped_log(log_of_share(prediction), eps), clipped_log_of_rest(log_of_complement(prediction), eps)
     held = (prediction < eps) | (complement < eps)
     negative = where(target == 1.0, 0.0, (1.0 - target) / complement)
     slope = where(held, 0.0, negative - where(target == 0.0, 0.0, target / prediction))
@@ -218,8 +242,10 @@ def binary_focal_gradient(prediction: float, target: float, gamma: float, alpha:
 
 @form_of("binary_focal", "logit", LOGIT)
 def binary_focal_from_logits(prediction: float, target: float, gamma: float, alpha: float, eps: float) -> float:
-    wrong = target * sigmoid(-prediction) + (1.0 - target) * sigmoid(prediction)
-    logs = clipped_log(-softplus(-prediction), eps), clipped_log(-softplus(prediction), eps)
+    right, other = sigmoids(prediction)
+    wrong = target * other + (1.0 - target) * right
+    log_right, log_other = log_sigmoids(prediction)
+    logs = clipped_log(log_right, eps), clipped_log_of_rest(log_other, eps)
     return focal(balance(target, alpha), wrong, gamma, entropy(target, logs[0], logs[1]))
 
 
@@ -227,9 +253,10 @@ def binary_focal_from_logits(prediction: float, target: float, gamma: float, alp
 def binary_focal_from_logits_gradient(
     prediction: float, target: float, gamma: float, alpha: float, eps: float
 ) -> float:
-    right, other = sigmoid(prediction), sigmoid(-prediction)
+    right, other = sigmoids(prediction)
     wrong = target * other + (1.0 - target) * right
-    logs = clipped_log(-softplus(-prediction), eps), clipped_log(-softplus(prediction), eps)
+    log_right, log_other = log_sigmoids(prediction)
+    logs = clipped_log(log_right, eps), clipped_log_of_rest(log_other, eps)
     held = (right < eps) | (other < eps)
     slope = where(held, 0.0, (1.0 - target) * right - target * other)
     wrong_slope = (1.0 - 2.0 * target) * right * other
@@ -264,9 +291,11 @@ def brier_from_logits(prediction: float, target: float) -> float:
 
 @gradient_of(brier_from_logits)
 def brier_from_logits_gradient(prediction: float, target: float) -> float:
-    return 2.0 * excess(prediction, target) * sigmoid(prediction) * sigmoid(-prediction)
+    positive, negative = sigmoids(prediction)
+    return 2.0 * excess(prediction, target) * positive * negative
 
 
 def excess(prediction: float, target: float) -> float:
     """σ(z) - y, whose tail of the right answer keeps its digits."""
-    return (1.0 - target) * sigmoid(prediction) - target * sigmoid(-prediction)
+    positive, negative = sigmoids(prediction)
+    return (1.0 - target) * positive - target * negative

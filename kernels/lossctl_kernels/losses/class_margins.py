@@ -6,10 +6,11 @@ import math
 from typing import Annotated
 
 from ..domains import LOGIT, PROBABILITY, TargetKind
-from ..scalar import maximum, sigmoid, softplus, square, where
+from ..scalar import absolute, exp, maximum, sigmoid, square, where
+from ..shares import log1p_of_share
 from ..spec import Monoid, Parameter, Scope, fold, gradient_of, loss
 from .multiclass import gap, largest, mass
-from .parts import KERAS, KINKED_KERAS, step
+from .parts import KERAS, KINKED_KERAS, step, surcharge
 
 OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")
 INDEX_OPTIONS = ("ignore_index", *OPTIONS)
@@ -62,7 +63,7 @@ def categorical_hinge(best_remainder: float, remainder_ties: float, own_score: f
     The maximum over the others includes a 0 for the right class, so that negative scores everywhere cost something;
     `multiclass_hinge` is without it.
     """
-    return maximum(1.0 + best_remainder - own_score, 0.0) + 0.0 * remainder_ties
+    return maximum(1.0 + (best_remainder - own_score), 0.0) + 0.0 * remainder_ties
 
 
 @gradient_of(categorical_hinge)
@@ -75,7 +76,7 @@ def categorical_hinge_gradient(
     kink: float = 0.0,
 ) -> float:
     tied = where((1.0 - target) * prediction == best_remainder, (1.0 - target) / remainder_ties, 0.0)
-    return step(1.0 + best_remainder - own_score, kink) * (tied - target)
+    return step(1.0 + (best_remainder - own_score), kink) * (tied - target)
 
 
 @fold(Monoid.MAX)
@@ -101,7 +102,7 @@ def rivals(prediction: float, target: float, rival: float) -> float:
 )
 def multiclass_hinge(rival: float, rivals: float, class_score: float, margin: Margin = 1.0) -> float:
     """What the right class is short of being ahead of the best of the others by the margin."""
-    return maximum(margin + rival - class_score, 0.0) + 0.0 * rivals
+    return maximum(margin + (rival - class_score), 0.0) + 0.0 * rivals
 
 
 @gradient_of(multiclass_hinge)
@@ -115,7 +116,7 @@ def multiclass_hinge_gradient(
     kink: float = 0.0,
 ) -> float:
     direction = where(target == 0.0, where(prediction == rival, 1.0 / rivals, 0.0), -1.0)
-    return step(margin + rival - class_score, kink) * direction
+    return step(margin + (rival - class_score), kink) * direction
 
 
 @fold(Monoid.SUM)
@@ -149,7 +150,7 @@ def multiclass_perceptron_gradient(prediction: float, target: float, largest: fl
 
 def shortfall(prediction: float, target: float, class_score: float, margin: float) -> float:
     """What the right class is short of being ahead of another one; minus infinity for itself."""
-    return where(target == 0.0, margin - class_score + prediction, -math.inf)
+    return where(target == 0.0, margin + (prediction - class_score), -math.inf)
 
 
 @fold(Monoid.SUM)
@@ -215,8 +216,8 @@ def multi_margin_gradient(
 
 @fold(Monoid.SUM)
 def label_losses(prediction: float, target: float, class_weight: float) -> float:
-    positive = where(target == 0.0, 0.0, target * softplus(-prediction))
-    return class_weight * (positive + where(target == 1.0, 0.0, (1.0 - target) * softplus(prediction)))
+    wrong = where(prediction > 0.0, 1.0 - target, target)
+    return class_weight * (log1p_of_share(exp(-absolute(prediction))) + surcharge(prediction, wrong))
 
 
 @loss(

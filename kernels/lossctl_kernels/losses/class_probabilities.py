@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, REAL, TargetKind
-from ..scalar import exp, expm1, log, log1p, log1p_gap, maximum, square, where
+from ..scalar import exp, expm1, log, log1p, log1p_gap, maximum, minimum, square, where
 from ..spec import Monoid, Parameter, Scope, fold, form_of, gradient_of, loss, variant_of
 from .class_margins import winners
 from .multiclass import (
@@ -54,7 +54,7 @@ def generalized_surprise(prediction: float, target: float, q: float, log_floor: 
     formula="(1 - p_y^q)/q",
     gradient_formula="-p_y^(q - 1) at y; by the logits p_y^q (softmax(z) - one_hot(y))",
     options=("input", "eps", "eps_mode", "normalize", "ignore_index", *REDUCED),
-    aliases={"keras": ("CategoricalGeneralizedCrossEntropy",)},
+    aliases={"keras": ("CategoricalGeneralizedCrossEntropy", "categorical_generalized_cross_entropy")},
     presets=NO_PRESETS,
     source="Zhang and Sabuncu (2018), Generalized cross entropy loss for training with noisy labels",
 )
@@ -87,6 +87,7 @@ def gce_from_logits_gradient(
 
 # ---- focal loss
 
+KERAS_FOCAL = {**KERAS_ROWS, "alpha": (0.25,), "logit": {"softmax_eps": 1e-7}}
 Gamma = Annotated[float, Parameter("exponent of the probability of the other classes", at_least=0.0)]
 
 
@@ -117,15 +118,18 @@ def focal_surprise(
     gradient_formula="h = α y [γ (1 - p)^(γ - 1) ln p - (1 - p)^γ/p]; by the logits p (h - Σ h p)",
     unit="nat",
     options=("labels", "alpha", *(o for o in CROSS_ENTROPY_OPTIONS if o != "class_weight")),
-    aliases={"keras": ("CategoricalFocalCrossentropy", "categorical_focal_crossentropy")},
-    presets={**NO_PRESETS, "keras": {**KERAS_ROWS, "alpha": (0.25,)}, "optax": {"input": "logit"}},
+    aliases={
+        "keras": ("CategoricalFocalCrossentropy", "categorical_focal_crossentropy"),
+        "other": ("focal_loss", "FocalLoss"),
+    },
+    presets={**NO_PRESETS, "keras": KERAS_FOCAL, "optax": {"input": "logit"}},
     source="Lin et al. (2017), Focal loss for dense object detection",
 )
 def categorical_focal(focal_surprise: float, gamma: Gamma = 2.0) -> float:
     """Cross-entropy that counts easy samples less: times the probability of the other classes to the power γ.
 
-    `alpha` is a factor, or one for each class; Keras has 0.25, which only scales the loss. Targets are distributions,
-    or class indices with `labels=index`.
+    `alpha` is a factor, or one for each class; Keras has 0.25, which only scales the loss, and clips the softmax of
+    logits, too. Targets are distributions, or class indices with `labels=index`.
     """
     return focal_surprise
 
@@ -140,32 +144,66 @@ def categorical_focal_gradient(
     return where(target * class_weight == 0.0, 0.0 * prediction, class_weight * target * slope)
 
 
+SoftmaxEps = Annotated[
+    float, Parameter("the softmax of logits is held in [softmax_eps, 1 - softmax_eps]", at_least=0.0, below=0.5)
+]
+
+
+def held_rest(rest: float, eps: float) -> float:
+    """1 - p where p is held in [eps, 1 - eps]; its least is of the rest of a rounded 1 - eps, as in Keras."""
+    return minimum(maximum(rest, 1.0 - (1.0 - eps)), 1.0 - eps)
+
+
 @fold(Monoid.TARGET_SUM)
 def focal_surprise_of_logits(
-    prediction: float, target: float, class_weight: float, largest: float, ties: float, tail: float, gamma: float
+    prediction: float,
+    target: float,
+    class_weight: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    gamma: float,
+    softmax_eps: SoftmaxEps = 0.0,
 ) -> float:
     surprise = (largest - prediction) + log1p(others(ties, tail))
-    value = target * class_weight * power(probability_of_others(prediction, largest, ties, tail), gamma) * surprise
+    surprise = minimum(maximum(surprise, -log1p(-softmax_eps)), -log(softmax_eps))
+    rest = held_rest(probability_of_others(prediction, largest, ties, tail), softmax_eps)
+    value = target * class_weight * power(rest, gamma) * surprise
     return where(target * class_weight == 0.0, 0.0, value)
 
 
 def focal_slopes_at(
-    prediction: float, target: float, class_weight: float, largest: float, ties: float, tail: float, gamma: float
+    prediction: float,
+    target: float,
+    class_weight: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    gamma: float,
+    softmax_eps: float,
 ) -> float:
-    """α y p times the derivative by the probability."""
+    """α y p times the derivative by the probability; 0 where that is held."""
     p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
     logarithm = (prediction - largest) - log1p(others(ties, tail))
     # Where p is 0, so is its product with ln p.
     of_power = where(p == 0.0, 0.0, p * through_power(logarithm, rest, gamma))
     slope = power(rest, gamma) * (of_power - 1.0)
-    return where(target * class_weight == 0.0, 0.0, target * class_weight * slope)
+    flat = (target * class_weight == 0.0) | (p < softmax_eps) | (rest < softmax_eps)
+    return where(flat, 0.0, target * class_weight * slope)
 
 
 @fold(Monoid.TARGET_SUM)
 def focal_slopes(
-    prediction: float, target: float, class_weight: float, largest: float, ties: float, tail: float, gamma: float
+    prediction: float,
+    target: float,
+    class_weight: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    gamma: float,
+    softmax_eps: float,
 ) -> float:
-    return focal_slopes_at(prediction, target, class_weight, largest, ties, tail, gamma)
+    return focal_slopes_at(prediction, target, class_weight, largest, ties, tail, gamma, softmax_eps)
 
 
 @form_of("categorical_focal", "logit", LOGIT, (*SOFTMAX, focal_surprise_of_logits, focal_slopes))
@@ -183,9 +221,10 @@ def categorical_focal_from_logits_gradient(
     tail: float,
     focal_slopes: float,
     gamma: float,
+    softmax_eps: float,
 ) -> float:
     """h p (1 - p) less p times the sum over the other classes, so that nothing cancels at a class alone."""
-    own = focal_slopes_at(prediction, target, class_weight, largest, ties, tail, gamma)
+    own = focal_slopes_at(prediction, target, class_weight, largest, ties, tail, gamma, softmax_eps)
     rest = probability_of_others(prediction, largest, ties, tail)
     return own * rest - probability(prediction, largest, ties, tail) * (focal_slopes - own)
 
@@ -354,15 +393,18 @@ def brier_multiclass_from_logits_gradient(
     target_kind=TargetKind.DISTRIBUTION,
     target=PROBABILITY,
     variants={"max_fun": {"logsumexp": {}}},
-    formula="Ω*(s) - Σ y s, Ω* the log-sum-exp or the maximum of the scores",
-    gradient_formula="∇Ω*(s) - y: softmax(s) - y, or 1 at the largest score less y; tied classes share the 1",
+    formula="Ω*(s) - Σ y s, Ω* the log-sum-exp of the scores, their maximum, or that of p·s + (1 - |p|²)/2 over rows p",
+    gradient_formula="∇Ω*(s) - y: softmax(s) - y, 1 at the largest score (tied classes share it) - y, sparsemax(s) - y",
     options=("max_fun", "denom", "empty", "grad_scale", "preset"),
     aliases={"optax": ("make_fenchel_young_loss",)},
     presets=NO_PRESETS,
     source="Blondel, Martins and Niculae (2020), Learning with Fenchel-Young losses",
 )
 def fenchel_young(gap: float, mass: float, largest: float, ties: float, tail: float) -> float:
-    """Fenchel-Young loss of a row of scores: with log-sum-exp cross-entropy, with the maximum a perceptron."""
+    """Fenchel-Young loss of a row of scores: cross-entropy, with the maximum a perceptron, or `sparsemax`.
+
+    A term of the targets alone is left out, which is 0 where they are one-hot.
+    """
     return gap + (1.0 - mass) * largest + log1p(others(ties, tail))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..domains import LOGIT, PROBABILITY
 from ..scalar import sigmoid
-from ..spec import Scope, define, degenerate_for, form_of, gradient_of, loss
+from ..spec import Pooling, Scope, define, degenerate_for, form_of, gradient_of, loss
 from .segmentation import (
     COUNTS,
     COUNTS_OF_LOGITS,
@@ -81,7 +81,7 @@ degenerate_for(dice_of_squared_logits, EMPTY)(has_no_squares)
     presets={
         "keras": KERAS_SUM,
         "torch": {},
-        "optax": {"input": "logit", "smooth": 2.0, "scope": "sample"},
+        "optax": {"input": "logit", "smooth": 2.0, "scope": "sample-class"},
         "sklearn": {},
     },
     source="Milletari, Navab and Ahmadi (2016), V-Net",
@@ -90,7 +90,9 @@ def dice(overlap: float, false_positive: float, false_negative: float, smooth: S
     """One minus the Dice coefficient of two masks, twice their overlap over the sum of their sizes.
 
     Two empty masks agree; Keras adds 1e-7 to the denominator alone, so that they disagree there. With `scope=sample`
-    each row has a loss, `class` is the mean over the columns, each over all rows. Logits go through sigmoid.
+    each row has a loss; `class` is the mean over the classes (the last axis), each over all rows; `sample-class` has a
+    loss for each class of each sample, and that of the sample is their mean. Logits go through sigmoid, or through
+    softmax over the classes where the scope tells them apart.
     """
     return missing(overlap, false_positive, false_negative, 0.5, 0.5, 0.5 * smooth, 0.5 * eps)
 
@@ -125,3 +127,59 @@ def dice_of_logits_gradient(
 @degenerate_for(dice_of_logits, EMPTY)
 def has_no_masks(overlap: float, false_positive: float, false_negative: float, smooth: float, eps: float) -> bool:
     return overlap + false_positive + false_negative + smooth + eps == 0.0
+
+
+# ---- every class by itself, rare ones weighing more
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=COUNTS,
+    prediction=PROBABILITY,
+    target=PROBABILITY,
+    pooling=Pooling.BY_FREQUENCY,
+    formula="Σ ω_c L_bc / (B C), L = 1 - (I + s)/(I + (FP + FN)/2 + s), ω_c ∝ 1/(T_c² + 1e-7), Σ ω_c = C, T_c = Σ y",
+    gradient_formula="ω_c/(B C) [(I + s)/(2M²) - y/M], M = I + (FP + FN)/2 + s; by the logits through the softmax",
+    options=("input", "ignore_background", "preset"),
+    aliases={
+        "optax": ("multiclass_generalized_dice_loss:input=logit",),
+        "other": ("generalized_dice_loss", "GeneralizedDiceLoss"),
+    },
+    presets={"keras": {}, "torch": {}, "optax": {"input": "logit"}, "sklearn": {}},
+    source="Sudre et al. (2017), Generalised Dice overlap as a loss for highly unbalanced segmentations",
+)
+def generalized_dice(overlap: float, false_positive: float, false_negative: float, smooth: Smooth = 1.0) -> float:
+    """Mean Dice loss of every class of every sample, where a class counts the more the less of it the targets hold.
+
+    The last axis is that of the classes. Their weights come from the targets of the whole data set and sum to the
+    number of classes; `ignore_background=true` leaves the first class out of the mean, not out of that sum, as optax
+    does. Logits go through softmax over the classes.
+    """
+    return missing(overlap, false_positive, false_negative, 0.5, 0.5, smooth, 0.0)
+
+
+@gradient_of(generalized_dice)
+def generalized_dice_gradient(
+    target: float, overlap: float, false_positive: float, false_negative: float, smooth: float
+) -> float:
+    return missing_slope(target, overlap, false_positive, false_negative, 0.5, 0.5, smooth, 0.0)
+
+
+@form_of("generalized_dice", "logit", LOGIT, COUNTS_OF_LOGITS)
+def generalized_dice_of_logits(overlap: float, false_positive: float, false_negative: float, smooth: float) -> float:
+    return missing(overlap, false_positive, false_negative, 0.5, 0.5, smooth, 0.0)
+
+
+@gradient_of(generalized_dice_of_logits)
+def generalized_dice_of_logits_gradient(
+    prediction: float, target: float, overlap: float, false_positive: float, false_negative: float, smooth: float
+) -> float:
+    slope = missing_slope(target, overlap, false_positive, false_negative, 0.5, 0.5, smooth, 0.0)
+    return slope_of_sigmoid(prediction) * slope
+
+
+@degenerate_for(generalized_dice, EMPTY)
+@degenerate_for(generalized_dice_of_logits, EMPTY)
+def has_nothing(overlap: float, false_positive: float, false_negative: float, smooth: float) -> bool:
+    return overlap + false_positive + false_negative + smooth == 0.0

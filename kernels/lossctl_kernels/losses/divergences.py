@@ -1,7 +1,7 @@
 """Divergences between a row of predicted and a row of true shares. p is the prediction, y the target.
 
-Where p is near y, the terms y ln(y/p) cancel in the sum. With τ = (p - y)/y each is y (τ - ln(1 + τ)), which is small
-by itself, and y - p, whose sum is small.
+Where p is near y, the terms y ln(y/p) cancel in the sum. Each is y - p, whose sum is small, and a rest that is small by
+itself: with s = (y - p)/(y + p), of which ln(y/p) is 2 atanh(s), that is (y - p) s + y (2 atanh(s) - 2 s).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import math
 from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
-from ..scalar import absolute, exp, expm1, log, log1p, log1p_gap, maximum, where
+from ..scalar import LN2_HIGH, SMALLEST_NORMAL, absolute, exp, expm1, log, log1p, log1p_gap, maximum, square, where
+from ..shares import log_of_quotient, split_log
 from ..spec import Monoid, Parameter, Scope, TargetTransform, fold, form_of, gradient_of, loss
 from .multiclass import cce_from_logits_gradient, largest, mass, others, tail, ties
 from .parts import KERAS
-from .rates import log_quotient
+from .rates import relative_entropy
 
 LOG_TWO = math.log(2.0)
 REDUCED = ("denom", "empty", "grad_scale", "preset")
@@ -23,10 +24,6 @@ NEAR = 0.3
 
 def exponential_of_target(target: float) -> float:
     return exp(target)
-
-
-def relative_error(prediction: float, target: float) -> float:
-    return (prediction - target) / target
 
 
 TARGETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -46,16 +43,24 @@ TARGETS: dict[str, dict[str, dict[str, Any]]] = {
 
 @fold(Monoid.SUM)
 def kl_terms(prediction: float, target: float, eps: float) -> float:
-    p, y = maximum(prediction, eps), maximum(target, eps)
-    tau = relative_error(p, y)
-    far = where(y == 0.0, 0.0 * p, y * log_quotient(y, p))
-    return where(absolute(tau) < NEAR, y * log1p_gap(tau), far)
+    """y ln(y/p), without what the other fold has of it."""
+    p, y = held(prediction, eps), held(target, eps)
+    k, s, rest = log_of_quotient(y, p)
+    leading = where(k == 0.0, (y - p) * s, 2.0 * y * s)
+    # A number for NaN comes out of the logarithm.
+    value = leading + y * rest + y * (k * LN2_HIGH) + 0.0 * p
+    return where((p == 0.0) & (y > 0.0), math.inf, value)
 
 
 @fold(Monoid.SUM)
 def kl_surplus(prediction: float, target: float, eps: float) -> float:
-    p, y = maximum(prediction, eps), maximum(target, eps)
-    return where(absolute(relative_error(p, y)) < NEAR, y - p, 0.0)
+    p, y = held(prediction, eps), held(target, eps)
+    return where(log_of_quotient(y, p)[0] == 0.0, y - p, 0.0)
+
+
+def held(share: float, eps: float) -> float:
+    """The number at or above `eps`; NaN stays NaN."""
+    return where(share < eps, eps, share)
 
 
 @loss(
@@ -71,7 +76,7 @@ def kl_surplus(prediction: float, target: float, eps: float) -> float:
     unit="nat",
     options=("input", "target", "eps_mode", "log_base", "grad_wrt", *REDUCED),
     aliases={
-        "keras": ("KLDivergence",),
+        "keras": ("KLDivergence", "kullback_leibler_divergence", "kld", "KLD"),
         "torch": ("KLDivLoss:input=log_prob", "kl_div:input=log_prob"),
         "optax": ("kl_divergence_with_log_targets:input=log_prob,target=log_prob",),
     },
@@ -137,16 +142,13 @@ gradient_of(kl_divergence_of_logits)(cce_from_logits_gradient)
 def excess_of_logs(target: float, shift: float, p: float) -> float:
     """y ln(y/p) - y + p, where `shift` is ln(p/y) and no digits of it are lost near 0."""
     tau = expm1(shift)
-    near = target * (tau - shift)
-    exact = where(absolute(tau) < NEAR, target * log1p_gap(tau), near)
-    return where(target == 0.0, p, exact)
+    far = (p - target) - target * shift  # also where p/y has no float64
+    return where(target == 0.0, p, where(absolute(tau) < NEAR, target * log1p_gap(tau), far))
 
 
 @fold(Monoid.SUM)
 def generalized_kl_terms(prediction: float, target: float) -> float:
-    tau = relative_error(prediction, target)
-    far = where(target == 0.0, 0.0, target * log_quotient(target, prediction)) + (prediction - target)
-    return where(absolute(tau) < NEAR, target * log1p_gap(tau), far)
+    return where((prediction == 0.0) & (target > 0.0), math.inf, relative_entropy(target, prediction))
 
 
 @loss(
@@ -193,16 +195,14 @@ def generalized_kl_of_logs_gradient(prediction: float, target: float) -> float:
 
 @fold(Monoid.SUM)
 def js_terms(prediction: float, target: float) -> float:
-    """y ln(y/m) + p ln(p/m), m = (p + y)/2; with u = (p - y)/(p + y) it is m [ln(1 - u²) + u ln((1 + u)/(1 - u))]."""
+    """y ln(y/m) + p ln(p/m), m = (p + y)/2; with u = (p - y)/(p + y) it is m [a ln a + b ln b], a, b = 1 ∓ u."""
     middle = 0.5 * (prediction + target)
-    u = 0.5 * (prediction - target) / middle
-    near = middle * (log1p(-u * u) + u * (log1p(u) - log1p(-u)))
-    far = part(target, middle) + part(prediction, middle)
-    return where(absolute(u) < 0.5, near, where(middle == 0.0, 0.0, far))
-
-
-def part(share: float, middle: float) -> float:
-    return where(share == 0.0, 0.0, share * log(share / middle))
+    inverse = 1.0 / where(middle < SMALLEST_NORMAL, 1.0, middle)
+    a, b, u = target * inverse, prediction * inverse, 0.5 * (prediction - target) * inverse
+    (k, f, rest), (m, g, other_rest) = split_log(a, -u), split_log(b, u)
+    # (1 - u)(-u) + (1 + u) u is 2 u², without the terms that cancel.
+    leading = where((k == 0.0) & (m == 0.0), 2.0 * square(u), a * f + b * g)
+    return middle * (leading + (a * k + b * m) * LN2_HIGH - (a * rest + b * other_rest))
 
 
 @loss(
@@ -216,7 +216,7 @@ def part(share: float, middle: float) -> float:
     gradient_formula="½ ln(p/m)",
     unit="nat",
     options=("input", "log_base", *REDUCED),
-    aliases={"other": ("JensenShannonDivergence",)},
+    aliases={"other": ("JensenShannonDivergence", "jensen_shannon_divergence")},
     presets={"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}},
     source="Lin (1991), Divergence measures based on the Shannon entropy",
 )

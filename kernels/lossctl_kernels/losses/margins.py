@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..domains import BINARY_LABEL, NONNEGATIVE, PROBABILITY, REAL, SIGN_LABEL
-from ..scalar import absolute, exp, maximum, minimum, sigmoid, softplus, square, where
+from ..domains import BINARY_LABEL, EITHER_LABEL, NONNEGATIVE, PROBABILITY, REAL, SIGN_LABEL
+from ..scalar import absolute, exp, maximum, minimum, normal_exp, sigmoid, softplus, square, where
 from ..spec import LOSSES, Parameter, TargetTransform, factored_form_of, gradient_of, loss, share
 from .parts import KERAS, KINKED, KINKED_PRESETS, MEAN_PRESETS, PER_ELEMENT, step
 
@@ -26,6 +26,12 @@ def sign_of_binary(target: float) -> float:
     return where((target == 0.0) | (target == 1.0), 2.0 * target - 1.0, np.nan)
 
 
+def sign_of_either(target: float) -> float:
+    """Whether a 0 stands for -1 is that of the whole data: where there is a 0 there may be no -1."""
+    label = where(target == 0.0, -1.0, target)
+    return where(absolute(label) == 1.0, label, np.nan)
+
+
 def binary_of_sign(target: float) -> float:
     return where(absolute(target) == 1.0, 0.5 * (target + 1.0), np.nan)
 
@@ -42,6 +48,9 @@ PM1 = {"labels": {
     "pm1": labelled("sign_label", sign_label, SIGN_LABEL),
     "01": labelled("sign_of_binary", sign_of_binary, BINARY_LABEL),
 }}  # fmt: skip
+# Keras takes labels for 0 and 1 where all of them are.
+OR_AUTOMATIC = {"labels": {**PM1["labels"], "auto-batch": labelled("sign_of_either", sign_of_either, EITHER_LABEL)}}
+KERAS_LABELS = {"labels": "auto-batch"}
 ZERO_ONE = {"labels": {"01": PM1["labels"]["01"], "pm1": PM1["labels"]["pm1"]}}
 
 
@@ -50,18 +59,19 @@ ZERO_ONE = {"labels": {"01": PM1["labels"]["01"], "pm1": PM1["labels"]["pm1"]}}
 
 @loss(
     target=SIGN_LABEL,
-    variants=PM1,
+    variants=OR_AUTOMATIC,
     formula="max(m - u, 0), u = t s",
     gradient_formula="-t if u < m, else 0",
     options=KINKED_OPTIONS,
     aliases={"keras": ("Hinge",), "optax": ("hinge_loss",), "sklearn": ("hinge_loss",)},
-    presets=KINKED_PRESETS,
+    presets={**KINKED_PRESETS, "keras": {**KINKED_PRESETS["keras"], **KERAS_LABELS}},
     source="Cortes and Vapnik (1995), Support-vector networks",
 )
 def hinge(prediction: float, target: float, margin: Margin = 1.0) -> float:
     """What a score is short of the margin on the side of its label.
 
-    Labels are -1 and 1, or 0 and 1 with `labels=01`: they are never guessed from the data, as Keras does.
+    Labels are -1 and 1, or 0 and 1 with `labels=01`: they are never guessed from the data. Keras guesses, and so does
+    `labels=auto-batch`: 0 and 1 where no label is -1. Both 0 and -1 are an error, where Keras would score a constant.
     """
     return maximum(margin - target * prediction, 0.0)
 
@@ -73,15 +83,18 @@ def hinge_gradient(prediction: float, target: float, margin: float, kink: float 
 
 @loss(
     target=SIGN_LABEL,
-    variants=PM1,
+    variants=OR_AUTOMATIC,
     formula="max(m - u, 0)², u = t s",
     gradient_formula="-2 t max(m - u, 0)",
     options=SMOOTH_OPTIONS,
     aliases={"keras": ("SquaredHinge",)},
-    presets=MEAN_PRESETS,
+    presets={**MEAN_PRESETS, "keras": {**MEAN_PRESETS["keras"], **KERAS_LABELS}},
 )
 def squared_hinge(prediction: float, target: float, margin: Margin = 1.0) -> float:
-    """Square of what a score is short of the margin."""
+    """Square of what a score is short of the margin.
+
+    Labels are those of `hinge`; `labels=auto-batch` takes them for 0 and 1 where no label is -1, as Keras does.
+    """
     return square(maximum(margin - target * prediction, 0.0))
 
 
@@ -144,11 +157,11 @@ def soft_margin(prediction: float, target: float) -> float:
     return softplus(-target * prediction)
 
 
-@factored_form_of(soft_margin, sign=1.0)
+@factored_form_of(soft_margin, sign=1.0, within=(-708.0, 708.0))
 def soft_margin_factored(prediction: float, target: float) -> tuple[float, float, float]:
     """log(1 + e**-|u|), and |u| on the wrong side."""
     u = target * prediction
-    excess = exp(-absolute(u))
+    excess = normal_exp(-absolute(u))
     return where(u < 0.0, -u, 0.0), 1.0 + excess, excess
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 
-from ..domains import CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
-from ..scalar import TAIL_UNSCALE, exp, log, log1p, maximum, tail_exp, where
-from ..spec import LOSSES, Monoid, Scope, fold, form_of, gradient_of, loss, share
+from ..domains import BINARY_LABEL, CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
+from ..scalar import TAIL_UNSCALE, exp, log1p, tail_exp, where
+from ..shares import log_of_share
+from ..spec import LOSSES, Input, InputShape, Monoid, Scope, fold, form_of, gradient_of, loss, share
 
 CROSS_ENTROPY_OPTIONS = (
     "input",
@@ -37,7 +38,8 @@ SKLEARN = {"prob": {"eps": "machine", "eps_mode": "clip"}}
 @fold(Monoid.TARGET_SUM)
 def surprise(prediction: float, target: float, log_floor: float = -math.inf) -> float:
     """-y ln p, and 0 where y = 0 whatever p is."""
-    return where(target == 0.0, 0.0, 0.0 - target * maximum(log(prediction), log_floor))
+    logarithm = log_of_share(prediction)
+    return where(target == 0.0, 0.0, 0.0 - target * where(logarithm < log_floor, log_floor, logarithm))
 
 
 @loss(
@@ -177,7 +179,7 @@ share(
         "keras": ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy"),
         "torch": ("CrossEntropyLoss:input=logit", "cross_entropy:input=logit"),
         "optax": ("softmax_cross_entropy_with_integer_labels:input=logit",),
-        "sklearn": ("log_loss",),
+        "sklearn": ("log_loss", "HalfMultinomialLoss:input=logit"),
     },
     presets={
         "keras": KERAS,
@@ -197,7 +199,7 @@ share(
     options=("input", "class_weight", "ignore_index", "log_base", "denom", "empty", "grad_scale", "preset"),
     formula="-w_y x_y, x the log-probabilities",
     gradient_formula="-w_y at the class y, 0 elsewhere",
-    aliases={"torch": ("NLLLoss", "nll_loss")},
+    aliases={"torch": ("NLLLoss", "nll_loss", "NLLLoss2d"), "other": ("negative_log_likelihood",)},
     presets={
         "keras": {"denom": "count", "empty": "zero"},
         "torch": {"ignore_index": -100, "denom": "weight"},
@@ -220,10 +222,19 @@ share(
     options=("input", "class_weight", "denom", "empty", "grad_scale", "preset"),
     formula="-Σ w r ln softmax(z) over the list, r the relevance",
     gradient_formula="(Σ w r) softmax(z) - w r",
-    aliases={"optax": ("ranking_softmax_loss",)},
+    inputs={
+        "mask": Input(
+            "0 for items that are left out, 1 for the others", InputShape.LIKE_PREDICTION, BINARY_LABEL, optional=True
+        ),
+        "item_weight": Input(
+            "what the relevance of each item is multiplied by", InputShape.LIKE_PREDICTION, NONNEGATIVE, optional=True
+        ),
+    },
+    aliases={"optax": ("ranking_softmax_loss",), "other": ("listnet", "softmax_loss")},
     presets={"keras": {"denom": "count", "empty": "zero"}, "torch": {}, "optax": {}, "sklearn": {}},
     source="Cao et al. (2007), Learning to rank: from pairwise approach to listwise approach",
     description="""Cross-entropy of the softmax over a list of items with their relevances, which need not sum to 1.
 
-    Each row is a list; `class_weight` weighs its places.""",
+    Each row is a list; `class_weight` weighs its places. Items that the input `mask` has a 0 for have no share in the
+    softmax, and a list without items does not count; the input `item_weight` weighs relevances.""",
 )

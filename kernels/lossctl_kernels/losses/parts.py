@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..scalar import exp, log, where
+from ..scalar import absolute, exp, log, sqrt, square, where
+from ..shares import log1p_of_share
 
 PER_ELEMENT = ("row", "denom", "empty", "grad_scale", "preset")
 KINKED = ("row", "denom", "empty", "kink", "grad_scale", "preset")
@@ -17,6 +18,34 @@ def step(x: float, at_zero: float) -> float:
     return where(x > 0.0, 1.0, where(x < 0.0, 0.0, where(x == 0.0, at_zero, x)))
 
 
+def surcharge(logit: float, weight: float) -> float:
+    """What the wrong label costs besides log(1 + e**-|z|): |z| times its weight, and nothing without weight."""
+    return where(weight == 0.0, 0.0, weight * absolute(logit))
+
+
+def log_sigmoids(logit: float) -> tuple[float, float]:
+    """(ln σ(z), ln σ(-z)): log(1 + e**-|z|) is common to both."""
+    common, size = log1p_of_share(exp(-absolute(logit))), absolute(logit)
+    positive = logit > 0.0
+    return 0.0 - where(positive, common, common + size), 0.0 - where(positive, common + size, common)
+
+
 def power(base: float, exponent: float) -> float:
     """base**exponent, base >= 0, where 0**0 = 1; to about |exponent ln base| + 1 ulp."""
     return where(exponent == 0.0, 1.0 + 0.0 * base, exp(exponent * log(base)))
+
+
+def scaled(value: float, half: float) -> float:
+    """Twice the value, unless half of that is asked for."""
+    return where(half > 0.0, 1.0, 2.0) * value
+
+
+def scaled_root(square_sum: float, scale: float, added: float) -> float:
+    """scale * sqrt(Σx² + added), given the sum of (scale x)²; `added` may be far larger or smaller than the squares."""
+    floor = sqrt(added) * scale
+    return where(floor > 2.0**500, floor, sqrt(square_sum + square(floor)))
+
+
+def counted(weight: float, slope: float) -> float:
+    """A slope as far as it counts; where it does not, it may be anything."""
+    return where(weight == 0.0, 0.0, weight * slope)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ..domains import ABOVE_MINUS_ONE
 from ..scalar import absolute, sign, sqrt, square, where
-from ..spec import Monoid, Scope, fold, gradient_of, loss
+from ..spec import Monoid, Pooling, Scope, fold, gradient_of, loss
 from .regression import log_ratio
 
-PRESETS = {"sklearn": {"multioutput": "columns"}, "keras": {}, "torch": {}, "optax": {}}
+ALIKE: dict[str, dict[str, str]] = {"keras": {}, "torch": {}, "optax": {}, "sklearn": {}}
+PRESETS = {**ALIKE, "sklearn": {"multioutput": "columns"}}
 
 
 @fold(Monoid.SCALE)
@@ -26,7 +27,7 @@ def squared_errors(prediction: float, target: float, error_scale: float) -> floa
     formula="sqrt(Σ w e² / Σ w)",
     gradient_formula="w e / (Σ w · RMSE), 0 where RMSE = 0",
     options=("multioutput", "empty", "preset"),
-    aliases={"sklearn": ("root_mean_squared_error",)},
+    aliases={"sklearn": ("root_mean_squared_error",), "keras": ("RootMeanSquaredError",)},
     presets=PRESETS,
 )
 def rmse(squared_errors: float, error_scale: float, weight: float) -> float:
@@ -90,8 +91,11 @@ def target_sizes(target: float) -> float:
     folds=(error_sizes, target_sizes),
     formula="Σ w |e| / Σ w |y|",
     gradient_formula="w sgn(e) / Σ w |y|",
-    options=("empty",),
-    aliases={"other": ("WeightedMeanAbsolutePercentageError",)},
+    options=("empty", "preset"),
+    aliases={
+        "other": ("WeightedMeanAbsolutePercentageError", "weighted_mean_absolute_percentage_error", "wmape"),
+    },
+    presets=ALIKE,
 )
 def wape(error_sizes: float, target_sizes: float) -> float:
     """Sum of the absolute errors as a fraction of the sum of the targets' sizes; 0/0 is 0."""
@@ -114,9 +118,29 @@ def largest_error(prediction: float, target: float) -> float:
     folds=(largest_error,),
     formula="max |e| over the whole data set",
     gradient_formula="none: it would be that of one sample",
-    options=("empty",),
+    options=("empty", "preset"),
     aliases={"sklearn": ("max_error",)},
+    presets=ALIKE,
 )
 def max_error(largest_error: float) -> float:
     """Largest absolute error. Samples of weight 0 are absent, other weights change nothing. It has no gradient."""
     return largest_error
+
+
+@loss(
+    pooling=Pooling.MEDIAN,
+    formula="median of |e| over the whole data set; weighted, the mean of the two about one half of the weight",
+    gradient_formula="none: it would be that of one or two samples",
+    options=("multioutput", "empty", "preset"),
+    aliases={"sklearn": ("median_absolute_error",)},
+    presets=PRESETS,
+)
+def median_ae(prediction: float, target: float) -> float:
+    """Median of the absolute errors, exact for any number of them. It has no gradient.
+
+    Of an even count it is the mean of the two in the middle. With weights it is the error at which half of the weight
+    is reached, or the mean of two where that is so between them; samples of weight 0 are absent. Two-dimensional input
+    is one long column, unless `multioutput=columns` takes the mean of the columns' medians. Above a million errors the
+    data is read two to five times; memory stays what a chunk and a million numbers take.
+    """
+    return absolute(prediction - target)

@@ -1,22 +1,38 @@
 """Losses of positive means against counts and amounts: Poisson, Gamma, Tweedie. μ is the mean, y the target.
 
 Of a deviance everything is a function of v = (y - μ)/μ and of ln(y/μ) = ln(1 + v). Near v = 0, where the terms of the
-textbook formulas cancel, it is a series or a gap of logarithms in v.
+textbook formulas cancel, it is a series or a gap of logarithms in v, or a product with s = (y - μ)/(y + μ), of which
+ln(y/μ) is 2 atanh(s).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
 from ..domains import NONNEGATIVE, POSITIVE, REAL
-from ..scalar import absolute, exp, expm1, log, log1p_gap, log_factorial, maximum, square, where, xlogy
-from ..spec import Loss, Parameter, Scope, define, gradient_of, loss, variant_of
-from .parts import KERAS, MEAN_PRESETS, PER_ELEMENT
+from ..scalar import (
+    LN2_HIGH,
+    absolute,
+    exp,
+    expm1,
+    log,
+    log1p_gap,
+    log_factorial,
+    log_of_positive,
+    maximum,
+    square,
+    where,
+)
+from ..shares import log_of_quotient
+from ..spec import Loss, Parameter, Scope, define, factored_form_of, gradient_of, loss, variant_of
+from .likelihoods import without_constant
+from .parts import KERAS, MEAN_PRESETS, PER_ELEMENT, scaled
 
 Half = Annotated[float, Parameter("half of it, whose gradient has no factor 2", words=("false", "true"))]
-WITH_LINK = ("link", *PER_ELEMENT)
+WITH_LINK = ("link", "drop_constant", *PER_ELEMENT)
 DEVIANCE_PRESETS = {**MEAN_PRESETS, "sklearn": {}}
 TWO_PI = 6.283185307179586
 SERIES_REACH = 0.8
@@ -58,7 +74,7 @@ def poisson(
     Keras adds 1e-7 inside the logarithm, PyTorch (`log_input=False`) 1e-8. Not the deviance: that is twice this and a
     term of y alone, so that it is 0 at ŷ = y.
     """
-    return prediction - xlogy(target, prediction + eps)
+    return prediction - target * log_of_positive(prediction + eps)
 
 
 @gradient_of(poisson)
@@ -119,14 +135,12 @@ gradient_of(poisson_nll_stirling)(poisson_nll_gradient)
 # ---- deviances. With the logarithmic link the prediction is ln μ.
 
 
-def log_quotient(target: float, mean: float) -> float:
-    """ln(y/μ), also where the quotient has no normal float64."""
-    quotient = target / mean
-    return where((quotient > 1e-300) & (quotient < 1e300), log(quotient), log(target) - log(mean))
-
-
-def scaled(value: float, half: float) -> float:
-    return where(half > 0.0, value, 2.0 * value)
+def relative_entropy(target: float, mean: float) -> float:
+    """y ln(y/μ) - y + μ for μ > 0. Near y = μ, with t = y - μ, it is t s + y (2 atanh(s) - 2 s): nothing cancels."""
+    k, s, rest = log_of_quotient(target, mean)
+    difference = target - mean
+    leading = where(k == 0.0, difference * s, 2.0 * target * s - difference)
+    return leading + target * rest + target * (k * LN2_HIGH)
 
 
 def poisson_terms(mean: float, target: float, v: float, far: float) -> float:
@@ -143,12 +157,15 @@ def poisson_terms(mean: float, target: float, v: float, far: float) -> float:
     aliases={"sklearn": ("mean_poisson_deviance",)},
     presets=DEVIANCE_PRESETS,
     variants={"link": {"identity": {}}},
+    adapt=without_constant,
     source="McCullagh and Nelder (1989), Generalized linear models",
 )
 def poisson_deviance(prediction: float, target: float, half: Half = 0.0) -> float:
-    """Deviance of a count from its predicted mean; 0 where they are equal."""
-    far = where(target == 0.0, 0.0, target * log_quotient(target, prediction)) + (prediction - target)
-    return scaled(poisson_terms(prediction, target, (target - prediction) / prediction, far), half)
+    """Deviance of a count from its predicted mean; 0 where they are equal.
+
+    `drop_constant=true` leaves out what does not depend on the prediction, which is then y ln y - y.
+    """
+    return scaled(relative_entropy(target, prediction), half)
 
 
 @gradient_of(poisson_deviance)
@@ -174,15 +191,30 @@ def poisson_deviance_of_log_gradient(prediction: float, target: float, half: flo
     formula="2 [ln(μ/y) + y/μ - 1]",
     gradient_formula="2 (μ - y)/μ²; by ln μ 2 (1 - y/μ)",
     options=WITH_LINK,
-    aliases={"sklearn": ("mean_gamma_deviance", "HalfGammaLoss:half=true,link=log")},
+    aliases={"sklearn": ("mean_gamma_deviance", "HalfGammaLoss:half=true,link=log,drop_constant=true")},
     presets=DEVIANCE_PRESETS,
     variants={"link": {"identity": {}}},
+    adapt=without_constant,
     source="McCullagh and Nelder (1989), Generalized linear models",
 )
 def gamma_deviance(prediction: float, target: float, half: Half = 0.0) -> float:
-    """Deviance of a positive amount from its predicted mean; it does not change if both are rescaled."""
+    """Deviance of a positive amount from its predicted mean; it does not change if both are rescaled.
+
+    `drop_constant=true` leaves out what does not depend on the prediction, -ln y - 1, as scikit-learn does.
+    """
+    k, s, rest = log_of_quotient(target, prediction)
     v = (target - prediction) / prediction
-    return scaled(where(absolute(v) < 0.5, log1p_gap(v), v - log_quotient(target, prediction)), half)
+    # v - 2 s = v s where s is that of v itself, and not of 2**-k (1 + v).
+    leading = where(k == 0.0, v * s, v - 2.0 * s)
+    return scaled(leading - rest - k * LN2_HIGH, half)
+
+
+@factored_form_of(gamma_deviance, sign=-2.0, neutral={"half": 0.0}, within=(2.0**-120, 2.0**120), cancels=True)
+def gamma_deviance_factored(prediction: float, target: float) -> tuple[float, float, float]:
+    """2 v - 2 ln(1 + v). Four quotients of numbers of this size have a product that neither overflows nor vanishes."""
+    inverse = 1.0 / prediction
+    v = (target - prediction) * inverse
+    return 2.0 * v, target * inverse, v
 
 
 @gradient_of(gamma_deviance)
@@ -234,8 +266,9 @@ def tweedie_terms(log_mean: float, target: float, v: float, quotient: float, p: 
 def tweedie_domains(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
     """What a power needs: positive means for all but 0, and targets that such a distribution has."""
     p = options["power"]
-    target = REAL if p <= 0.0 else NONNEGATIVE if p < 2.0 else POSITIVE
-    return {"target": target, "forms": {"value": NORMAL[options["link"]]}} if p == 0.0 else {"target": target}
+    if p == 0.0:  # of which scikit-learn drops nothing either
+        return {"target": REAL, "forms": {"value": NORMAL[options["link"]]}}
+    return {"target": REAL if p < 0.0 else NONNEGATIVE if p < 2.0 else POSITIVE, **without_constant(loss, options)}
 
 
 @loss(
@@ -243,7 +276,13 @@ def tweedie_domains(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
     formula="2 [max(y, 0)^(2 - p)/((1 - p)(2 - p)) - y μ^(1 - p)/(1 - p) + μ^(2 - p)/(2 - p)]",
     gradient_formula="2 (μ - y) μ^-p; by ln μ 2 (μ - y) μ^(1 - p)",
     options=WITH_LINK,
-    aliases={"sklearn": ("mean_tweedie_deviance", "HalfTweedieLoss:half=true,link=log")},
+    aliases={
+        "sklearn": (
+            "mean_tweedie_deviance",
+            "HalfTweedieLoss:half=true,link=log,drop_constant=true",
+            "HalfTweedieLossIdentity:half=true",
+        ),
+    },
     presets=DEVIANCE_PRESETS,
     variants={"link": {"identity": {}}},
     adapt=tweedie_domains,
@@ -259,9 +298,12 @@ def tweedie_deviance(
 
     0 is the normal distribution, 1 Poisson, 2 Gamma, 3 inverse Gaussian. Exact for every power, also next to 1 and 2,
     where the textbook formula has lost its digits. Predictions are positive but for power 0; targets may be 0 below
-    power 2, and negative up to power 0.
+    power 2, and negative up to power 0. `drop_constant=true` leaves out what does not depend on the prediction, as
+    scikit-learn does with a logarithmic link; of power 0 nothing is left out.
     """
-    v, quotient = (target - prediction) / prediction, log_quotient(target, prediction)
+    k, s, rest = log_of_quotient(target, prediction)
+    v = (target - prediction) / prediction
+    quotient = where(absolute(v) < math.inf, k * LN2_HIGH + (2.0 * s + rest), v)
     return scaled(tweedie_terms(log(prediction), target, v, quotient, power), half)
 
 

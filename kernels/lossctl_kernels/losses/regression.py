@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
 from ..domains import ABOVE_MINUS_ONE, REAL
-from ..scalar import absolute, log1p, maximum, minimum, sign, sqrt, square, tanh, where
+from ..scalar import LN2_HIGH, absolute, maximum, minimum, normal_expm1, sign, sqrt, square, tanh, where
 from ..scalar import log_cosh as log_cosh_function
-from ..spec import Loss, Parameter, gradient_of, loss
+from ..shares import log_rest, split_quotient
+from ..spec import Loss, Parameter, factored_form_of, gradient_of, loss
 from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, step
 
+LN2 = math.log(2.0)
 Scale = Annotated[float, Parameter("factor of the loss: 100 for percent, 1 for a fraction", above=0.0)]
 # At e = 0 the steep side of |e| is that of targets above the prediction.
 EITHER_SIDE = {"keras": {**KERAS, "kink": "half"}, "torch": {}, "optax": {"kink": "flat"}, "sklearn": {"kink": "steep"}}
@@ -27,7 +30,7 @@ def sign_at(error: float, kink: float) -> float:
     gradient_formula="2e",
     options=PER_ELEMENT,
     aliases={
-        "keras": ("MeanSquaredError", "mean_squared_error"),
+        "keras": ("MeanSquaredError", "mean_squared_error", "MSE"),
         "torch": ("MSELoss", "mse_loss"),
         "optax": ("squared_error",),
         "sklearn": ("mean_squared_error",),
@@ -72,9 +75,9 @@ def half_mse_gradient(prediction: float, target: float) -> float:
     gradient_formula="sgn(e), 0 at e = 0",
     options=KINKED,
     aliases={
-        "keras": ("MeanAbsoluteError", "mean_absolute_error"),
+        "keras": ("MeanAbsoluteError", "mean_absolute_error", "MAE"),
         "torch": ("L1Loss", "l1_loss"),
-        "sklearn": ("mean_absolute_error",),
+        "sklearn": ("mean_absolute_error", "AbsoluteError", "absolute_error"),
         "other": ("l1",),
     },
     presets=EITHER_SIDE,
@@ -98,7 +101,7 @@ def mae_gradient(prediction: float, target: float, kink: float = 0.5) -> float:
     gradient_formula="scale sgn(e) / max(|y|, ε)",
     options=("eps_mode", *KINKED),
     aliases={
-        "keras": ("MeanAbsolutePercentageError", "mean_absolute_percentage_error"),
+        "keras": ("MeanAbsolutePercentageError", "mean_absolute_percentage_error", "MAPE"),
         "sklearn": ("mean_absolute_percentage_error",),
     },
     presets={
@@ -133,7 +136,12 @@ def mape_gradient(prediction: float, target: float, scale: float, eps: float, ki
     formula="2 scale |e| / max(|ŷ| + |y|, ε), 0 at e = 0",
     gradient_formula="2 scale sgn(e) (|y| + y sgn ŷ) / (|ŷ| + |y|)²",
     options=("eps_mode", *PER_ELEMENT),
-    aliases={"other": ("SymmetricMeanAbsolutePercentageError:scale=1",)},
+    aliases={
+        "other": (
+            "SymmetricMeanAbsolutePercentageError:scale=1",
+            "symmetric_mean_absolute_percentage_error:scale=1",
+        ),
+    },
     presets=MEAN_PRESETS,
     source="Makridakis (1993), Accuracy measures",
 )
@@ -167,13 +175,18 @@ def any_number_above_a_floor(loss: Loss, options: Mapping[str, Any]) -> dict[str
 
 def held(x: float, eps: float) -> float:
     """The number at or above `eps`, where there is one."""
-    return where(eps > 0.0, maximum(x, eps), x)
+    floor = where(eps > 0.0, eps, -math.inf)
+    return where(x < floor, floor, x)
 
 
 def log_ratio(prediction: float, target: float) -> float:
-    """ln((1 + ŷ) / (1 + y)), by the difference over the smaller of both: of its logarithm no digits are lost."""
-    error = prediction - target
-    return sign(error) * log1p(absolute(error) / (1.0 + minimum(prediction, target)))
+    """ln((1 + ŷ) / (1 + y)). Near ŷ = y it is 2 atanh((ŷ - y)/(ŷ + y + 2)): of the difference no digits are lost."""
+    error, a, b = prediction - target, 1.0 + prediction, 1.0 + target
+    k, difference, total = split_quotient(a, b)
+    near = k == 0.0
+    s = where(near, error, difference) / where(near, a + b, total)
+    # What is not finite is not seen in the logarithm.
+    return where(absolute(error) < math.inf, k * LN2_HIGH + (2.0 * s + log_rest(k, s)), error)
 
 
 @loss(
@@ -183,7 +196,7 @@ def log_ratio(prediction: float, target: float) -> float:
     gradient_formula="2d / (1 + ŷ)",
     options=("eps_mode", *PER_ELEMENT),
     aliases={
-        "keras": ("MeanSquaredLogarithmicError", "mean_squared_logarithmic_error"),
+        "keras": ("MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "MSLE"),
         "sklearn": ("mean_squared_log_error",),
     },
     presets={**MEAN_PRESETS, "keras": {**KERAS, "eps": 1e-7}},
@@ -366,7 +379,7 @@ def squared_epsilon_insensitive_gradient(prediction: float, target: float, epsil
     formula="ln cosh e",
     gradient_formula="tanh e",
     options=PER_ELEMENT,
-    aliases={"keras": ("LogCosh",), "optax": ("log_cosh",)},
+    aliases={"keras": ("LogCosh", "logcosh"), "optax": ("log_cosh",)},
     presets=MEAN_PRESETS,
 )
 def log_cosh(prediction: float, target: float) -> float:
@@ -375,6 +388,19 @@ def log_cosh(prediction: float, target: float) -> float:
     Exact near 0, where the common forms (`softplus(-2e) + e - ln 2`, `logaddexp(e, -e) - ln 2`) return 0.
     """
     return log_cosh_function(prediction - target)
+
+
+@factored_form_of(log_cosh, sign=1.0)
+def log_cosh_factored(prediction: float, target: float) -> tuple[float, float, float]:
+    """The logarithm of cosh e, which is 1 + m²/(2 (1 + m)) with m = e**|e| - 1, and from |e| = 19 on e**|e|/2.
+
+    A product of as many as there are to a logarithm is far from overflow.
+    """
+    size = absolute(prediction - target)
+    near = size < 19.0
+    m = normal_expm1(where(near, size, 0.0))
+    excess = m * m / (2.0 + 2.0 * m)
+    return where(near, 0.0, size - LN2), 1.0 + excess, excess
 
 
 @gradient_of(log_cosh)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from ..domains import LOGIT, PROBABILITY
-from ..options import SpecificationError
 from ..scalar import sigmoid, square, where
 from ..spec import Loss, Monoid, Parameter, Scope, degenerate_for, fold, form_of, gradient_of, loss
 from .binary import excess
@@ -20,20 +19,15 @@ from .parts import KERAS, power
 Smooth = Annotated[float, Parameter("added to the overlap and to the whole", at_least=0.0)]
 Guard = Annotated[float, Parameter("added to the whole alone", at_least=0.0, modes=("add",))]
 OPTIONS = ("input", "scope", "eps_mode", "denom", "empty", "grad_scale", "preset")
-SCOPES: dict[str, dict[str, Any]] = {"all": {}, "sample": {}, "class": {}}
+SCOPES: dict[str, dict[str, Any]] = {"all": {}, "sample": {}, "class": {}, "sample-class": {}}
 EMPTY = "two empty masks"
 KERAS_SUM = {**KERAS, "eps": 1e-7}
 
 
 def over_scope(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The folds over rows where each sample has a loss; over a data set of columns it is one class after the other."""
-    if options["scope"] == "class" and options["input"] == "logit":
-        raise SpecificationError(
-            f"{loss.name}: scope=class takes probabilities: the softmax of logits is over the classes of a sample",
-            "apply softmax first",
-        )
-    if options["scope"] != "sample":
-        return {}
+    """The folds over rows where each sample has a loss; over the data set they are those of each class or of all."""
+    if options["scope"] not in ("sample", "sample-class"):
+        return {"idle": ("denom", "empty", "grad_scale")}
     return {"forms": {name: replace(form, scope=Scope.ROW) for name, form in loss.forms.items()}}
 
 
@@ -150,13 +144,16 @@ def power_slope(value: float, exponent: float) -> float:
     options=OPTIONS,
     aliases={
         "keras": ("Tversky",),
-        "optax": ("binary_dice_loss:input=logit,smooth=1,scope=sample",),
-        "other": ("jaccard:alpha=1,beta=1",),
+        "optax": (
+            "dice_loss:input=logit,smooth=1,scope=sample-class",
+            "binary_dice_loss:input=logit,smooth=1,scope=sample",
+        ),
+        "other": ("jaccard:alpha=1,beta=1", "iou:alpha=1,beta=1"),
     },
     presets={
         "keras": {**KERAS_SUM, "swapped": "true"},
         "torch": {},
-        "optax": {"input": "logit", "smooth": 1.0, "scope": "sample"},
+        "optax": {"input": "logit", "smooth": 1.0, "scope": "sample-class"},
         "sklearn": {},
     },
     source="Salehi, Erdogmus and Gholipour (2017), Tversky loss function for image segmentation",
@@ -175,8 +172,9 @@ def tversky(
     """One minus the Tversky index of two masks; with α = β = 1 the Jaccard distance, with 1/2 the Dice loss.
 
     α weighs false positives, as in the paper; Keras up to 3.15 swaps α and β, and so does its preset. Two empty masks
-    agree. With `scope=sample` each row has a loss, `scope=class` is the mean over the columns, each over all rows.
-    Logits go through sigmoid.
+    agree. With `scope=sample` each row has a loss; `class` is the mean over the classes (the last axis), each over all
+    rows; `sample-class` has a loss for each class of each sample, and that of the sample is their mean, as in optax.
+    Logits go through sigmoid, or through softmax over the classes where the scope tells them apart.
     """
     a, b = where(swapped > 0.0, beta, alpha), where(swapped > 0.0, alpha, beta)
     value = missing(overlap, false_positive, false_negative, a, b, smooth, eps)

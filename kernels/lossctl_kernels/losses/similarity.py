@@ -205,7 +205,8 @@ degenerate_for(cosine_distance)(has_zero_vector)
     folds=(*NORMS, dot),
     formula="-Σ ŷy / (|ŷ| |y|) over the whole data set",
     gradient_formula="-(y/|y| - c ŷ/|ŷ|) / |ŷ|, c the cosine",
-    options=("empty",),
+    options=("empty", "preset"),
+    presets={"keras": {}, "torch": {}, "optax": {}, "sklearn": {}},
 )
 def cosine_global(
     dot: float,

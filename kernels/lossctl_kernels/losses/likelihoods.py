@@ -1,0 +1,76 @@
+"""Deviances without the terms that do not depend on the prediction: what is left of a negative log-likelihood.
+
+Their gradients are those of the deviances. scikit-learn's losses with a logarithmic link have these values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..domains import POSITIVE, REAL
+from ..scalar import exp, log, where
+from ..spec import Definition, Loss, Scope, define
+from .parts import scaled
+
+__all__ = ["without_constant"]
+
+
+def xlog(target: float, log_mean: float) -> float:
+    """y ln μ, and 0 for y = 0."""
+    return where(target == 0.0, 0.0, target * log_mean)
+
+
+def poisson_likelihood(prediction: float, target: float, half: float) -> float:
+    return scaled(prediction - xlog(target, log(prediction)), half)
+
+
+def poisson_likelihood_of_log(prediction: float, target: float, half: float) -> float:
+    return scaled(exp(prediction) - xlog(target, prediction), half)
+
+
+def gamma_likelihood(prediction: float, target: float, half: float) -> float:
+    return scaled(log(prediction) + target / prediction, half)
+
+
+def gamma_likelihood_of_log(prediction: float, target: float, half: float) -> float:
+    return scaled(prediction + exp(log(target) - prediction), half)
+
+
+def power_over(log_mean: float, exponent: float) -> float:
+    """μ^a / a; ln μ at a = 0, where only that depends on μ."""
+    return where(exponent == 0.0, log_mean, exp(exponent * log_mean) / where(exponent == 0.0, 1.0, exponent))
+
+
+def tweedie_likelihood(prediction: float, target: float, power: float, half: float) -> float:
+    return tweedie_likelihood_of_log(log(prediction), target, power, half)
+
+
+def tweedie_likelihood_of_log(prediction: float, target: float, power: float, half: float) -> float:
+    """μ^(2 - p)/(2 - p) - y μ^(1 - p)/(1 - p)."""
+    return scaled(power_over(prediction, 2.0 - power) - xlog(target, power_over(prediction, 1.0 - power)), half)
+
+
+LIKELIHOODS: Mapping[str, Mapping[str, Definition]] = {
+    "poisson_deviance": {
+        "identity": define(poisson_likelihood, POSITIVE, Scope.ELEMENT),
+        "log": define(poisson_likelihood_of_log, REAL, Scope.ELEMENT),
+    },
+    "gamma_deviance": {
+        "identity": define(gamma_likelihood, POSITIVE, Scope.ELEMENT),
+        "log": define(gamma_likelihood_of_log, REAL, Scope.ELEMENT),
+    },
+    "tweedie_deviance": {
+        "identity": define(tweedie_likelihood, POSITIVE, Scope.ELEMENT),
+        "log": define(tweedie_likelihood_of_log, REAL, Scope.ELEMENT),
+    },
+}
+
+
+def without_constant(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The value without its constant where that is asked for. The derivative is that of the deviance."""
+    if not options["drop_constant"]:
+        return {}
+    (form,) = loss.forms.values()
+    return {"forms": {"value": replace(LIKELIHOODS[loss.name][options["link"]], gradient=form.gradient)}}

@@ -1,0 +1,292 @@
+"""Losses that take a further array: a variance next to the mean, or a sign that says how two sides should compare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+
+from ..domains import NONNEGATIVE, POSITIVE, REAL, SIGN_LABEL
+from ..scalar import exp, log, maximum, sqrt, square, where
+from ..spec import (
+    LOSSES,
+    Input,
+    InputShape,
+    Loss,
+    Monoid,
+    Parameter,
+    Scope,
+    degenerate_for,
+    fold,
+    gradient_of,
+    loss,
+    variant_of,
+)
+from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, scaled_root, step
+from .similarity import dot, has_zero_vector, prediction_scale, prediction_square, target_scale, target_square
+
+HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+KINKED_OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")
+# PyTorch has these itself, with the full slope at the kink; Keras and JAX would take the mean of both.
+PRESETS = {**MEAN_PRESETS, "keras": {**KERAS, "kink": "half"}, "optax": {"kink": "half"}}
+SIGN = "1 where the prediction should be the larger one, -1 where the target should"
+
+
+# ---- a normal distribution: eps holds the variance, whatever `var` holds of it
+
+Full = Annotated[float, Parameter("add the constant ln(2π) / 2", words=("false", "true"))]
+VarianceFloor = Annotated[float, Parameter("the variance is held at or above this", at_least=0.0)]
+
+
+def var_of(description: str, domain: Any) -> dict[str, Input]:
+    return {"var": Input(description, InputShape.LIKE_PREDICTION, domain)}
+
+
+def from_zero_on_if_held(settled: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A variance of 0 is one below the floor."""
+    var = settled.inputs["var"]
+    return {"inputs": var_of(var.description, NONNEGATIVE)} if options["eps"] and var.domain is POSITIVE else {}
+
+
+def half_likelihood(log_variance: float, score: float, full: float) -> float:
+    """Half of the logarithm of the variance and of the squared error in standard deviations, with the constant."""
+    return 0.5 * (log_variance + square(score)) + full * HALF_LOG_2PI
+
+
+def slope_below(inside: bool, slope: float, clamped_slope: float) -> float:
+    """The slope by a variance: where the floor holds it, 0, or as PyTorch has it, that at the floor."""
+    return where(inside, slope, clamped_slope * slope)
+
+
+@loss(
+    inputs=var_of("the variance of each prediction", POSITIVE),
+    formula="(ln v + (ŷ - y)²/v) / 2, and ln(2π)/2 with `full`",
+    gradient_formula="(ŷ - y)/v; by v: (1 - (ŷ - y)²/v) / 2v; by ln v: (1 - (ŷ - y)²/v) / 2",
+    options=("var_input", "eps_mode", *PER_ELEMENT),
+    variants={"var_input": {"var": {}}},
+    adapt=from_zero_on_if_held,
+    aliases={"torch": ("GaussianNLLLoss", "gaussian_nll_loss")},
+    presets={**MEAN_PRESETS, "torch": {"eps": 1e-6, "clamped_slope": 1.0}},
+    source="Nix and Weigend (1994), Estimating the mean and variance of the target probability distribution",
+)
+def gaussian_nll(prediction: float, target: float, var: float, full: Full = 0.0, eps: VarianceFloor = 0.0) -> float:
+    """Negative log-likelihood of a normal distribution whose mean and variance are both predicted.
+
+    `var` is the variance; its logarithm or the standard deviation with `var_input`. PyTorch holds the variance at 1e-6
+    and leaves its gradient as if it were not held: the preset does the same. Without `eps` it has to be positive.
+    """
+    held = maximum(var, eps)
+    return half_likelihood(log(held), (prediction - target) / sqrt(held), full)
+
+
+@gradient_of(gaussian_nll)
+def gaussian_nll_gradient(prediction: float, target: float, var: float, eps: float) -> float:
+    return (prediction - target) / maximum(var, eps)
+
+
+@gradient_of(gaussian_nll, of="var")
+def gaussian_nll_by_var(prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0) -> float:
+    held = maximum(var, eps)
+    slope = 0.5 * (1.0 - square((prediction - target) / sqrt(held))) / held
+    return slope_below(var >= eps, slope, clamped_slope)
+
+
+def held_logarithm(var: float, eps: float) -> float:
+    return maximum(var, log(eps))
+
+
+@variant_of("gaussian_nll", "var_input", "log_var", REAL)
+def gaussian_nll_log_var(prediction: float, target: float, var: float, full: float, eps: float) -> float:
+    held = held_logarithm(var, eps)
+    return half_likelihood(held, (prediction - target) * exp(-0.5 * held), full)
+
+
+@gradient_of(gaussian_nll_log_var)
+def gaussian_nll_log_var_gradient(prediction: float, target: float, var: float, eps: float) -> float:
+    root = exp(-0.5 * held_logarithm(var, eps))
+    return (prediction - target) * root * root
+
+
+@gradient_of(gaussian_nll_log_var, of="var")
+def gaussian_nll_by_log_var(
+    prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0
+) -> float:
+    held = held_logarithm(var, eps)
+    slope = 0.5 * (1.0 - square((prediction - target) * exp(-0.5 * held)))
+    return slope_below(var >= held, slope, clamped_slope)
+
+
+@variant_of("gaussian_nll", "var_input", "std", REAL)
+def gaussian_nll_std(prediction: float, target: float, var: float, full: float, eps: float) -> float:
+    held = maximum(var, sqrt(eps))
+    return half_likelihood(2.0 * log(held), (prediction - target) / held, full)
+
+
+@gradient_of(gaussian_nll_std)
+def gaussian_nll_std_gradient(prediction: float, target: float, var: float, eps: float) -> float:
+    held = maximum(var, sqrt(eps))
+    return (prediction - target) / held / held
+
+
+@gradient_of(gaussian_nll_std, of="var")
+def gaussian_nll_by_std(prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0) -> float:
+    held = maximum(var, sqrt(eps))
+    slope = (1.0 - square((prediction - target) / held)) / held
+    return slope_below(var >= held, slope, clamped_slope)
+
+
+_VARIANCES = LOSSES["gaussian_nll"].variants["var_input"]
+_VARIANCES["log_var"]["inputs"] = var_of("the logarithm of the variance of each prediction", REAL)
+_VARIANCES["std"]["inputs"] = var_of("the standard deviation of each prediction", POSITIVE)
+
+
+# ---- which of two scores should be larger
+
+Margin = Annotated[float, Parameter("by how much the right one should be larger")]
+
+
+@loss(
+    inputs={"sign": Input(SIGN, InputShape.LIKE_PREDICTION, SIGN_LABEL)},
+    formula="max(m - t (ŷ - y), 0), t the sign",
+    gradient_formula="-t if t (ŷ - y) <= m, else 0; by the target: t",
+    options=KINKED,
+    aliases={"torch": ("MarginRankingLoss", "margin_ranking_loss")},
+    presets=PRESETS,
+)
+def margin_ranking(prediction: float, target: float, sign: float, margin: Margin = 0.0) -> float:
+    """What one score is short of being larger than another, the target, by a margin.
+
+    `sign` is 1 where the prediction should be the larger one and -1 where the target should.
+    """
+    return maximum(margin - sign * (prediction - target), 0.0)
+
+
+def ranking_step(prediction: float, target: float, sign: float, margin: float, kink: float) -> float:
+    return sign * step(margin - sign * (prediction - target), kink)
+
+
+@gradient_of(margin_ranking)
+def margin_ranking_gradient(prediction: float, target: float, sign: float, margin: float, kink: float = 1.0) -> float:
+    return -ranking_step(prediction, target, sign, margin, kink)
+
+
+@gradient_of(margin_ranking, of="target")
+def margin_ranking_by_target(prediction: float, target: float, sign: float, margin: float, kink: float = 1.0) -> float:
+    return ranking_step(prediction, target, sign, margin, kink)
+
+
+# ---- which rows should align. A zero vector has a root of infinity: its unit vector, cosine and gradient are 0.
+
+Added = Annotated[float, Parameter("added to the sum of squares of each row", at_least=0.0, modes=("sq_add",))]
+CosineMargin = Annotated[
+    float, Parameter("the cosine up to which rows that should not align cost nothing", at_least=-1.0, at_most=1.0)
+]
+
+
+def root_of(square_sum: float, scale: float, eps: float) -> float:
+    root = scaled_root(square_sum, scale, eps)
+    return where(root == 0.0, np.inf, root)
+
+
+@fold(Monoid.ONCE)
+def prediction_root(prediction_square: float, prediction_scale: float, eps: float) -> float:
+    return root_of(prediction_square, prediction_scale, eps)
+
+
+@fold(Monoid.ONCE)
+def target_root(target_square: float, target_scale: float, eps: float) -> float:
+    return root_of(target_square, target_scale, eps)
+
+
+@fold(Monoid.ONCE)
+def alignment(dot: float, prediction_root: float, target_root: float) -> float:
+    return dot / prediction_root / target_root
+
+
+@fold(Monoid.SUM)
+def unit_gap(
+    prediction: float,
+    target: float,
+    prediction_scale: float,
+    target_scale: float,
+    prediction_root: float,
+    target_root: float,
+) -> float:
+    return square(prediction * prediction_scale / prediction_root - target * target_scale / target_root)
+
+
+@fold(Monoid.ONCE)
+def alignment_slope(alignment: float, sign: float, margin: float, kink: float = 1.0) -> float:
+    """The slope of the loss by the cosine."""
+    return where(sign > 0.0, -1.0, step(alignment - margin, kink))
+
+
+@loss(
+    scope=Scope.ROW,
+    folds=(
+        *(prediction_scale, target_scale, prediction_square, target_square, dot),
+        *(prediction_root, target_root, alignment, unit_gap, alignment_slope),
+    ),
+    inputs={"sign": Input("1 for rows that should align, -1 for others", InputShape.ONE_A_ROW, SIGN_LABEL)},
+    formula="1 - c for rows of the sign 1, else max(c - m, 0), c the cosine",
+    gradient_formula="∓(b/|b| - c a/|a|) / |a|, 0 where c < m; by the target the same with a and b exchanged",
+    options=("eps_mode", *KINKED_OPTIONS),
+    aliases={"torch": ("CosineEmbeddingLoss", "cosine_embedding_loss")},
+    presets={**PRESETS, "torch": {"eps": 1e-12, "eps_mode": "sq_add"}},
+)
+def cosine_embedding(
+    sign: float,
+    alignment: float,
+    unit_gap: float,
+    prediction_root: float,
+    target_root: float,
+    prediction_scale: float,
+    target_scale: float,
+    margin: CosineMargin = 0.0,
+    eps: Added = 0.0,
+) -> float:
+    """One minus the cosine of rows that should align; for others what the cosine is above the margin.
+
+    With `eps` the norms are those of rows with one more element √eps, as in PyTorch. The distance of rows that align is
+    half that of their unit vectors, which keeps its digits for nearly parallel ones. A zero vector has cosine 0 and
+    gradient 0, and is counted.
+    """
+    one_more = square(sqrt(eps) * prediction_scale / prediction_root) + square(sqrt(eps) * target_scale / target_root)
+    zero = (prediction_root == np.inf) | (target_root == np.inf)
+    apart = where(zero, 1.0, 0.5 * (unit_gap + one_more))
+    return where(sign > 0.0, apart, maximum(alignment - margin, 0.0))
+
+
+@gradient_of(cosine_embedding)
+def cosine_embedding_gradient(
+    prediction: float,
+    target: float,
+    prediction_scale: float,
+    target_scale: float,
+    prediction_root: float,
+    target_root: float,
+    alignment: float,
+    alignment_slope: float,
+) -> float:
+    unit, other = prediction * prediction_scale / prediction_root, target * target_scale / target_root
+    return alignment_slope * ((other - alignment * unit) / prediction_root * prediction_scale)
+
+
+@gradient_of(cosine_embedding, of="target")
+def cosine_embedding_by_target(
+    prediction: float,
+    target: float,
+    prediction_scale: float,
+    target_scale: float,
+    prediction_root: float,
+    target_root: float,
+    alignment: float,
+    alignment_slope: float,
+) -> float:
+    unit, other = target * target_scale / target_root, prediction * prediction_scale / prediction_root
+    return alignment_slope * ((other - alignment * unit) / target_root * target_scale)
+
+
+degenerate_for(cosine_embedding)(has_zero_vector)

@@ -1,0 +1,302 @@
+"""Losses of a sequence of frames against a shorter list of labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from ..alignments import (
+    backward_logs,
+    backward_sums,
+    forward_logs,
+    forward_lost,
+    forward_sums,
+    frames_needed,
+    weigh,
+)
+from ..domains import LOG_PROBABILITY, LOGIT, NONNEGATIVE, TargetKind
+from ..options import SpecificationError
+from ..spec import (
+    Input,
+    InputShape,
+    Loss,
+    Parameter,
+    Scope,
+    degenerate_for,
+    form_of,
+    gradient_of,
+    loss,
+    row_function,
+)
+from .parts import KERAS
+
+NEARLY_CERTAIN = 1e-3
+"""A loss below this, times the square root of the frames, is taken from what is lost: what sums round of a probability
+near 1 is about 1e-16 times that root."""
+
+
+def scratch_of_a_row(prediction: tuple[int, ...], target: tuple[int, ...]) -> int:
+    """The weights and slopes of the classes, two numbers a label, and the states: twice, and after each frame."""
+    return 2 * prediction[2] + 2 * target[1] + (prediction[1] + 3) * (2 * target[1] + 1)
+
+
+def length_of(row: int, lengths: Any, full: int) -> int:
+    """The length of a row; all of it where no lengths are given."""
+    return int(lengths[row]) if lengths.size else full
+
+
+def label_count(row: int, target: Any, target_lengths: Any, blank: int) -> int:
+    """How many labels a row has: without lengths, the blanks at its end are padding."""
+    count = length_of(row, target_lengths, target.shape[1])
+    while not target_lengths.size and count > 0 and target[row, count - 1] == blank:
+        count -= 1
+    return count
+
+
+def likelihood_loss(
+    row: int, prediction: Any, target: Any, input_lengths: Any, target_lengths: Any, softmax: bool, scratch: Any,
+    blank: int, length_normalize: float, zero_infinity: float, infeasible: float,
+) -> float:  # fmt: skip
+    """-ln of the probability of the labels of a row, as the options make it."""
+    frames, labels = prediction[row], target[row]
+    length = length_of(row, input_lengths, prediction.shape[1])
+    count = label_count(row, target, target_lengths, blank)
+    classes, most = prediction.shape[2], target.shape[1]
+    weights, skips = scratch[:classes], scratch[classes : classes + most]
+    emissions, alphas = scratch[classes + most : classes + 2 * most], scratch[classes + 2 * most :]
+    logarithm = -math.inf
+    if frames_needed(labels, count, skips) <= length:
+        logarithm = forward_sums(frames, length, labels, count, blank, softmax, weights, skips, emissions, alphas, 2)
+        if logarithm >= -NEARLY_CERTAIN * math.sqrt(length):
+            logarithm = math.log1p(
+                -forward_lost(frames, length, labels, count, blank, softmax, weights, skips, emissions, alphas)
+            )
+        elif logarithm != logarithm:
+            logarithm = forward_logs(frames, length, labels, count, blank, softmax, weights, skips, alphas, 2)
+    if logarithm == -math.inf:
+        return 0.0 if zero_infinity > 0.0 else (infeasible if infeasible == infeasible else math.inf)
+    return -logarithm / (max(count, 1) if length_normalize > 0.0 else 1)
+
+
+def fill_gradient(
+    row: int, prediction: Any, target: Any, input_lengths: Any, target_lengths: Any, softmax: bool, scale: float,
+    scratch: Any, gradient: Any, blank: int, length_normalize: float,
+) -> None:  # fmt: skip
+    """The derivative of `likelihood_loss` times `scale`; 0 where that is infinite, and behind the end of the row."""
+    frames, labels, slopes_of_row = prediction[row], target[row], gradient[row]
+    length = length_of(row, input_lengths, prediction.shape[1])
+    count = label_count(row, target, target_lengths, blank)
+    classes, most = prediction.shape[2], target.shape[1]
+    states, start, rows = 2 * count + 1, 2 * classes + 2 * most, length + 1
+    weights, skips = scratch[:classes], scratch[classes : classes + most]
+    emissions, slopes = scratch[classes + most : classes + 2 * most], scratch[classes + 2 * most : start]
+    betas, shares = scratch[start : start + states], scratch[start + states : start + 2 * states]
+    alphas = scratch[start + 2 * states :]
+    if frames_needed(labels, count, skips) > length:
+        clear(slopes_of_row, 0)
+        return
+    clear(slopes_of_row, length)
+    scale /= max(count, 1) if length_normalize > 0.0 else 1
+    logarithm = forward_sums(frames, length, labels, count, blank, softmax, weights, skips, emissions, alphas, rows)
+    in_logs = logarithm != logarithm
+    if in_logs:
+        logarithm = forward_logs(frames, length, labels, count, blank, softmax, weights, skips, alphas, rows)
+        if logarithm == -math.inf:
+            clear(slopes_of_row, 0)
+            return
+    for s in range(states):
+        betas[s] = -math.inf if in_logs else 0.0
+    betas[count] = betas[states - 1] = 0.0 if in_logs else 1.0
+    for t in range(length - 1, -1, -1):
+        after = (t + 1) * states
+        best, rest, log_scale = weigh(frames[t], softmax, weights)
+        if in_logs:
+            offset = log_scale - float(frames[t, best]) if softmax else 0.0
+            backward_logs(frames[t], labels, count, blank, offset, skips, alphas, after, betas, shares)
+        else:
+            for i in range(count):
+                emissions[i] = weights[labels[i]]
+            backward_sums(count, weights[blank], emissions, skips, alphas, after, betas, shares)
+        factor = math.exp(log_scale) if softmax else 0.0
+        fill_slopes(labels, count, blank, best, rest, factor, softmax, weights, shares, slopes)
+        for k in range(classes):
+            slopes_of_row[t, k] = scale * slopes[k]
+
+
+def clear(array: Any, first: int) -> None:
+    """Zeros the rows of a matrix from `first` on."""
+    for t in range(first, array.shape[0]):
+        for k in range(array.shape[1]):
+            array[t, k] = 0.0
+
+
+def fill_slopes(
+    labels: Any, count: int, blank: int, best: int, rest: float, factor: float, softmax: bool,
+    weights: Any, shares: Any, slopes: Any,
+) -> None:  # fmt: skip
+    """The derivative by one frame: its probabilities if they come from a softmax, less the shares of the classes.
+
+    The slopes of logits sum to 0: that of the likeliest class, 1 from nearly 1, is got from what the others have.
+    """
+    for k in range(slopes.size):
+        slopes[k] = factor * weights[k]
+    others = 0.0
+    for i in range(count + 1):
+        slopes[blank] -= shares[i]
+        others += 0.0 if blank == best else shares[i]
+    for i in range(count):
+        slopes[labels[i]] -= shares[count + 1 + i]
+        others += 0.0 if labels[i] == best else shares[count + 1 + i]
+    if softmax:
+        slopes[best] = others - rest * factor
+
+
+# ---- the loss
+
+Blank = Annotated[float, Parameter("the class that separates labels and is none itself", at_least=0.0, whole=True)]
+LengthNormalize = Annotated[float, Parameter("divide each loss by its number of labels, or 1", words=("false", "true"))]
+ZeroInfinity = Annotated[float, Parameter("an infinite loss counts as 0", words=("false", "true"))]
+Infeasible = Annotated[float, Parameter("the loss of what has no alignment, in place of infinity", optional=True)]
+
+
+def check_options(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuses what contradicts itself, but for what a preset says."""
+    infeasible = options["infeasible"]
+    by_preset = loss.presets.get(str(options["preset"]), {}).get("infeasible")
+    if options["zero_infinity"] == "true" and infeasible not in (None, 0.0, by_preset):
+        raise SpecificationError(
+            f"{loss.name}: zero_infinity=true means infeasible=0, but infeasible={infeasible:g}",
+            "leave out one of them",
+        )
+    return {}
+
+
+@loss(
+    input="logit",
+    prediction=LOGIT,
+    target_kind=TargetKind.SEQUENCE,
+    scope=Scope.ROW,
+    formula="-ln Σ over alignments π of Π_t p_t(π_t), p_t = softmax(z_t)",
+    gradient_formula="p_t - γ_t, of log-probabilities -γ_t: γ_t(k) is the probability of k at t given the labels",
+    options=("input", "log_base", "denom", "empty", "grad_scale", "preset"),
+    unit="nat",
+    inputs={
+        "input_lengths": Input(
+            "frames of each row; default: all", InputShape.ONE_A_ROW, NONNEGATIVE, optional=True, integer=True
+        ),
+        "target_lengths": Input(
+            "labels of each row; default: all but the blanks at its end",
+            InputShape.ONE_A_ROW,
+            NONNEGATIVE,
+            optional=True,
+            integer=True,
+        ),
+    },
+    aliases={"keras": ("CTC",), "torch": ("CTCLoss",), "optax": ("ctc_loss", "ctc_loss_with_forward_probs")},
+    presets={
+        "keras": KERAS,
+        "torch": {"input": "log_prob", "length_normalize": "true"},
+        "optax": {"infeasible": 1e5},
+    },
+    source="Graves, Fernández, Gomez and Schmidhuber (2006), Connectionist temporal classification",
+    adapt=check_options,
+)
+@row_function(scratch=scratch_of_a_row, dimensions=3)
+def ctc(
+    row: int,
+    prediction: Any,
+    target: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    scratch: Any,
+    blank: Blank = 0.0,
+    length_normalize: LengthNormalize = 0.0,
+    zero_infinity: ZeroInfinity = 0.0,
+    infeasible: Infeasible = math.nan,
+) -> float:
+    """The negative log-likelihood of a list of labels under frames of class scores, whatever their alignment.
+
+    Predictions are (rows, frames, classes), targets (rows, labels) of class indices. An alignment names a class for
+    each frame and spells the labels once repetitions, and then blanks, are dropped. Without `target_lengths` the
+    blanks at the end of a row are padding, as in Keras; no other label may be the blank. Labels that need more frames
+    than there are have an infinite loss, which is counted, and the gradient 0; optax gives them about 1e5. The gradient
+    is that by what is given: that of PyTorch, for log-probabilities, is the one by the logits. PyTorch's mean is of
+    each loss over its number of labels, which its preset says.
+    """
+    return likelihood_loss(
+        row, prediction, target, input_lengths, target_lengths, True, scratch,
+        int(blank), length_normalize, zero_infinity, infeasible,
+    )  # fmt: skip
+
+
+@form_of("ctc", "log_prob", LOG_PROBABILITY)
+@row_function(scratch=scratch_of_a_row, dimensions=3)
+def ctc_of_log_probabilities(
+    row: int,
+    prediction: Any,
+    target: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    scratch: Any,
+    blank: float,
+    length_normalize: float,
+    zero_infinity: float,
+    infeasible: float,
+) -> float:
+    return likelihood_loss(
+        row, prediction, target, input_lengths, target_lengths, False, scratch,
+        int(blank), length_normalize, zero_infinity, infeasible,
+    )  # fmt: skip
+
+
+@gradient_of(ctc)
+def ctc_gradient(
+    row: int,
+    prediction: Any,
+    target: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    scale: float,
+    scratch: Any,
+    gradient: Any,
+    blank: float,
+    length_normalize: float,
+) -> None:
+    fill_gradient(
+        row, prediction, target, input_lengths, target_lengths, True, scale, scratch, gradient,
+        int(blank), length_normalize,
+    )  # fmt: skip
+
+
+@gradient_of(ctc_of_log_probabilities)
+def ctc_gradient_of_log_probabilities(
+    row: int,
+    prediction: Any,
+    target: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    scale: float,
+    scratch: Any,
+    gradient: Any,
+    blank: float,
+    length_normalize: float,
+) -> None:
+    fill_gradient(
+        row, prediction, target, input_lengths, target_lengths, False, scale, scratch, gradient,
+        int(blank), length_normalize,
+    )  # fmt: skip
+
+
+def ctc_too_short(
+    row: int, prediction: Any, target: Any, input_lengths: Any, target_lengths: Any, scratch: Any, blank: float
+) -> float:
+    """1 for a row whose frames are too few for its labels, else 0."""
+    count = label_count(row, target, target_lengths, int(blank))
+    needed = frames_needed(target[row], count, scratch)
+    return 1.0 if needed > length_of(row, input_lengths, prediction.shape[1]) else 0.0
+
+
+TOO_SHORT = "labels that do not fit into their frames: no alignment, an infinite loss unless options say otherwise"
+degenerate_for(ctc, TOO_SHORT)(ctc_too_short)
+degenerate_for(ctc_of_log_probabilities, TOO_SHORT)(ctc_too_short)

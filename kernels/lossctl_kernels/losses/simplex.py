@@ -1,0 +1,160 @@
+"""Losses of the projection of a row of class scores onto the probability simplex: it gives most classes exactly 0.
+
+sparsemax(s) = max(s - τ, 0) with the threshold τ at which the sum is 1. The classes above it are the *support*.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..domains import REAL, TargetKind
+from ..spec import Scope, gradient_of, loss, row_function, variant_of
+from .class_margins import INDEX_OPTIONS
+from .parts import KERAS
+
+MOST_STEPS = 200
+
+
+def scratch_of_a_row(prediction: tuple[int, ...]) -> int:
+    return prediction[1]
+
+
+def largest_score(scores: Any) -> float:
+    largest = float(scores[0])
+    for j in range(1, scores.size):
+        score = float(scores[j])
+        largest = score if score > largest else largest
+    return largest
+
+
+def threshold(scores: Any, largest: float, scratch: Any) -> float:
+    """τ - max(s), in [-1, 0), by Newton's method on Σ max(s - τ, 0) = 1 from below, which rises and ends exactly.
+
+    Each step leaves out classes, and the excess of the sum times their number falls to a quarter or less: some 50 steps
+    at most, whatever the width. Only classes less than 1 below the largest can be in the support.
+    """
+    count = 0
+    for j in range(scores.size):
+        score = float(scores[j]) - largest
+        if score > -1.0:
+            scratch[count] = score
+            count += 1
+    tau, before = -1.0, 0
+    for _ in range(MOST_STEPS):
+        total, lost, kept = 0.0, 0.0, 0
+        for j in range(count):
+            score = scratch[j]
+            if score > tau:
+                # The sum and what it loses by rounding: they stand for each other only where one is much the larger.
+                new = total + score
+                lost += (total - new) + score if abs(total) >= abs(score) else (score - new) + total
+                total = new
+                scratch[kept] = score
+                kept += 1
+        if kept == before:
+            break
+        tau = (total - 1.0 + lost) / kept
+        count = before = kept
+    return tau
+
+
+def is_ahead(own: float, tau: float, largest: float) -> bool:
+    """Whether a class has more than half, which is then what the others lack: the rest of it is not left as 1 - p."""
+    return own - largest - tau > 0.5
+
+
+def shortfall_of(scores: Any, label: int, tau: float, largest: float) -> float:
+    """q = 1 - sparsemax(s)_y: what the other classes have, of which no digits are lost.
+
+    With h = 1 + (s - s_y) it is the sum of h over the others in the support, divided by the size of the support.
+    """
+    total, kept, own = 0.0, 1, float(scores[label])
+    if not is_ahead(own, tau, largest):
+        return 1.0 - max(own - largest - tau, 0.0)
+    for j in range(scores.size):
+        score = float(scores[j])
+        if j != label and score - largest > tau:
+            total += 1.0 + (score - own)
+            kept += 1
+    return total / kept
+
+
+@loss(
+    scope=Scope.ROW,
+    target_kind=TargetKind.INDEX,
+    formula="1/2 Σ (s² - τ²) over the support + 1/2 - s_y",
+    gradient_formula="sparsemax(s) - one_hot(y)",
+    options=tuple(option for option in INDEX_OPTIONS if option != "kink"),
+    aliases={"optax": ("multiclass_sparsemax_loss",)},
+    presets={"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}},
+    source="Martins and Astudillo (2016), From softmax to sparsemax",
+)
+@row_function(scratch=scratch_of_a_row)
+def sparsemax(row: int, prediction: Any, target: Any, scratch: Any) -> float:
+    """The Fenchel-Young loss of sparsemax: 0 where the class y is ahead of all others by 1 or more.
+
+    Half the sum of squares (1 - p_y)² + Σ p² over the other classes where y is in the support; that form keeps its
+    digits near 0.
+    """
+    scores, label = prediction[row], target[row]
+    largest = largest_score(scores)
+    tau = threshold(scores, largest, scratch)
+    own = float(scores[label])
+    ahead, q = is_ahead(own, tau, largest), shortfall_of(scores, label, tau, largest)
+    squares = 0.0
+    for j in range(scores.size):
+        score = float(scores[j])
+        if j != label and score - largest > tau:
+            p = 1.0 + (score - own) - q if ahead else score - largest - tau
+            squares += p * p
+    if own - largest > tau:
+        return 0.5 * (q * q + squares)
+    return 0.5 * squares + (tau + (largest - own)) + 0.5
+
+
+@gradient_of(sparsemax)
+def sparsemax_gradient(row: int, prediction: Any, target: Any, scale: float, scratch: Any, gradient: Any) -> None:
+    scores, label = prediction[row], target[row]
+    largest = largest_score(scores)
+    tau = threshold(scores, largest, scratch)
+    own = float(scores[label])
+    ahead, q = is_ahead(own, tau, largest), shortfall_of(scores, label, tau, largest)
+    for j in range(scores.size):
+        score = float(scores[j])
+        p = 1.0 + (score - own) - q if ahead else score - largest - tau
+        gradient[row, j] = scale * p if score - largest > tau else 0.0
+    gradient[row, label] = scale * -q
+
+
+@variant_of("fenchel_young", "max_fun", "sparsemax", REAL)
+@row_function(scratch=scratch_of_a_row)
+def fenchel_young_of_sparsemax(row: int, prediction: Any, target: Any, scratch: Any) -> float:
+    """1/2 + max over distributions p of (p·s - |p|²/2), less y·s; of a one-hot y it is `sparsemax`.
+
+    As terms that are not negative where y sums to 1: (1 - |y|²)/2 + |p - y|²/2 + Σ y (τ + p - s).
+    """
+    scores, targets = prediction[row], target[row]
+    largest = largest_score(scores)
+    tau = threshold(scores, largest, scratch)
+    distance, slack, squares, mass = 0.0, 0.0, 0.0, 0.0
+    for j in range(scores.size):
+        score, y = float(scores[j]) - largest, float(targets[j])
+        p = score - tau if score > tau else 0.0
+        distance += (p - y) * (p - y)
+        slack += y * (tau - score if score <= tau else 0.0)
+        squares += y * y
+        mass += y
+    return 0.5 * (1.0 - squares) + 0.5 * distance + slack + (largest + tau) * (1.0 - mass)
+
+
+@gradient_of(fenchel_young_of_sparsemax)
+def fenchel_young_of_sparsemax_gradient(
+    row: int, prediction: Any, target: Any, scale: float, scratch: Any, gradient: Any
+) -> None:
+    scores, targets = prediction[row], target[row]
+    largest = largest_score(scores)
+    tau = threshold(scores, largest, scratch)
+    for j in range(scores.size):
+        score = float(scores[j]) - largest
+        p = score - tau if score > tau else 0.0
+        gradient[row, j] = scale * (p - float(targets[j]))

@@ -1,0 +1,168 @@
+"""An anchor, something like it and something unlike it: the prediction, the target and the input `negative`.
+
+Each family of distances says how far two rows are apart, and how that changes with each row. What is common stands
+here: the distance of the negative, which with `swap` is the smaller one of those to the anchor and to the positive; and
+by how much the gradient of each distance counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+
+from ..domains import REAL
+from ..scalar import maximum, minimum, where
+from ..spec import (
+    LOSSES,
+    Definition,
+    Input,
+    InputShape,
+    Loss,
+    Monoid,
+    Parameter,
+    Scalar,
+    Scope,
+    define,
+    fold,
+    gradient_of,
+    loss,
+)
+from .parts import KERAS, MEAN_PRESETS, step
+from .triplet_cosines import COSINE, COSINE_GRADIENTS, SWAPPED_COSINE
+from .triplet_norms import (
+    EUCLIDEAN,
+    EUCLIDEAN_GRADIENTS,
+    NORM,
+    NORM_GRADIENTS,
+    SWAPPED_EUCLIDEAN,
+    SWAPPED_NORM,
+)
+from .triplet_sums import (
+    MANHATTAN,
+    MANHATTAN_GRADIENTS,
+    SQUARED,
+    SQUARED_GRADIENTS,
+    SWAPPED_MANHATTAN,
+    SWAPPED_SQUARED,
+)
+
+Margin = Annotated[float, Parameter("how much farther the negative should be than the positive", at_least=0.0)]
+
+
+@fold(Monoid.ONCE)
+def negative_distance(direct_distance: float, swapped_distance: float) -> float:
+    return minimum(direct_distance, swapped_distance)
+
+
+@fold(Monoid.ONCE)
+def active(positive_distance: float, negative_distance: float, margin: float, kink: float = 1.0) -> float:
+    """How far the loss follows the distances: 0 where the negative is far enough."""
+    return step(margin + (positive_distance - negative_distance), kink)
+
+
+def follows(distance: float, other: float) -> float:
+    """How far the smaller of two distances follows this one; a half where both are the same."""
+    return where(distance < other, 1.0, where(distance > other, 0.0, 0.5))
+
+
+@fold(Monoid.ONCE)
+def direct_weight(active: float, direct_distance: float, swapped_distance: float) -> float:
+    return active * follows(direct_distance, swapped_distance)
+
+
+@fold(Monoid.ONCE)
+def swapped_weight(active: float, direct_distance: float, swapped_distance: float) -> float:
+    return active * follows(swapped_distance, direct_distance)
+
+
+COMMON = (negative_distance, active, direct_weight, swapped_weight)
+
+
+@fold(Monoid.ONCE, "swapped_distance")
+def never_nearer() -> float:
+    """The distance from the positive to the negative where it does not count."""
+    return np.inf
+
+
+SIMPLER_NORMS = {1.0: "manhattan", 2.0: "euclidean"}
+
+
+def as_options_say(settled: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition of the family; norms of degree 1 and 2 have simpler ones of their own."""
+    family = options["distance"]
+    if family == "lp":
+        family = SIMPLER_NORMS.get(options["norm"], family)
+    return {"forms": {"value": FORMS[family, bool(options["swap"])]}}
+
+
+@loss(
+    scope=Scope.ROW,
+    folds=(*NORM, never_nearer, *COMMON),
+    inputs={"negative": Input("the row that should be far from the anchor", InputShape.LIKE_PREDICTION)},
+    formula="max(m + d(a, p) - d(a, n), 0); with swap min(d(a, n), d(p, n)) for d(a, n)",
+    gradient_formula="d'(a, p) - d'(a, n) where the loss is not 0; d' = sgn(δ) |δ|^(q-1) / d^(q-1), 0 where d is 0",
+    options=("distance", "swap", "eps_mode", "denom", "empty", "kink", "grad_scale", "preset"),
+    variants={
+        "distance": {
+            "lp": {},
+            "sqeuclidean": {"idle": ("norm",)},
+            "cosine": {"idle": ("norm", "eps", "eps_mode")},
+        }
+    },
+    adapt=as_options_say,
+    aliases={
+        "torch": (
+            "TripletMarginLoss",
+            "TripletMarginWithDistanceLoss",
+            "triplet_margin_loss",
+            "triplet_margin_with_distance_loss",
+        ),
+        "optax": ("triplet_margin_loss",),
+    },
+    presets={
+        **MEAN_PRESETS,
+        "keras": {**KERAS, "kink": "half"},
+        "torch": {"eps": 1e-6, "eps_mode": "shift"},
+        "optax": {"eps": 1e-6, "eps_mode": "sq_add", "kink": "half"},
+    },
+    source="Balntas et al. (2016), Learning local feature descriptors with triplets",
+)
+def triplet_margin(positive_distance: float, negative_distance: float, margin: Margin = 1.0) -> float:
+    """What the negative is short of being farther from the anchor than the positive is, by a margin.
+
+    The prediction is the anchor, the target the positive. Without `eps` the norm is the true one, with gradient 0 at
+    distance 0; PyTorch adds 1e-6 to each difference (`eps_mode=shift`), optax to the sum of squares (`sq_add`). The
+    distance is a norm, its square without the root (`sqeuclidean`), or one minus the cosine.
+    """
+    return maximum(margin + (positive_distance - negative_distance), 0.0)
+
+
+def has_zero_vector(prediction_square: float, target_square: float, negative_square: float) -> bool:
+    return (prediction_square == 0.0) | (target_square == 0.0) | (negative_square == 0.0)
+
+
+def family(folds: tuple[Scalar, ...], gradients: tuple[Scalar, Scalar, Scalar]) -> Definition:
+    """The definition of the loss with these distances."""
+    made = define(triplet_margin, REAL, Scope.ROW, (*folds, *COMMON))
+    for name, gradient in zip(("prediction", "target", "negative"), gradients, strict=True):
+        gradient_of(triplet_margin, of=name)(gradient)
+    return made
+
+
+FORMS = {
+    ("lp", False): family((*NORM, never_nearer), NORM_GRADIENTS),
+    ("lp", True): family(SWAPPED_NORM, NORM_GRADIENTS),
+    ("euclidean", False): family((*EUCLIDEAN, never_nearer), EUCLIDEAN_GRADIENTS),
+    ("euclidean", True): family(SWAPPED_EUCLIDEAN, EUCLIDEAN_GRADIENTS),
+    ("manhattan", False): family((*MANHATTAN, never_nearer), MANHATTAN_GRADIENTS),
+    ("manhattan", True): family(SWAPPED_MANHATTAN, MANHATTAN_GRADIENTS),
+    ("sqeuclidean", False): family((*SQUARED, never_nearer), SQUARED_GRADIENTS),
+    ("sqeuclidean", True): family(SWAPPED_SQUARED, SQUARED_GRADIENTS),
+    ("cosine", False): family((*COSINE, never_nearer), COSINE_GRADIENTS),
+    ("cosine", True): family(SWAPPED_COSINE, COSINE_GRADIENTS),
+}
+LOSSES["triplet_margin"].forms["value"] = FORMS["lp", False]
+for swap in (False, True):
+    FORMS["cosine", swap].degenerate = has_zero_vector

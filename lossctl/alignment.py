@@ -1,0 +1,233 @@
+"""Rows of several files matched by key: each row of the predictions with the row of every other file of its key.
+
+Keys are compared by 128 bits: whole numbers as they are, texts and keys of several columns by hashes with seeds of
+their own for every run, of which two of a billion keys are alike once in 10**20 runs. Memory: about 60 bytes a row of
+the predictions while keys are sorted and matched, then 8 a row of a file whose order differs. Its values wait in a
+temporary file in the order of the predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossctl.errors import DataError, UsageError, visible
+from lossctl.key_hashes import KeyHasher, Lanes
+from lossctl.rearranged import FilteredReader, RearrangedReader
+from lossctl.sources import Reader, Selection
+from lossctl.sources.base import KEY_ROLE
+
+if TYPE_CHECKING:
+    from lossctl.sources.base import Array
+
+__all__ = ["MISSING", "aligned", "check_missing", "key_selections"]
+
+MISSING = ("error", "drop")
+SHOWN = 10
+CHUNK_ROWS = 1 << 16
+
+Rows = NDArray[np.int64]
+
+
+def check_missing(missing: str) -> None:
+    """Raises UsageError unless it is a word for what to do about keys without a partner."""
+    if missing not in MISSING:
+        raise UsageError(f"--missing is {visible(missing)}; it is one of {', '.join(MISSING)}", hint="leave it out")
+
+
+def key_selections(names: Sequence[str]) -> dict[str, Selection]:
+    """The roles of the columns of a key, as a reader takes them."""
+    return {f"{KEY_ROLE}{name}": Selection((name,), is_key=True) for name in names}
+
+
+def aligned(readers: Sequence[Reader], names: Sequence[str], missing: str) -> tuple[list[Reader], list[str]]:
+    """(the readers without their keys and in the order of the first, warnings about what was left out).
+
+    Every reader delivers the roles of `key_selections`. `missing` is "error", or "drop" to leave out rows without a
+    partner. Raises DataError for a key that stands twice in a file, and for one without a partner.
+    """
+    roles = list(key_selections(names))
+    if len(readers) < 2:
+        raise UsageError(f"--on {visible(','.join(names))}: all is in one file, row by row", hint="leave out --on")
+    hasher = KeyHasher(readers, roles)
+    base, *others = readers
+    index = _Index(hasher, base)
+    faults = [_Faults(base, roles, index.repeated[:SHOWN], len(index.repeated))]
+    matches = [_Match(hasher, index, other) for other in others]
+    for match in matches:
+        faults.append(_Faults(match.reader, roles, match.repeated, match.repeated_count))
+    if missing == "error":
+        for match in matches:
+            lacking = match.partners < 0
+            lacking[index.repeated] = False  # what stands above has the partner
+            absent = np.flatnonzero(lacking)
+            faults.append(_Faults(base, roles, absent[:SHOWN], len(absent), _path(match.reader)))
+            faults.append(_Faults(match.reader, roles, match.extra, match.extra_count, _path(base)))
+    _refuse(faults)
+    del index
+    return _in_step(base, matches)
+
+
+def _in_step(base: Reader, matches: list[_Match]) -> tuple[list[Reader], list[str]]:
+    """The readers of the rows that have a partner in every file."""
+    kept = np.logical_and.reduce([match.partners >= 0 for match in matches])
+    count = int(np.count_nonzero(kept))
+    if not count:
+        paths = ", ".join([_path(base), *(_path(match.reader) for match in matches)])
+        raise DataError(f"no key is in all of {paths}", hint="are they of the same data, and is the key the right one?")
+    readers: list[Reader] = [FilteredReader(base, kept)]
+    left_out = {_path(base): (len(kept) - count, len(kept))}
+    for match in matches:
+        partners = match.partners[kept]
+        match.partners = partners
+        left_out[_path(match.reader)] = (match.rows - count, match.rows)
+        if (np.diff(partners) > 0).all():
+            mask = np.zeros(match.rows, np.bool_)
+            mask[partners] = True
+            readers.append(FilteredReader(match.reader, mask))
+        else:
+            readers.append(RearrangedReader(match.reader, partners, match.rows))
+    warnings = [
+        f"{dropped} of {rows} rows of {path} are left out: their keys have no partner"
+        for path, (dropped, rows) in left_out.items()
+        if dropped
+    ]
+    return readers, warnings
+
+
+class _Index:
+    """Where each key of a file stands."""
+
+    def __init__(self, hasher: KeyHasher, reader: Reader) -> None:
+        parts, first = [], 0
+        for chunk in reader.chunks(CHUNK_ROWS):
+            parts.append(hasher.lanes(reader, chunk, first))
+            first += len(parts[-1])
+        lanes = np.concatenate(parts) if parts else np.empty((0, 2), np.uint64)
+        parts.clear()
+        self._high, self._low = lanes[:, 0].copy(), lanes[:, 1].copy()
+        del lanes
+        self.rows = first
+        # By the high half, then by the low one; equal keys stay in the order of the file.
+        self._order: Rows = np.lexsort((self._low, self._high))
+        self._sorted = self._high[self._order]
+        self.repeated = self._rows_that_repeat()
+
+    def _rows_that_repeat(self) -> Rows:
+        """The rows with a key that stands above them."""
+        alike = np.flatnonzero(self._sorted[1:] == self._sorted[:-1])
+        before, after = self._order[alike], self._order[alike + 1]
+        return np.sort(after[self._low[before] == self._low[after]])
+
+    def find(self, lanes: Lanes, first: int) -> Rows:
+        """The row of each key, -1 for one that is not there. `first` is where they stand in their own file."""
+        high, low = lanes[:, 0].copy(), lanes[:, 1].copy()
+        here = slice(first, first + len(lanes))
+        if not self.repeated.size and _alike(self._high[here], high) and _alike(self._low[here], low):
+            return np.arange(first, first + len(lanes))
+        found = np.full(len(lanes), -1, np.int64)
+        # In ascending order, so that what is looked at is in a core's cache from the search before.
+        left = np.argsort(high)
+        at = np.searchsorted(self._sorted, high[left])
+        while left.size:  # once more for keys that share a half with another
+            inside = at < self.rows
+            left, at = left[inside], at[inside]
+            rows = self._order[at]
+            alike = self._sorted[at] == high[left]
+            hit = alike & (self._low[rows] == low[left])
+            found[left[hit]] = rows[hit]
+            again = alike & ~hit
+            left, at = left[again], at[again] + 1
+        return found
+
+
+def _alike(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> bool:
+    return bool(some.shape == others.shape and (some == others).all())
+
+
+class _Match:
+    """For each row of the index the row of a file with its key, -1 where there is none, and what goes wrong."""
+
+    def __init__(self, hasher: KeyHasher, index: _Index, reader: Reader) -> None:
+        self.reader = reader
+        self.partners: Rows = np.full(index.rows, -1, np.int64)
+        self.extra: Rows = np.empty(0, np.int64)
+        self.repeated: Rows = np.empty(0, np.int64)
+        self.extra_count = self.repeated_count = self.rows = 0
+        for chunk in reader.chunks(CHUNK_ROWS):
+            lanes = hasher.lanes(reader, chunk, self.rows)
+            self._add(index.find(lanes, self.rows))
+            self.rows += len(lanes)
+
+    def _add(self, found: Rows) -> None:
+        """The next rows of the file, by where in the index their keys stand."""
+        absent = np.flatnonzero(found < 0)
+        self.extra = np.concatenate([self.extra, self.rows + absent])[:SHOWN]
+        self.extra_count += len(absent)
+        known = np.flatnonzero(found >= 0)
+        places = found[known]
+        order = np.argsort(places, kind="stable")
+        again = self.partners[places] >= 0
+        again[order[1:]] |= places[order[1:]] == places[order[:-1]]
+        self.repeated = np.concatenate([self.repeated, self.rows + known[again]])[:SHOWN]
+        self.repeated_count += int(np.count_nonzero(again))
+        self.partners[places[~again]] = self.rows + known[~again]
+
+
+@dataclass(frozen=True)
+class _Faults:
+    """Rows of a file with keys that are not as they should be: the first of them, and how many there are.
+
+    `absent_from` is the file that does not have the keys; where it is None, they stand in rows above.
+    """
+
+    reader: Reader
+    roles: Sequence[str]
+    rows: Rows
+    count: int
+    absent_from: str | None = None
+
+    def __str__(self) -> str:
+        keys = _keys_at(self.reader, self.roles, self.rows)
+        places = [f"'{visible(key, 40)}' ({self.reader.place(self.roles[0], row)})" for row, key in keys.items()]
+        more = self.count - len(keys)
+        shown = ", ".join(places) + (f" and {more} more" if more else "")
+        few = self.count == 1
+        if self.absent_from is None:
+            said = f"{'row' if few else 'rows'} of {_path(self.reader)} {'repeats' if few else 'repeat'} a key"
+        else:
+            said = (
+                f"{'key' if few else 'keys'} of {_path(self.reader)} {'is' if few else 'are'} not in {self.absent_from}"
+            )
+        return f"{self.count} {said}: {shown}"
+
+
+def _refuse(faults: Sequence[_Faults]) -> None:
+    found = [each for each in faults if each.count]
+    if not found:
+        return
+    twice = any(each.absent_from is None for each in found)
+    hint = "each key stands once in each file" if twice else "--missing drop leaves out rows without a partner"
+    raise DataError("; ".join(str(each) for each in found), hint=hint)
+
+
+def _keys_at(reader: Reader, roles: Sequence[str], rows: Rows) -> dict[int, str]:
+    """The keys of some rows, in ascending order, as text: the file is read again."""
+    found: dict[int, str] = {}
+    first = 0
+    for chunk in reader.chunks(CHUNK_ROWS):
+        columns: list[Array] = [chunk[role] for role in roles]
+        for row in rows[(rows >= first) & (rows < first + len(columns[0]))].tolist():
+            found[row] = ", ".join(str(column[row - first]) for column in columns)
+        first += len(columns[0])
+        if len(found) == len(rows):
+            break
+    return found
+
+
+def _path(reader: Reader) -> str:
+    return visible(next(iter(reader.arrays.values())).path)

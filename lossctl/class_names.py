@@ -1,0 +1,137 @@
+"""Names of classes, in the order of their indices: what `--classes` says, and what columns are called after them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from lossctl.errors import DataError, UsageError, visible
+from lossctl.sources import ArrayInfo
+from lossctl.sources.base import option
+
+__all__ = ["check_classes", "class_names", "file_of_classes", "read_classes"]
+
+LARGEST_FILE = 64 << 20
+SHOWN = 10
+
+
+def file_of_classes(text: str) -> str | None:
+    """The file that "--classes" names, None where it is the names themselves."""
+    return None if "," in text and not os.path.isfile(text) else text
+
+
+def read_classes(text: str) -> tuple[str, ...]:
+    """The classes of "a,b,c", or of a file: one name a line, or a JSON list. Raises UsageError and DataError."""
+    if file_of_classes(text) is None:
+        return class_names([name.strip() for name in text.split(",")])
+    try:
+        with open(text, "rb") as handle:
+            data = handle.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise DataError(f"{visible(text)} is larger than a file of names of classes", hint="name another file")
+        content = data.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(
+            f"--classes {visible(text)} is neither a list of names nor a file", hint="such as --classes cat,dog"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise DataError(f"cannot read the classes of {visible(text)}: {reason}") from error
+    if content.lstrip().startswith("["):
+        return class_names(_json_list(text, content))
+    return class_names(content.rstrip("\r\n").splitlines(), visible(text))
+
+
+def _json_list(path: str, content: str) -> list[str]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{visible(path)} is no JSON list of names: {visible(error)}") from None
+    if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in found):
+        raise DataError(f"{visible(path)} holds what is no name of a class", hint='such as ["cat", "dog"]')
+    return [str(name) for name in found]
+
+
+def class_names(names: Sequence[str], where: str = "--classes") -> tuple[str, ...]:
+    """The names, each there once. Raises UsageError."""
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise UsageError("classes are a list of names, each a text", hint="such as ['cat', 'dog']")
+    if len(names) < 2:
+        raise UsageError(f"{where} names {len(names)} classes; there are two or more", hint="name all of them in order")
+    if "" in names:
+        raise UsageError(f"{where}: name {list(names).index('') + 1} is empty", hint="name each class")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        often = "twice" if count == 2 else f"{count} times"
+        raise UsageError(f"{where} names '{visible(name)}' {often}", hint="name each class once")
+    return tuple(names)
+
+
+def check_classes(classes: Sequence[str], arrays: Mapping[str, ArrayInfo], globs: Mapping[str, bool]) -> None:
+    """Raises unless predictions, and targets of a column for each class, are of these classes in this order.
+
+    `globs` says of the roles whether their columns were chosen by a glob. DataError for another number of classes;
+    UsageError for columns that are called after the classes in another order, or by a glob after something else.
+    """
+    for role in ("prediction", "target"):
+        info = arrays[role]
+        width = info.shape[-1] if len(info.shape) > 1 else 1
+        if width == 1:
+            if role == "prediction" and len(classes) != 2:
+                raise DataError(
+                    f"{info.path} has one prediction a row, and --classes names {len(classes)} classes",
+                    hint=f"name a column for each class with {option(role, 'col')}, or two classes",
+                )
+            continue
+        if width != len(classes):
+            raise DataError(
+                f"{info.path} has {width} {role}s a row, and --classes names {len(classes)} classes: {_shown(classes)}",
+                hint="there is one column for each class",
+            )
+        if len(info.columns) > 1:
+            _check_order(classes, info, role, globs.get(role, False))
+
+
+def _check_order(classes: Sequence[str], info: ArrayInfo, role: str, is_glob: bool) -> None:
+    found = _named_after(info.columns, classes)
+    if found is None and is_glob and not _numbered(info.columns):
+        raise UsageError(
+            f"the {role} columns of {info.path}, {_shown(info.columns)}, are not called after the classes "
+            f"{_shown(classes)}",
+            hint=f"list them in the order of the classes with {option(role, 'col')} a,b,c",
+        )
+    if found is not None and found != list(classes):
+        raise UsageError(
+            f"the {role} columns of {info.path} are in the order {_shown(found)}, and --classes says {_shown(classes)}",
+            hint=f"give both in one order: --classes {visible(','.join(found))}",
+        )
+
+
+def _named_after(columns: Sequence[str], classes: Sequence[str]) -> list[str] | None:
+    """The classes in the order of the columns, whose names have a beginning and an end in common besides."""
+    names = set(columns)
+    for name in classes:
+        for start in range(len(columns[0]) - len(name) + 1):
+            if not columns[0].startswith(name, start):
+                continue
+            prefix, suffix = columns[0][:start], columns[0][start + len(name) :]
+            if names == {f"{prefix}{each}{suffix}" for each in classes}:
+                return [column[len(prefix) : len(column) - len(suffix)] for column in columns]
+    return None
+
+
+def _numbered(columns: Sequence[str]) -> bool:
+    """Whether columns are called after consecutive whole numbers, in order: p_0, p_1, p_2."""
+    parts = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", column) for column in columns]
+    if None in parts or len({(part[1], part[3]) for part in parts if part}) > 1:
+        return False
+    numbers = [int(part[2]) for part in parts if part]
+    return numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
+
+
+def _shown(names: Sequence[str]) -> str:
+    shown = ", ".join(visible(name, 40) for name in names[:SHOWN])
+    return f"{shown}, …" if len(names) > SHOWN else shown

@@ -1,0 +1,200 @@
+"""`lossctl compare`: several files of predictions against the same targets, row by row."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from lossctl.cli import options as o
+from lossctl.cli.declarations import Argument, Option
+from lossctl.errors import UsageError, visible
+
+if TYPE_CHECKING:
+    from lossctl.comparison_results import ComparisonResult, Inference, Margin
+
+HELP = """Whether one model has a smaller loss than another, on the same rows.
+
+Example: lossctl compare a.npy b.npy --targets labels.npy --loss bce
+
+As good as the first, within half a percent: lossctl compare a.npy b.npy --targets y.npy --loss bce --margin 0.5%
+
+Several models: lossctl compare runs/*/preds.npy --targets labels.npy --loss bce --loss brier
+
+Differences come with a confidence interval, p-values, and how many rows each wins. Exit code 0 whatever is found.
+"""
+
+Systems = Annotated[list[str], Argument(metavar="PREDS...", help="Files of predictions, two or more.")]
+Targets = Annotated[str | None, Option("--targets", "-t", metavar="FILE", help="File of targets.")]
+Tests = Annotated[
+    str,
+    Option("--test", metavar="NAMES", help="bootstrap, permutation, wilcoxon; the first tells systems apart."),
+]
+Confidence = Annotated[str, Option("--confidence", metavar="SHARE", help="Of the intervals and the tests.")]
+Resamples = Annotated[str, Option("--resamples", metavar="N", help="Drawn by bootstrap and permutation.")]
+Seed = Annotated[str, Option("--seed", metavar="N", help="Of what is drawn; part of the signature.")]
+MarginOption = Annotated[
+    str | None,
+    Option("--margin", metavar="SIZE", help="Test for equivalence and non-inferiority: 0.002, or 0.5% of the first."),
+]
+Outputs = Annotated[
+    list[str] | None,
+    Option("--output", "-o", metavar="FILE", help="Write the result; .json, .csv, .tsv, .md, .txt. Repeatable."),
+]
+
+
+def command(
+    systems: Systems,
+    targets: Targets = None,
+    loss: o.LossSpecs = None,
+    test: Tests = "bootstrap,permutation",
+    confidence: Confidence = "0.95",
+    resamples: Resamples = "1000",
+    seed: Seed = "0",
+    margin: MarginOption = None,
+    pred_col: o.PredColumns = None,
+    target_col: o.TargetColumns = None,
+    weights: o.Weights = None,
+    weight_col: o.WeightColumn = None,
+    class_weights: o.ClassWeights = None,
+    input: o.Inputs = None,
+    input_col: o.InputColumns = None,
+    input_format: o.InputFormats = None,
+    from_logits: o.FromLogits = False,
+    preset: o.Preset = None,
+    reduction: o.Reduction = "mean",
+    denom: o.Denom = None,
+    ignore_index: o.IgnoreIndex = None,
+    log_base: o.LogBase = None,
+    output: Outputs = None,
+    format: o.Format = None,
+    pred_format: o.PredFormat = None,
+    target_format: o.TargetFormat = None,
+    on: o.On = None,
+    missing: o.Missing = "error",
+    classes: o.Classes = None,
+    backend: o.BackendName = "auto",
+    threads: o.Threads = None,
+    chunk_rows: o.ChunkRows = None,
+    quiet: o.Quiet = False,
+    no_progress: o.NoProgress = False,
+    debug: o.Debug = False,
+) -> None:
+    """See HELP."""
+    from lossctl.cli.show import warn
+    from lossctl.cli.work import input_files, known_losses
+    from lossctl.files import plan_outputs
+
+    shown = _format(format)
+    outputs = output or []
+    for path in outputs:
+        _format_of(path)
+    inference = _inference(test, confidence, resamples, seed, margin)
+    specs = known_losses(loss)
+    if len(o.preset_list(preset)) > 1:
+        raise UsageError("compare takes one preset", hint="eval prints several side by side")
+    if targets is None:
+        raise UsageError("compare needs targets", hint="--targets labels.npy; they may be a column of a table")
+    files = input_files(
+        systems[0],
+        targets,
+        pred_col,
+        target_col,
+        weights,
+        weight_col,
+        input,
+        input_col,
+        input_format,
+        pred_format,
+        target_format,
+        on,
+        missing,
+        classes,
+        "error",
+    )
+    given = [*systems[1:], *files.paths, *([class_weights] if class_weights is not None else [])]
+    plan_outputs(outputs, given)
+
+    from lossctl.cli.progress import Progress
+    from lossctl.comparison import Comparison, check_systems, open_systems
+    from lossctl.evaluation import Request
+    from lossctl.further_inputs import check_names, whole_inputs
+
+    check_systems(systems)
+    flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
+    request = Request(specs, flags, reduction, backend, threads, chunk_rows, data_options=files.options)
+    check_names(specs, files.input_names)
+    whole = whole_inputs(specs, files.input_names)
+    with (
+        open_systems(systems, files, sorted(whole)) as feed,
+        Progress(feed.rows, not quiet and not no_progress) as progress,
+    ):
+        found = Comparison(feed, systems, request, inference, progress).run()
+    if not quiet:
+        warn(found.warnings)
+    _emit(found, shown, outputs)
+
+
+def _inference(test: str, confidence: str, resamples: str, seed: str, margin: str | None) -> Inference:
+    from lossctl.comparison_results import Inference
+
+    return Inference(
+        tuple(name.strip() for name in test.split(",")),
+        _number("--confidence", confidence, "0.95"),
+        _whole("--resamples", resamples),
+        _whole("--seed", seed),
+        None if margin is None else _margin(margin),
+    )
+
+
+def _margin(text: str) -> Margin:
+    from lossctl.comparison_results import Margin
+
+    share = text.strip().endswith("%")
+    number = _number("--margin", text.strip().removesuffix("%"), "0.002, or 0.5% of the first value")
+    return Margin(text.strip(), number / 100.0 if share else number, share)
+
+
+def _number(option: str, text: str, example: str) -> float:
+    try:
+        if "_" in text:  # Python's own spelling, which no other program has
+            raise ValueError
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option} is not a number: '{visible(text)}'", hint=f"{option} {example}") from None
+
+
+def _whole(option: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20):
+        raise UsageError(f"{option} is not a whole number from 0 up: '{visible(text)}'", hint=f"{option} 1000")
+    return int(text)
+
+
+def _format(name: str | None) -> str:
+    from lossctl.comparison_output import FORMATS
+
+    if name is None:
+        return "table" if sys.stdout.isatty() else "tsv"
+    if name not in FORMATS:
+        raise UsageError(f"there is no format '{visible(name)}' here", hint=f"the formats are {', '.join(FORMATS)}")
+    return name
+
+
+def _format_of(path: str) -> str:
+    """The format that an extension names. Raises UsageError for one that a comparison does not come in."""
+    from lossctl.outputs import format_of
+
+    return _format(format_of(path))
+
+
+def _emit(found: ComparisonResult, shown: str, outputs: list[str]) -> None:
+    """Writes the files that were asked for, then the result to stdout."""
+    import shutil
+
+    from lossctl.comparison_output import render
+    from lossctl.files import write_text
+
+    for path in outputs:
+        write_text(path, render(found, _format_of(path)))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.write(render(found, shown, width))
+    sys.stdout.flush()

@@ -1,0 +1,136 @@
+"""`lossctl diff`: two files of predictions against each other."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from lossctl.cli import options as o
+from lossctl.cli.declarations import Argument, Option
+from lossctl.cli.list import RowsFormat, rows_format
+from lossctl.errors import UsageError, visible
+
+if TYPE_CHECKING:
+    from lossctl.differences import Difference, Place
+
+HELP = """How far two files of predictions are apart, value by value.
+
+Example: lossctl diff float32.npy int8.npy --atol 1e-3 --rtol 1e-2
+
+Exit code 1 if a value differs by more than atol + rtol * |first|, both 0 if not given: then by anything at all. NaN is
+equal to NaN, and an infinity to itself.
+"""
+
+First = Annotated[str, Argument(metavar="A", help="File of predictions, the reference.")]
+Second = Annotated[str, Argument(metavar="B", help="File of the same shape.")]
+Atol = Annotated[str, Option("--atol", metavar="SIZE", help="Absolute tolerance.")]
+Rtol = Annotated[str, Option("--rtol", metavar="SHARE", help="Relative tolerance, of the values of A.")]
+OtherColumns = Annotated[
+    str | None, Option("--other-col", metavar="NAMES", help="Columns of B, where they have other names.")
+]
+OtherFormat = Annotated[str | None, Option("--other-format", metavar="FORMAT", help="Of B, whatever the extension.")]
+
+
+def command(
+    first: First,
+    second: Second,
+    atol: Atol = "0",
+    rtol: Rtol = "0",
+    pred_col: o.PredColumns = None,
+    other_col: OtherColumns = None,
+    on: o.On = None,
+    missing: o.Missing = "error",
+    pred_format: o.PredFormat = None,
+    other_format: OtherFormat = None,
+    format: RowsFormat = None,
+    quiet: o.Quiet = False,
+    no_progress: o.NoProgress = False,
+    debug: o.Debug = False,
+) -> None:
+    """See HELP."""
+    from contextlib import closing
+
+    wanted = rows_format(format)
+    sizes = _size("--atol", atol), _size("--rtol", rtol)
+
+    from lossctl.cli.progress import Progress
+    from lossctl.cli.show import warn
+    from lossctl.differences import Tolerance, compare_files
+    from lossctl.errors import CheckFailed
+    from lossctl.inputs import InputFiles, open_feed
+
+    files = InputFiles(
+        predictions=first,
+        targets=second,
+        pred_columns=o.comma_list(pred_col),
+        target_columns=o.comma_list(pred_col if other_col is None else other_col),
+        pred_format=pred_format,
+        target_format=other_format,
+        on=o.comma_list(on) or (),
+        missing=o.one_of("--missing", missing, ("error", "drop")),
+        gaps=True,
+    )
+    with closing(open_feed(files)) as feed, Progress(feed.rows, not quiet and not no_progress) as progress:
+        found = compare_files(feed, Tolerance(*sizes), progress)
+        if not quiet:
+            warn(feed.warnings)
+    _print(found, wanted)
+    if found.beyond:
+        raise CheckFailed(
+            f"{found.beyond:,} of {found.values:,} values differ by more than {sizes[0]:g} + {sizes[1]:g} * |first|"
+            if any(sizes)
+            else f"{found.beyond:,} of {found.values:,} values differ"
+        )
+
+
+def _size(option: str, text: str) -> float:
+    try:
+        number = float(text) if "_" not in text else float("nan")
+    except ValueError:
+        number = float("nan")
+    if not 0.0 <= number < float("inf"):
+        raise UsageError(f"{option} is not a number from 0 up: '{visible(text)}'", hint=f"{option} 1e-6")
+    return number
+
+
+def _print(found: Difference, wanted: str | None) -> None:
+    if wanted == "json":
+        import json
+
+        print(json.dumps(found.to_document(), indent=2, ensure_ascii=False, allow_nan=False))
+    elif wanted == "table" or (wanted is None and sys.stdout.isatty()):
+        rows = _rows(found)
+        width = max(map(len, rows))
+        print("\n".join(f"{name:<{width}}  {text}" for name, text in rows.items()))
+    else:
+        from lossctl.cli.text import print_rows
+
+        print_rows([{"name": name, "found": text} for name, text in _rows(found).items()], "tsv")
+
+
+def _rows(found: Difference) -> dict[str, str]:
+    """What was found, by what it is of."""
+    rows = {}
+    for title, info in zip(("first", "second"), found.arrays, strict=True):
+        shape = ", ".join(str(size) for size in (found.rows, *info.shape[1:]))
+        rows[title] = f"{visible(info.path, 4096)} ({shape}{',' if len(info.shape) == 1 else ''}) {info.dtype}"
+    rows["values"] = f"{found.values:,}"
+    rows["different"] = f"{found.different:,}"
+    rows["beyond tolerance"] = f"{found.beyond:,} in {found.rows_beyond:,} rows"
+    rows["largest"] = _place(found.largest)
+    rows["largest relative"] = _place(found.largest_relative)
+    rows |= {f"p{100 * share:g}": f"{value:.3g}" for share, value in found.quantiles.items()}
+    if found.nan_both or found.nan_first or found.nan_second:
+        rows["NaN"] = (
+            f"{found.nan_both:,} in both, {found.nan_first:,} in the first, {found.nan_second:,} in the second"
+        )
+    if found.same_argmax is not None:
+        rows["same argmax"] = f"{found.same_argmax:,} of {found.rows:,} rows ({found.same_argmax / found.rows:.2%})"
+    return rows
+
+
+def _place(place: Place | None) -> str:
+    if place is None:
+        return "0"
+    column = "" if place.column is None else f", column {place.column}"
+    return f"{place.size:.6g} at row {place.row}{column}: {place.first:.9g} and {place.second:.9g}"

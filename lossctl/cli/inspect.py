@@ -1,0 +1,63 @@
+"""`lossctl inspect`: what is in files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from lossctl.cli import options as o
+from lossctl.cli.declarations import Argument, Option
+
+if TYPE_CHECKING:
+    from lossctl.inspection import Description
+
+HELP = """What is in a file: names, shapes, dtypes, ranges, and what the numbers look like.
+
+Example: lossctl inspect sample_data/digits.csv
+"""
+
+Files = Annotated[list[str], Argument(metavar="FILES", help="Files, folders or globs to look into.")]
+RowsFormat = Annotated[
+    str | None, Option("--format", metavar="FORMAT", help="table, tsv or json; table on a terminal, else tsv.")
+]
+FileFormat = Annotated[
+    str | None, Option("--file-format", metavar="FORMAT", help="The format of the files, whatever their extension.")
+]
+
+
+def command(files: Files, format: RowsFormat = None, file_format: FileFormat = None, debug: o.Debug = False) -> None:
+    """See HELP."""
+    import sys
+
+    from lossctl.cli.list import rows_format
+    from lossctl.cli.text import print_rows
+    from lossctl.errors import visible
+    from lossctl.inspection import as_row, inspect
+
+    shown = rows_format(format)
+    if shown == "json":
+        _print_json([each for path in files for each in inspect(path, file_format)])
+        return
+    as_table = shown == "table" or (shown is None and sys.stdout.isatty())
+    rows = []
+    for path in files:
+        found = [as_row(each) for each in inspect(path, file_format)]
+        if not as_table:
+            rows += [{"file": visible(path, 4096)} | row for row in found]
+            continue
+        print(f"{visible(path, 4096)}\n" if len(files) > 1 else "", end="")
+        print_rows(found, shown)
+    if rows:
+        print_rows(rows, shown)
+
+
+def _print_json(found: list[Description]) -> None:
+    import json
+    import math
+    from dataclasses import asdict
+
+    rows = [asdict(each) for each in found]
+    for row in rows:
+        for bound in ("lowest", "highest"):
+            if row[bound] is not None and not math.isfinite(row[bound]):
+                row[bound] = None  # JSON has no infinity
+    print(json.dumps(rows, indent=2, ensure_ascii=False))

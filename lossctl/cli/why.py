@@ -1,0 +1,80 @@
+"""`lossctl why`: what makes two numbers differ."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from lossctl.cli import options as o
+from lossctl.cli.declarations import Argument
+from lossctl.cli.list import RowsFormat, rows_format
+
+if TYPE_CHECKING:
+    from lossctl.why import Explanation
+
+HELP = """What makes two numbers differ: options, version, shapes, types, weights, files.
+
+Example: lossctl why yesterday.json today.json
+
+Both are result documents, as lossctl eval writes them with -o FILE.json; results are matched by their loss. Exit code 0
+whatever is found.
+"""
+
+First = Annotated[str, Argument(metavar="A.json", help="A result document.")]
+Second = Annotated[str, Argument(metavar="B.json", help="Another one.")]
+
+
+def command(first: First, second: Second, format: RowsFormat = None, debug: o.Debug = False) -> None:
+    """See HELP."""
+    from lossctl.why import SCHEMA, explain, read_document
+
+    wanted = rows_format(format)
+    found, alone = explain(read_document(first), read_document(second))
+    if wanted == "json":
+        import json
+
+        document = {"schema": SCHEMA, "explanations": [each.to_document() for each in found], "unmatched": alone}
+        print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    elif wanted == "table" or (wanted is None and sys.stdout.isatty()):
+        print("\n\n".join([*(_told(each) for each in found), *(["\n".join(alone)] if alone else [])]))
+    else:
+        from lossctl.cli.text import print_rows
+
+        rows = [row for each in found for row in _rows(each)]
+        rows += [_row("", "unmatched", "", "", text) for text in alone]
+        print_rows(rows, "tsv")
+
+
+def _told(each: Explanation) -> str:
+    """One loss for people: the verdict, the values, then what is not the same, with what it means."""
+    values = {"A": each.value[0], "B": each.value[1], "difference": each.difference}
+    lines = [f"{each.loss}: {each.verdict}", *(f"  {name:<10}  {text}" for name, text in values.items())]
+    for title, findings in each.kinds.items():
+        for finding in findings:
+            lines.append(f"  {title}: {finding.what}: {finding.first} -> {finding.second}")
+            lines += [f"    {finding.meaning}"] if finding.meaning else []
+    return "\n".join(_folded(line) for line in lines)
+
+
+def _folded(line: str) -> str:
+    """A line that a terminal is too narrow for, in several, under each other."""
+    if not sys.stdout.isatty():
+        return line
+    import shutil
+    import textwrap
+
+    indent = " " * (len(line) - len(line.lstrip()))
+    width = max(shutil.get_terminal_size().columns, 40)
+    return textwrap.fill(line, width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _rows(each: Explanation) -> list[dict[str, str]]:
+    rows = [_row(each.loss, "verdict", "", "", each.verdict)]
+    rows.append(_row(each.loss, "value", *each.value, each.difference))
+    for title, findings in each.kinds.items():
+        rows += [_row(each.loss, f"{title}: {f.what}", f.first, f.second, f.meaning) for f in findings]
+    return rows
+
+
+def _row(loss: str, what: str, first: str, second: str, meaning: str) -> dict[str, str]:
+    return {"loss": loss, "what": what, "first": first, "second": second, "meaning": meaning}

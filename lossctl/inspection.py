@@ -1,0 +1,209 @@
+"""What is in a file: each array or column, its range, and what its numbers look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lossctl.errors import DataError, visible
+from lossctl.sources import ArrayInfo, Selection, contents, open_reader
+from lossctl.sources.base import Array
+
+__all__ = ["Description", "inspect"]
+
+_CHUNK_VALUES = 1 << 20
+_MOST_CLASSES = 100_000
+_NUMBERED = re.compile(r"(.*?)[0-9]+$")
+
+
+@dataclass(frozen=True)
+class Description:
+    """One array or column of a file; the numbers are None where there are none."""
+
+    file: str
+    name: str
+    """Of the column, the array, or the columns of a glob; "" of an array without a name."""
+    shape: tuple[int, ...]
+    dtype: str
+    lowest: float | None
+    highest: float | None
+    missing: float | None
+    """The share of values that are NaN."""
+    looks_like: str
+
+
+def inspect(path: str, format: str | None = None) -> list[Description]:
+    """Everything in a file, in its order; columns numbered alike are described together too. Raises DataError."""
+    names = contents(path, format=format)
+    if names is None:
+        return _measured(path, format, {"array": None})
+    numeric = set(_numeric(path, format, names))
+    groups = {glob: members for glob, members in _numbered(names).items() if set(members) <= numeric}
+    roles: dict[str, tuple[str, ...] | None] = {name: (name,) for name in names if name in numeric}
+    roles |= {f"{glob} ({len(members)} columns)": tuple(members) for glob, members in groups.items()}
+    measured = {each.name: each for each in _together_or_not(path, format, roles)}
+    text = [Description(path, name, (), "text", None, None, None, "text") for name in names if name not in numeric]
+    found = measured | {each.name: each for each in text}
+    return [found[name] for name in names] + [each for name, each in measured.items() if name not in names]
+
+
+def _numeric(path: str, format: str | None, names: list[str]) -> Iterator[str]:
+    """The names that are read as numbers: tried together, and by halves where that fails."""
+    try:
+        with closing(open_reader(path, {name: Selection((name,)) for name in names}, format=format)):
+            yield from names
+    except DataError:
+        if len(names) == 1:
+            return
+        middle = len(names) // 2
+        yield from _numeric(path, format, names[:middle])
+        yield from _numeric(path, format, names[middle:])
+
+
+def _numbered(names: list[str]) -> dict[str, list[str]]:
+    """Columns that differ in a number at their end, as p_0 and p_1, by their glob."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if (match := _NUMBERED.match(name)) and match[1]:
+            found.setdefault(f"{match[1]}*", []).append(name)
+    return {glob: members for glob, members in found.items() if len(members) > 1}
+
+
+def _together_or_not(path: str, format: str | None, roles: dict[str, tuple[str, ...] | None]) -> list[Description]:
+    """All roles in one pass where they go together; the arrays of one file may differ in their rows."""
+    try:
+        return _measured(path, format, roles) if roles else []
+    except DataError:
+        return [each for role, names in roles.items() for each in _measured(path, format, {role: names})]
+
+
+def _measured(path: str, format: str | None, roles: dict[str, tuple[str, ...] | None]) -> list[Description]:
+    """Each role, after one pass over the file."""
+    with closing(open_reader(path, {role: Selection(names) for role, names in roles.items()}, format=format)) as reader:
+        width = sum(int(np.prod([size or 1 for size in info.shape[1:]])) for info in reader.arrays.values())
+        measures = {role: _Measure() for role in reader.arrays}
+        for chunk in reader.chunks(max(1, _CHUNK_VALUES // width)):
+            for role, array in chunk.items():
+                measures[role].add(array)
+        return [_described(path, role, info, measures[role]) for role, info in reader.arrays.items()]
+
+
+def _described(path: str, role: str, info: ArrayInfo, measure: _Measure) -> Description:
+    name = role if info.columns else ""
+    shape = (measure.rows, *(int(size or 0) for size in info.shape[1:]))
+    seen = measure.values > 0
+    return Description(
+        path,
+        name,
+        shape,
+        info.dtype,
+        measure.lowest if seen else None,
+        measure.highest if seen else None,
+        measure.missing / measure.total if measure.total else None,
+        measure.looks_like(info.dtype),
+    )
+
+
+@dataclass
+class _Measure:
+    """What is known of an array after some chunks of it."""
+
+    rows: int = 0
+    total: int = 0
+    values: int = 0
+    missing: int = 0
+    lowest: float = np.inf
+    highest: float = -np.inf
+    whole: bool = True
+    sums_to_one: bool = True
+    sums_to_hundred: bool = True
+    exponentials_sum_to_one: bool = True
+    one_hot: bool = True
+    signs: bool = True
+    two_dimensional: bool = False
+    classes: set[int] = field(default_factory=set)
+
+    def add(self, array: Array) -> None:
+        self.rows += len(array)
+        self.total += array.size
+        numbers = array.astype(np.float64)
+        present = numbers[~np.isnan(numbers)]
+        self.missing += array.size - present.size
+        self.values += present.size
+        if not present.size:
+            return
+        self.lowest, self.highest = min(self.lowest, present.min()), max(self.highest, present.max())
+        with np.errstate(invalid="ignore"):
+            self.whole = self.whole and bool((present == np.trunc(present)).all())
+        self.signs = self.signs and bool((np.abs(present) == 1.0).all())
+        if self.whole and len(self.classes) <= _MOST_CLASSES and np.abs(present).max() < 2**53:
+            self.classes.update(np.unique(present).astype(np.int64).tolist())
+        if array.ndim > 1:
+            self.two_dimensional = True
+            self._add_rows(numbers.reshape(-1, array.shape[-1]), 1e-6 if array.dtype != np.float32 else 1e-3)
+
+    def _add_rows(self, rows: Any, tolerance: float) -> None:
+        with np.errstate(all="ignore"):
+            sums = rows.sum(axis=1)
+            self.sums_to_one = self.sums_to_one and bool((np.abs(sums - 1.0) <= tolerance).all())
+            self.sums_to_hundred = self.sums_to_hundred and bool((np.abs(sums - 100.0) <= 100 * tolerance).all())
+            exponentials = np.exp(np.minimum(rows, 1.0)).sum(axis=1)
+            self.exponentials_sum_to_one = self.exponentials_sum_to_one and bool(
+                (np.abs(exponentials - 1.0) <= tolerance).all()
+            )
+        self.one_hot = self.one_hot and bool(((rows == 1.0).sum(axis=1) == 1).all() and (sums == 1.0).all())
+
+    def looks_like(self, dtype: str) -> str:
+        """In words."""
+        if not self.values:
+            return "nothing: no values" if not self.total else "nothing: all NaN"
+        if dtype == "bool":
+            return "labels, true or false"
+        return self._whole_numbers() if self.whole else self._decimals()
+
+    def _whole_numbers(self) -> str:
+        if self.signs and self.lowest < self.highest:
+            return "labels, -1 and 1"
+        if self.lowest >= 0 and self.highest <= 1:
+            return "one-hot rows" if self.two_dimensional and self.one_hot else "labels, 0 and 1"
+        first, last, count = int(self.lowest), int(self.highest), len(self.classes)
+        if self.two_dimensional or count > _MOST_CLASSES:
+            return "whole numbers"
+        if count == self.values:
+            return "whole numbers, each once: ids?"
+        if first in (0, 1) and count == last - first + 1:
+            return f"class indices, {first} to {last}" + ("" if first == 0 else ": count them from 0")
+        return f"whole numbers, {count} different"
+
+    def _decimals(self) -> str:
+        if self.lowest >= 0 and self.highest <= 1:
+            return "rows of probabilities" if self.two_dimensional and self.sums_to_one else "probabilities"
+        if self.two_dimensional and self.highest <= 0 and self.exponentials_sum_to_one:
+            return "rows of log-probabilities"
+        if self.two_dimensional and self.lowest >= 0 and self.sums_to_hundred:
+            return "rows of percentages: divide by 100"
+        if self.lowest < 0 < self.highest:
+            return "logits or scores" if self.two_dimensional else "real numbers, or logits"
+        return "real numbers"
+
+
+def as_row(description: Description) -> dict[str, str]:
+    """For a table of text, without the name of the file."""
+    return {
+        "name": visible(description.name),
+        "shape": " x ".join(map(str, description.shape)),
+        "dtype": description.dtype,
+        "min": _shown(description.lowest),
+        "max": _shown(description.highest),
+        "NaN": f"{description.missing:.3%}" if description.missing else "",
+        "looks like": description.looks_like,
+    }
+
+
+def _shown(number: float | None) -> str:
+    return "" if number is None else f"{number:.6g}"

@@ -1,0 +1,88 @@
+"""Keys as 128 bits each: whole numbers as they are, texts and keys of several columns as hashes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossctl.errors import DataError, visible
+from lossctl.sources import Reader
+from lossctl.sources.base import Array
+
+__all__ = ["KeyHasher", "Lanes"]
+
+Lanes = NDArray[np.uint64]
+"""Shape (rows, 2): the halves of each key."""
+
+# A whole number as Python writes it, and so in one way only: 007 and 7 are different texts.
+_WHOLE = r"\A(?:0|-?[1-9][0-9]{0,18})\z"
+
+
+class KeyHasher:
+    """Gives the keys of all `readers` of a run: `roles` are those of the columns of a key.
+
+    A column that is of whole numbers in one of the files is so in all: text must be a whole number there, as one writes
+    it. No key passes through a float.
+    """
+
+    def __init__(self, readers: Sequence[Reader], roles: Sequence[str]) -> None:
+        self._roles = list(roles)
+        self._readers = readers
+        self._whole = {role: any(reader.arrays[role].dtype != "object" for reader in readers) for role in roles}
+        # 16 bytes each, as pandas takes them.
+        self._seeds = [secrets.token_hex(8) for _ in range(2)]
+        self._factors = np.array([secrets.randbits(64) | 1 for _ in range(2)], np.uint64)
+
+    def lanes(self, reader: Reader, chunk: Mapping[str, Array], first: int) -> Lanes:
+        """The keys of a chunk whose first row is row `first`. Raises DataError for text that is no whole number."""
+        columns = [self._column(reader, role, chunk[role], first) for role in self._roles]
+        found = columns[0]
+        for column in columns[1:]:
+            found = found * self._factors + _mixed(column ^ self._factors)
+        return found
+
+    def _column(self, reader: Reader, role: str, array: Array, first: int) -> Lanes:
+        array = array.reshape(len(array))
+        if array.dtype == object and (empty := array == "").any():
+            where = reader.place(role, first + int(np.argmax(empty)))
+            raise DataError(f"{where}: the key is empty", hint="give each row a key")
+        if not self._whole[role]:
+            from pandas.util import hash_array
+
+            halves = [hash_array(array, hash_key=seed, categorize=False) for seed in self._seeds]
+            return np.stack(halves, axis=1) if len(array) else np.empty((0, 2), np.uint64)
+        numbers = self._numbers(reader, role, array, first) if array.dtype == object else array
+        negative = numbers < 0 if numbers.dtype.kind == "i" else np.zeros(len(numbers), np.bool_)
+        wide = numbers.astype(np.int64 if numbers.dtype.kind == "i" else np.uint64, copy=False)
+        found = np.stack([wide.view(np.uint64), negative.astype(np.uint64)], axis=1)
+        # Of several columns the halves are mixed: both must tell the numbers apart.
+        return found if len(self._roles) == 1 else _mixed(found[:, :1] + found[:, 1:] * self._factors)
+
+    def _numbers(self, reader: Reader, role: str, texts: Array, first: int) -> NDArray[np.int64]:
+        import pyarrow as pa
+        from pyarrow import compute
+
+        array = pa.array(texts.tolist(), pa.string())
+        whole = compute.match_substring_regex(array, _WHOLE).to_pylist()
+        try:
+            if all(whole):
+                return np.array(array.cast(pa.int64()).to_pylist(), np.int64)
+        except pa.ArrowInvalid:
+            whole = [-(2**63) <= int(text) < 2**63 for text in texts]
+        row = whole.index(False)
+        other = next(each for each in self._readers if each.arrays[role].dtype != "object")
+        raise DataError(
+            f"{reader.place(role, first + row)}: the key '{visible(texts[row])}' is text, and those of "
+            f"{visible(other.arrays[role].path)} are whole numbers",
+            hint="keys match as text, or as whole numbers of 64 bits written without leading zeros",
+        )
+
+
+def _mixed(values: Lanes) -> Lanes:
+    """Each number with its bits spread over all of it: the finalizer of SplitMix64, which is one to one."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

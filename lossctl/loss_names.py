@@ -1,0 +1,55 @@
+"""Names that are no loss here: what was probably meant, or what else does it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["guess"]
+
+_SCORE = "a score is 1 - L / L of a constant prediction: evaluate both, as with mse"
+_OWN_PARAMETERS = "it has parameters of its own: save its logits and use scce:input=logit"
+_OTHERWISE = {
+    "smooth_labels": "it is an option of a loss, as in cce:label_smoothing=0.1",
+    "mean_with_sample_weight": "it is how a mean is taken: denom=weight, as in mse:denom=weight",
+    "sum_over_batch_size": "it is how a mean is taken: denom=count, as in mse:denom=count",
+    "AdaptiveLogSoftmaxWithLoss": _OWN_PARAMETERS,
+    "LinearCrossEntropyLoss": _OWN_PARAMETERS,
+    "linear_cross_entropy": _OWN_PARAMETERS,
+    "accuracy_score": "it is 1 - zero_one",
+    "r2_score": _SCORE,
+    "explained_variance_score": _SCORE,
+    "d2_absolute_error_score": _SCORE,
+    "d2_brier_score": _SCORE,
+    "d2_log_loss_score": _SCORE,
+    "d2_pinball_score": _SCORE,
+    "d2_tweedie_score": _SCORE,
+}
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that nothing has, "did you mean X? " or what does it instead; empty where nothing is close.
+
+    A name that only differs in case, hyphens, underscores and the word "loss" is closer than any other.
+    """
+    otherwise = next((hint for each, hint in _OTHERWISE.items() if _bare(each) == _bare(name)), None)
+    if otherwise:
+        return f"{otherwise}; "
+    names = list(known)
+    alike = [each for each in names if _core(each) == _core(name)]
+    by_letters = {_letters(each): each for each in alike or names}
+    close = difflib.get_close_matches(_letters(name), list(by_letters), n=1, cutoff=0.0 if alike else 0.6)
+    return f"did you mean {by_letters[close[0]]}? " if close else ""
+
+
+def _letters(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _core(name: str) -> str:
+    """Without what frameworks put around a name."""
+    return _bare(name).removeprefix("neg").removesuffix("loss").removesuffix("score") or _bare(name)

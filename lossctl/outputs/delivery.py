@@ -1,0 +1,62 @@
+"""Results into the files that were asked for: the one module here that writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from lossctl.errors import EnvironmentFault, LossctlError, visible
+from lossctl.files import atomic_file
+from lossctl.outputs import encoded, format_of, github_summary, host_format, render_fault
+from lossctl.results import RunResult
+
+__all__ = ["deliver", "deliver_fault"]
+
+
+def deliver(run: RunResult, paths: Iterable[str]) -> None:
+    """Writes `run` to each file in the format that its name says, whole or not at all.
+
+    The files of a CI host are appended to, as their host wants it. Raises EnvironmentFault for a failed write.
+    """
+    for path in paths:
+        format = format_of(path)
+        if format == "github-summary":
+            _append(path, github_summary.render(run, _room(path)).encode("utf-8", "surrogateescape"))
+        else:
+            _put(path, encoded(run, format))
+
+
+def deliver_fault(error: LossctlError, paths: Iterable[str]) -> None:
+    """Tells the readers of those formats that can say it that a run failed; nobody else gets a file.
+
+    The error is what the run ends with: that it could not be told here too is no other.
+    """
+    for path in paths:
+        with suppress(LossctlError):
+            text = render_fault(error, format_of(path))
+            if text is not None:
+                _put(path, text.encode())
+
+
+def _put(path: str, content: bytes) -> None:
+    if host_format(path) is not None:
+        _append(path, content)
+        return
+    with atomic_file(path) as handle:
+        handle.write(content)
+
+
+def _append(path: str, content: bytes) -> None:
+    try:
+        with open(path, "ab") as handle:
+            handle.write(content)
+    except OSError as error:
+        raise EnvironmentFault(f"cannot write '{visible(path)}': {error.strerror}") from error
+
+
+def _room(path: str) -> int:
+    """What earlier commands of the step have left of the summary."""
+    with suppress(OSError):
+        return github_summary.LIMIT_BYTES - os.path.getsize(path)
+    return github_summary.LIMIT_BYTES

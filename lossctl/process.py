@@ -1,0 +1,92 @@
+"""What the command line may do and a library may not: it owns its process, its signals and its streams."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from lossctl.errors import EnvironmentFault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+INTERRUPTED = 130
+
+LEAST_ADDRESS_SPACE = 512 << 20
+"""Where libraries that are needed load, with room to spare; below it some of them end the process by themselves."""
+
+_owned = False
+
+
+def is_owned() -> bool:
+    """Whether this process is the command line's."""
+    return _owned
+
+
+def own() -> None:
+    """Takes the process over: signals that ask it to end become exceptions, so that temporary files are removed."""
+    global _owned  # noqa: PLW0603
+    _owned = True
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end_on_signal)
+    sys.unraisablehook = _end_on_lost_signal
+
+
+def release() -> None:
+    """Nothing is left to remove: from here on a signal ends the process as it would any."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+def address_space() -> int | None:
+    """How many bytes this process may address (ulimit -v, ulimit -d), where that is limited."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=None)
+
+
+def check_address_space() -> None:
+    """Raises EnvironmentFault where libraries may not load: some, OpenBLAS and Arrow, end the process by themselves."""
+    limit = address_space()
+    if limit is None:
+        return
+    if limit < LEAST_ADDRESS_SPACE:
+        raise EnvironmentFault(
+            f"the limit of memory is {limit >> 20} MiB, and {LEAST_ADDRESS_SPACE >> 20} is the least to start with",
+            hint="raise ulimit -v",
+        )
+    # Its other allocators start threads, and write about it where they cannot.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
+def end_now(code: int) -> None:
+    """Ends where nothing can be unwound: without temporary files, whatever else is under way."""
+    try:
+        # What has not been imported has made no files.
+        files = sys.modules.get("lossctl.files")
+        if files is not None:
+            files.remove_unfinished()
+    finally:
+        os._exit(code)
+
+
+def _end_on_signal(number: int, frame: FrameType | None) -> None:
+    # One that was asked to end and did not is asked once more.
+    signal.signal(number, lambda again, _: end_now(128 + again))
+    raise SystemExit(128 + number)
+
+
+def _end_on_lost_signal(fault: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised where nobody can catch it, such as in the last breath of an object."""
+    if isinstance(fault.exc_value, KeyboardInterrupt):
+        end_now(INTERRUPTED)
+    if isinstance(fault.exc_value, SystemExit):
+        end_now(fault.exc_value.code if isinstance(fault.exc_value.code, int) else 1)
+    sys.__unraisablehook__(fault)

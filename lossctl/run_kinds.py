@@ -1,0 +1,55 @@
+"""Which run a plan has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lossctl.loss_spec import LossSpec
+from lossctl.runs import Run, SampleRun
+from lossctl_kernels import Plan, Scope
+from lossctl_kernels.facts import Pooling
+
+__all__ = ["again", "make_run"]
+
+
+def make_run(spec: LossSpec, plan: Plan, *arguments: Any) -> Run:
+    """The run of a plan; `arguments` are those of `Run` after the plan."""
+    return _kind(plan)(spec, plan, *arguments)
+
+
+def again(runs: Sequence[Run]) -> list[Run]:
+    """New runs in place of those whose statistics need the data once more; the sums of the old ones are complete."""
+    found = []
+    for run in runs:
+        if run.statistics is not None and run.statistics.needs_another_pass():
+            facts = (run.backend, run.feed, run.dtype, run.reduction, run.chunk_rows, run.data_options)
+            twin = make_run(run.spec, run.plan, *facts)
+            twin.statistics = run.statistics
+            found.append(twin)
+    return found
+
+
+def _kind(plan: Plan) -> type[Run]:
+    """Loads the one that is asked for: a loss of single samples pays for no other."""
+    if plan.settings.loss.pooling is Pooling.MEDIAN:
+        from lossctl.median_runs import MedianRun
+
+        return MedianRun
+    if plan.settings.loss.pooling is Pooling.BY_FREQUENCY:
+        from lossctl.mask_runs import FrequencyRun
+
+        return FrequencyRun
+    if plan.settings["scope"] == "sample-class":
+        from lossctl.mask_runs import SampleClassRun
+
+        return SampleClassRun
+    if plan.scope is Scope.PAIRS:
+        from lossctl.pairs_runs import PairsRun
+
+        return PairsRun
+    if plan.scope is Scope.DATASET:
+        from lossctl.dataset_runs import DatasetRun
+
+        return DatasetRun
+    return SampleRun

@@ -1,0 +1,231 @@
+"""Statistics of the losses of single samples, streamed: how they are spread, and how sure that makes of their mean.
+
+A mean is a ratio of two sums, A = sum(a) over B = sum(b): of weighted losses a = w*l, over shares b in the denominator.
+Its standard error is that of a ratio of sums over n independent samples,
+
+    sqrt(n / (n - 1) * sum((a - A/B * b)**2)) / B
+
+(Cochran, Sampling Techniques, 1977, chapter 6). Without weights that is the usual s / sqrt(n); of a weighted mean,
+where b = w, it is what Gatz and Smith (Atmospheric Environment 29, 1995) find closest to the bootstrap. A reduction to
+a sum has sqrt(n) * s of its terms. The interval is Student's t with n - 1 degrees of freedom about the value.
+
+Quantiles, minimum and maximum are of the losses themselves: each sample that has a weight counts once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossctl.errors import UsageError, visible
+from lossctl.preparation import Prepared
+from lossctl.results import Statistics
+from lossctl_kernels.order_statistics import Quantiles
+from lossctl_kernels.reduce import tree_sum
+
+__all__ = ["SampleStatistics", "confidence_level"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+QUANTILES = (0.5, 0.9, 0.95, 0.99)
+
+ROWS_A_PIECE = 1 << 17
+"""Looked at together."""
+
+
+def confidence_level(text: str | None) -> float | None:
+    """ "0.95" or "95%" as a number between 0 and 1. Raises UsageError for another."""
+    if text is None:
+        return None
+    number = text.strip()
+    try:
+        level = float(number.removesuffix("%")) / (100.0 if number.endswith("%") else 1.0)
+    except ValueError:
+        level = math.nan
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"--confidence '{visible(text)}' is not between 0 and 1", hint="such as --confidence 0.95")
+    return level
+
+
+class SampleStatistics:
+    """Those of one loss: `add` every chunk in order, then `result`.
+
+    `confidence` asks for an interval, None for none; `block_rows` are those of the blocks that sums are made of. While
+    `needs_another_pass`, which is for the quantiles of long streams, the same chunks have to come again.
+    """
+
+    def __init__(self, confidence: float | None = None, block_rows: int = 4096) -> None:
+        self.confidence = confidence
+        self.passes = 0
+        self.positions: NDArray[np.int64] | None = None
+        """Where in the files the rows that come next stand, None where there are no others."""
+        self._block_rows = block_rows
+        self._terms = _Spread(block_rows)
+        self._quantiles = Quantiles(QUANTILES)
+        self._low, self._high, self._argmax = math.inf, -math.inf, -1
+        self._undefined = -1
+        self._rows = self._chunk_rows = 0
+
+    def add_rows(self, losses: Floats, prepared: Prepared, denom: str) -> None:
+        """Adds the rows of a chunk, whose losses are of shape (rows,); `denom` is what their mean divides by."""
+        weights, keep = prepared.batch.weights, prepared.batch.keep
+        kept = np.ones(losses.size, np.bool_) if keep is None else keep
+        # A sample of weight 0 is absent, whatever its loss.
+        present = kept if weights is None else kept & (weights > 0.0)
+        counted = {"count": np.ones(losses.size, np.bool_), "weight": present}.get(denom, kept)
+        shares: Floats = np.ones(losses.size)
+        if denom == "weight" and prepared.shares is not None:
+            shares = prepared.shares
+        elif denom == "nonzero":
+            shares = np.where(losses > 0.0, 1.0, 0.0)
+        self.add(losses, weights, shares, present, counted)
+
+    def add(self, losses: Floats, weights: Floats | None, shares: Floats, present: Mask, counted: Mask) -> None:
+        """Adds the rows of a chunk, all of shape (rows,), `weights` None for 1.
+
+        `shares` is what each adds to the denominator. Rows that are `present` have a loss and a weight; those that are
+        `counted` are among the samples that the error is of, with a loss of 0 where they are not present.
+        """
+        step = max(1, ROWS_A_PIECE // self._block_rows) * self._block_rows
+        for start in range(0, losses.size, step):
+            part = slice(start, start + step)
+            self._add(
+                losses[part], None if weights is None else weights[part], shares[part], present[part], counted[part]
+            )
+        self._chunk_rows = 0
+
+    def _add(self, losses: Floats, weights: Floats | None, shares: Floats, present: Mask, counted: Mask) -> None:
+        """As `add`, of so few rows that all that is made of them stays in the cache."""
+        values = losses[present]
+        undefined = np.isnan(values)
+        if undefined.any():
+            if self._undefined < 0:
+                self._undefined = self._row(int(np.flatnonzero(present & np.isnan(losses))[0]))
+            values = values[~undefined]
+        self._quantiles.add(values)
+        if self.passes:
+            return
+        if values.size:
+            self._low = min(self._low, float(values.min()))
+            if float(values.max()) > self._high or self._argmax < 0:
+                self._high = float(values.max())
+                self._argmax = self._row(int(np.flatnonzero(present & (losses == self._high))[0]))
+        self._rows += losses.size
+        self._chunk_rows += losses.size
+        with np.errstate(over="ignore", invalid="ignore"):
+            weighted = np.where(present, losses if weights is None else losses * weights, 0.0)
+            self._terms.add(np.where(counted, weighted, 0.0), np.where(counted, shares, 0.0), counted)
+
+    def _row(self, row: int) -> int:
+        """Where in the files a row of the piece at hand stands."""
+        return self._rows + row if self.positions is None else int(self.positions[self._chunk_rows + row])
+
+    def needs_another_pass(self) -> bool:
+        """Ends a pass: whether the chunks must come again, from the first one."""
+        self.passes += 1
+        return self._quantiles.needs_another_pass()
+
+    def result(self, value: float, denominator: float, reduction: str) -> Statistics | None:
+        """What was found, about the value that was reported; NaN all of it where that of some sample is.
+
+        None where no sample is present.
+        """
+        if max(self._argmax, self._undefined) < 0:
+            return None
+        error = self._error(value, denominator, reduction)
+        undefined = self._undefined >= 0 or math.isnan(value)
+        spread = [math.nan if undefined else number for number in (self._low, *self._quantiles.values.values())]
+        half = math.nan if self.confidence is None or math.isnan(error) else self._factor(self.confidence) * error
+        low, p50, p90, p95, p99 = spread
+        interval = {} if self.confidence is None else {"ci_low": value - half, "ci_high": value + half}
+        return Statistics(
+            std_error=error,
+            min=low,
+            p50=p50,
+            p95=p95,
+            max=math.nan if undefined else self._high,
+            argmax=self._undefined if self._undefined >= 0 else self._argmax,
+            p90=p90,
+            p99=p99,
+            confidence=self.confidence,
+            **interval,
+        )
+
+    @property
+    def samples(self) -> int:
+        """Those that the error is of."""
+        return self._terms.count
+
+    def _factor(self, confidence: float) -> float:
+        from lossctl.student import student_quantile
+
+        return student_quantile(0.5 * (1.0 + confidence), self.samples - 1)
+
+    def _error(self, value: float, denominator: float, reduction: str) -> float:
+        """NaN where it is not known: of fewer than two samples, and of losses that are not finite."""
+        count = self._terms.count
+        if count < 2 or not math.isfinite(value):
+            return math.nan
+        if reduction == "sum":
+            squares, divisor = self._terms.squares(0.0), 1.0
+        else:
+            squares, divisor = self._terms.squares(value), denominator
+        if not divisor > 0.0:
+            return math.nan
+        # No rounding may make a variance negative.
+        return math.sqrt(max(squares, 0.0) * (count / (count - 1))) / divisor
+
+
+class _Spread:
+    """Means and centred products of pairs (a, b): blocks are merged in order, so that nothing large cancels.
+
+    (Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983.) Chunks are whole blocks but for the
+    last one: the bits do not depend on them.
+    """
+
+    def __init__(self, block_rows: int) -> None:
+        self._block_rows = block_rows
+        self.count = 0
+        self._means = (0.0, 0.0)
+        self._products = (0.0, 0.0, 0.0)
+
+    def add(self, a: Floats, b: Floats, counted: Mask) -> None:
+        rows = self._block_rows
+        whole = a.size // rows * rows
+        parts: Sequence[tuple[slice, int]] = [(slice(0, whole), rows), (slice(whole, None), a.size - whole)]
+        for part, length in parts:
+            if length and a[part].size:
+                shape = (-1, length)
+                self._add_blocks(a[part].reshape(shape), b[part].reshape(shape), counted[part].reshape(shape))
+
+    def _add_blocks(self, a: Floats, b: Floats, counted: Mask) -> None:
+        counts = counted.sum(axis=1)
+        divisors = np.maximum(counts, 1)
+        mean_a, mean_b = tree_sum(a) / divisors, tree_sum(b) / divisors
+        from_a = np.where(counted, a - mean_a[:, None], 0.0)
+        from_b = np.where(counted, b - mean_b[:, None], 0.0)
+        aa, ab, bb = (tree_sum(x * y) for x, y in ((from_a, from_a), (from_a, from_b), (from_b, from_b)))
+        blocks = zip(*(each.tolist() for each in (counts, mean_a, mean_b, aa, ab, bb)), strict=True)
+        for count, one, other, *products in blocks:
+            self._merge(count, one, other, products)
+
+    def _merge(self, count: int, mean_a: float, mean_b: float, products: Sequence[float]) -> None:
+        if not count:
+            return
+        total = self.count + count
+        step_a, step_b = mean_a - self._means[0], mean_b - self._means[1]
+        share = self.count * (count / total)
+        steps = (step_a * step_a, step_a * step_b, step_b * step_b)
+        aa, ab, bb = (old + new + step * share for old, new, step in zip(self._products, products, steps, strict=True))
+        self._products = aa, ab, bb
+        self._means = self._means[0] + step_a * (count / total), self._means[1] + step_b * (count / total)
+        self.count = total
+
+    def squares(self, ratio: float) -> float:
+        """The sum of the squares of a - ratio * b about its mean, which is 0 where `ratio` is that of the sums."""
+        aa, ab, bb = self._products
+        return aa - 2.0 * ratio * ab + ratio * ratio * bb

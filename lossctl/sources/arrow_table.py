@@ -1,0 +1,244 @@
+"""Columns of an Arrow table as arrays: what Parquet, Arrow IPC and JSON Lines have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import pyarrow as pa
+
+from lossctl.errors import DataError, LossctlError, UsageError, visible
+from lossctl.sources.arrays import deliver, stack_columns
+from lossctl.sources.arrow import from_arrow, machine_fault
+from lossctl.sources.base import Array, ArrayInfo, Selection, option
+from lossctl.sources.input_file import InputFile
+from lossctl.sources.selection import check_names, select_columns, text_columns
+from lossctl.sources.text import is_textual, key_or_classes, text_dtype
+
+
+class Column(NamedTuple):
+    """A column of numbers: the dtype of the file, and how many a row where it holds lists, else 0."""
+
+    dtype: np.dtype[Any]
+    width: int
+
+
+class ArrowTable:
+    """The columns that roles take of a table: a column of numbers (N,), several (N, M), or one of lists (N, M).
+
+    `first_of` gives a batch with the first row of a column, or None of a table without rows: it tells how long the
+    lists of no fixed size are. `where` says where a row stands: "table.parquet, row 3". `constants` are columns that
+    have one value in all of the file.
+    """
+
+    def __init__(
+        self,
+        file: InputFile,
+        format: str,
+        schema: pa.Schema,
+        roles: dict[str, Selection],
+        first_of: Callable[[str], pa.RecordBatch | None],
+        where: Callable[[int], str] | None = None,
+        constants: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.file, self.format, self._schema, self._first_of = file, format, schema, first_of
+        self._where = where or (lambda row: f"{file.name}, row {row}")
+        self._constants = {name: np.array(value) for name, value in (constants or {}).items()}
+        with arrow_faults(file):  # a name that is not UTF-8
+            names = [*schema.names, *self._constants]
+        check_names(file.name, names)
+        self.selected = select_columns(file.name, names, roles)
+        self._texts = text_columns(file.name, roles, self.selected)
+        self._with_gaps = {name for role, columns in self.selected.items() if roles[role].gaps for name in columns}
+        # Every name once, in the order of the file.
+        wanted = {name for columns in self.selected.values() for name in columns}
+        self.columns = {name: self._inspect(name) for name in names if name in wanted}
+
+    @property
+    def row_bytes(self) -> int:
+        return sum((column.width or 1) * column.dtype.itemsize for column in self.columns.values())
+
+    @property
+    def row_values(self) -> int:
+        return sum(column.width or 1 for column in self.columns.values())
+
+    def describe(self, rows: int | None) -> dict[str, ArrayInfo]:
+        """What each role will deliver."""
+        return {role: self._describe(role, rows) for role in self.selected}
+
+    def arrays(self, batch: pa.RecordBatch, start: int) -> dict[str, Array]:
+        """What each role takes of a batch, whose first row is row `start` of the table."""
+        values = {name: self._values(name, batch, start) for name in self.columns}
+        return {role: self._assemble(values, columns) for role, columns in self.selected.items()}
+
+    @property
+    def stored(self) -> list[str]:
+        """The columns that are read."""
+        return [name for name in self.columns if name not in self._constants]
+
+    def place(self, role: str, row: int, column: int | None) -> str:
+        """Where a value stands: "table.parquet, row 3, column 'p'"."""
+        columns, where = self.selected[role], self._where(row)
+        if len(columns) == 1:
+            place = f"{where}, column '{visible(columns[0])}'"
+            return place if column is None or not self.columns[columns[0]].width else f"{place}, element {column}"
+        return where if column is None else f"{where}, column '{visible(columns[column])}'"
+
+    def _assemble(self, values: dict[str, Array], columns: tuple[str, ...]) -> Array:
+        dtypes = [values[name].dtype for name in columns]
+        return stack_columns([values[name] for name in columns], np.result_type(*dtypes))
+
+    def _inspect(self, name: str) -> Column:
+        """The numbers of a column, by its type and, for lists of no fixed size, by its first row."""
+        if name in self._texts:
+            return self._inspect_text(name)
+        if name in self._constants:
+            if self._constants[name].dtype.kind != "i":
+                raise DataError(
+                    f"{self.file.name}: the folders' key '{visible(name)}' is text", hint="name a column of numbers"
+                )
+            return Column(self._constants[name].dtype, 0)
+        kind = self._schema.field(name).type
+        element, width = kind, 0
+        if pa.types.is_fixed_size_list(kind):
+            element, width = kind.value_type, kind.list_size
+        elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            element = kind.value_type
+            first = self._first_of(name)
+            # A table without rows has lists of no length: what a row holds does not matter then.
+            width = 1 if first is None else self._length_of(name, first.column(name)[0])
+        if not (pa.types.is_integer(element) or pa.types.is_floating(element) or pa.types.is_boolean(element)):
+            raise DataError(
+                f"{self.file.name}, column '{visible(name)}' holds {visible(kind)}; allowed are bool, integers and "
+                "floats",
+                hint="convert the column to numbers, or name the classes that it holds with --classes",
+            )
+        if width == 0 and element != kind:
+            raise DataError(f"{self.file.name}, column '{visible(name)}' holds empty lists", hint="was it filled?")
+        dtype = np.dtype(element.to_pandas_dtype())
+        return Column(np.dtype(np.float64) if name in self._with_gaps and dtype.kind != "f" else dtype, width)
+
+    def _inspect_text(self, name: str) -> Column:
+        if name in self._constants:
+            constant = pa.array([self._constants[name].item()])
+            return Column(np.dtype(text_dtype(self._texts[name], constant.type)), 0)
+        kind = self._schema.field(name).type
+        if not is_textual(kind):
+            raise DataError(
+                f"{self.file.name}, column '{visible(name)}' holds {visible(kind)}; a key or the name of a class is "
+                "text or a whole number",
+                hint="name another column",
+            )
+        return Column(np.dtype(text_dtype(self._texts[name], kind)), 0)
+
+    def _length_of(self, name: str, row: Any) -> int:
+        if not row.is_valid:
+            self._refuse_null(name, 0)
+        return len(row.values)
+
+    def _describe(self, role: str, rows: int | None) -> ArrayInfo:
+        columns = self.selected[role]
+        widths = [self.columns[name].width for name in columns]
+        if len(columns) > 1 and any(widths):
+            name = next(name for name in columns if self.columns[name].width)
+            raise UsageError(
+                f"{self.file.name}, column '{visible(name)}' holds lists, which do not go together with other columns",
+                hint=f"name it alone with {option(role, 'col')}",
+            )
+        dtypes = [self.columns[name].dtype for name in columns]
+        dtype = np.result_type(*dtypes)
+        if dtype.kind == "f" and not any(each.kind == "f" for each in dtypes):
+            raise DataError(
+                f"{self.file.name}: no integer type holds both the int64 and the uint64 columns of the {role}",
+                hint="write them as one type",
+            )
+        width = widths[0] or len(columns)
+        shape = (rows,) if len(columns) == 1 and not widths[0] else (rows, width)
+        return ArrayInfo(self.file.path, self.format, columns, shape, dtype.name)
+
+    def _values(self, name: str, batch: pa.RecordBatch, start: int) -> Array:
+        constant = self._constants.get(name)
+        if name in self._texts:
+            array = batch.column(name) if constant is None else pa.array([constant.item()] * batch.num_rows)
+            if array.null_count and name not in self._with_gaps:
+                self._refuse_null(name, start + array.is_null().to_pylist().index(True), "a name or a key")
+            return key_or_classes(
+                array, self._texts[name], lambda row: f"{self._where(start + row)}, column '{visible(name)}'"
+            )
+        return (
+            self._numbers(name, batch.column(name), start) if constant is None else np.repeat(constant, batch.num_rows)
+        )
+
+    def _numbers(self, name: str, array: Any, start: int) -> Array:
+        """The values of one batch, (rows,) or (rows, width); `start` is its first row."""
+        if name in self._with_gaps:
+            return self._numbers_and_gaps(name, array, start)
+        if array.null_count:
+            self._refuse_null(name, start + array.is_null().to_pylist().index(True))
+        width = self.columns[name].width
+        if width:
+            if not pa.types.is_fixed_size_list(array.type):
+                self._check_lengths(name, array, start)
+            array = array.flatten()
+            if array.null_count:
+                self._refuse_null(name, start + array.is_null().to_pylist().index(True) // width)
+        values = deliver(from_arrow(array))
+        return values.reshape(-1, width) if width else values
+
+    def _numbers_and_gaps(self, name: str, array: Any, start: int) -> Array:
+        """The same with NaN for nulls; a null in place of a list is a list of them."""
+        dtype, width = self.columns[name]
+        there = from_arrow(array.is_valid())
+        if width:
+            if not pa.types.is_fixed_size_list(array.type):
+                self._check_lengths(name, array, start)
+            array = array.filter(array.is_valid()).flatten()
+        try:
+            # Arrow refuses a whole number that float64 does not hold.
+            floats = array if pa.types.is_floating(array.type) else array.cast(pa.float64())
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"{self._where(start)} and on, column '{visible(name)}': {visible(error)}",
+                hint="integers next to nulls are held as float64: save them without nulls",
+            ) from error
+        values = deliver(from_arrow(floats.fill_null(0))).astype(deliver(np.empty(0, dtype)).dtype)
+        values[from_arrow(floats.is_null())] = np.nan
+        if not width:
+            return values
+        rows = np.full((len(there), width), np.nan, values.dtype)
+        rows[there] = values.reshape(-1, width)
+        return rows
+
+    def _check_lengths(self, name: str, array: Any, start: int) -> None:
+        width = self.columns[name].width
+        lengths = from_arrow(array.value_lengths().fill_null(width))
+        if (uneven := np.flatnonzero(lengths != width)).size:
+            raise DataError(
+                f"{self._where(int(start + uneven[0]))}, column '{visible(name)}': a list of "
+                f"{lengths[uneven[0]]} values; the lists before it have {width}",
+                hint="all lists of a column must be of one length",
+            )
+
+    def _refuse_null(self, name: str, row: int, wanted: str = "a number") -> NoReturn:
+        more = ", or leave out its row with --nonfinite skip" if wanted == "a number" else ""
+        raise DataError(
+            f"{self._where(row)}, column '{visible(name)}': null is not {wanted}", hint=f"fill the null{more}"
+        )
+
+
+@contextmanager
+def arrow_faults(file: InputFile) -> Iterator[None]:
+    """Turns Arrow's errors into ours. Its I/O errors, a failed checksum among them, are OSErrors."""
+    try:
+        yield
+    except LossctlError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if (fault := machine_fault(file.name, error)) is not None:
+            raise fault from error
+        raise DataError(
+            f"{file.name} is damaged or uses what is not supported: {visible(str(error).strip())}",
+            hint="write the file again",
+        ) from error

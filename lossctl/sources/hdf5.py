@@ -1,0 +1,112 @@
+"""HDF5: datasets by name, read a slice at a time with h5py (the extra `hdf5`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+import numpy as np
+
+from lossctl.errors import DataError, visible
+from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
+from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
+from lossctl.sources.containers import open_container
+from lossctl.sources.input_file import InputFile, SeekableInput
+from lossctl.sources.text import delivered_text, text_array
+
+_MOST_CHUNK_BYTES = 1 << 30
+
+
+def open_hdf5(file: InputFile, roles: dict[str, Selection]) -> Reader:
+    """A reader of datasets of an HDF5 file; those of groups by their path, "group/name"."""
+    with hdf5_faults(file):
+        datasets = _Datasets(file)
+    return open_container(file.name, datasets, roles)
+
+
+def hdf5_contents(file: InputFile) -> list[str]:
+    """The paths of the datasets."""
+    with hdf5_faults(file):
+        return list(_Datasets(file).names())
+
+
+class _Datasets:
+    def __init__(self, file: InputFile) -> None:
+        self._file = file
+        # The library follows the name of a copy to the file that has none.
+        self._hdf5 = h5py.File(SeekableInput(file) if file.is_copy else file.path, "r", locking=False)
+        self._names: list[str] = []
+        # Links to other files are not followed.
+        self._hdf5.visititems(lambda name, item: self._names.append(name) if isinstance(item, h5py.Dataset) else None)
+
+    def names(self) -> Sequence[str]:
+        return self._names
+
+    def reader(self, role: str, name: str, selection: Selection) -> Reader:
+        with hdf5_faults(self._file):
+            return _DatasetReader(self._file, self._hdf5[name], role, name, selection)
+
+    def close(self) -> None:
+        self._hdf5.close()
+        self._file.close()
+
+
+class _DatasetReader(Reader):
+    def __init__(self, file: InputFile, dataset: Any, role: str, name: str, selection: Selection) -> None:
+        self._file, self._dataset, self._role = file, dataset, role
+        self._label = f"{file.name}, dataset '{visible(name)}'"
+        self._text = selection if selection.is_text else None
+        self._is_string = h5py.check_string_dtype(dataset.dtype) is not None
+        self._check(dataset)
+        dtype = dtype_name(dataset.dtype) if self._text is None else delivered_text(self._text, dataset.dtype)
+        self.arrays = {role: ArrayInfo(file.path, "hdf5", (name,), dataset.shape, dtype)}
+
+    def _check(self, dataset: Any) -> None:
+        if self._text is None or not self._is_string:
+            check_dtype(dataset.dtype, self._label, self._text)
+        if not dataset.shape:
+            raise DataError(f"{self._label} is a single number (shape ())", hint="save an array of one element")
+        if 0 in dataset.shape[1:]:
+            raise DataError(f"{self._label} has no values: shape {dataset.shape}", hint="was the right array saved?")
+        if dataset.is_virtual or dataset.external:
+            raise DataError(f"{self._label} keeps its values in other files", hint="copy them into one file")
+        if dataset.shape[0] and not dataset.id.get_storage_size():
+            raise DataError(f"{self._label} was never written: its values are those of no data", hint="write it again")
+        chunk = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
+        if chunk > _MOST_CHUNK_BYTES:
+            raise DataError(
+                f"{self._label} has chunks of {chunk} bytes; allowed are {_MOST_CHUNK_BYTES}",
+                hint="write it again with smaller chunks",
+            )
+
+    def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+        for start in range(0, self._dataset.shape[0], rows):
+            with hdf5_faults(self._file):
+                source = self._dataset.asstr() if self._text is not None and self._is_string else self._dataset
+                chunk = source[start : start + rows]
+            yield {self._role: deliver(chunk) if self._text is None else self._told(chunk, self._text, start)}
+        self._file.check_unchanged()
+
+    def _told(self, chunk: Array, selection: Selection, start: int) -> Array:
+        return text_array(chunk, selection, lambda row: self.place(self._role, start + row))
+
+    def place(self, role: str, row: int, column: int | None = None) -> str:
+        return array_place(self._label, row, column, self._dataset.shape)
+
+    def close(self) -> None:
+        """The container closes the file."""
+
+
+@contextmanager
+def hdf5_faults(file: InputFile) -> Iterator[None]:
+    """Turns what the HDF5 library raises for a damaged file into ours."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"{file.name} is damaged or uses what is not supported: {visible(error)}", hint="write the file again"
+        ) from error

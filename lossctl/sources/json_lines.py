@@ -1,0 +1,204 @@
+"""JSON Lines: an object a line, read in blocks of whole lines by Arrow; every row is a line, or it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import json as arrow_json
+
+from lossctl.errors import DataError, visible
+from lossctl.sources.arrays import rechunk
+from lossctl.sources.arrow_table import ArrowTable
+from lossctl.sources.base import Array, Reader, Selection
+from lossctl.sources.input_file import InputFile
+from lossctl.sources.json_records import LINE_END, REMEDY, ObjectLines
+from lossctl.sources.selection import check_names, select_columns, text_columns
+
+_TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
+
+
+def open_jsonl(file: InputFile, roles: dict[str, Selection]) -> Reader:
+    """A reader of fields of JSON objects: a number (N,), several (N, M), or a list of numbers (N, M)."""
+    return _JsonLinesReader(file, roles)
+
+
+def jsonl_contents(file: InputFile) -> list[str]:
+    """The fields of the first line."""
+    return list(ObjectLines(file).first_record())
+
+
+class _JsonLinesReader(Reader):
+    """Predictions are float64. Other fields are int64 or bool if the first line says so; whole numbers may go over
+    into decimals further down, as in other text tables."""
+
+    def __init__(self, file: InputFile, roles: dict[str, Selection]) -> None:
+        self._file, self._lines = file, ObjectLines(file)
+        self._roles = roles
+        self._first = self._lines.first_record()
+        names = list(self._first)
+        check_names(file.name, names)
+        self._selected = select_columns(file.name, names, roles)
+        self._texts = text_columns(file.name, roles, self._selected)
+        self._with_gaps = {name for role, columns in self._selected.items() if roles[role].gaps for name in columns}
+        predicted = self._selected.get("prediction", ())
+        wanted = {name for columns in self._selected.values() for name in columns}
+        self._kinds = {name: self._kind(name, name in predicted) for name in names if name in wanted}
+        self._table = self._table_of(self._kinds)
+        self.arrays = self._table.describe(None)
+
+    def _table_of(self, kinds: dict[str, str]) -> ArrowTable:
+        schema = self._schema(kinds)
+        chosen = {role: replace(self._roles[role], columns=columns) for role, columns in self._selected.items()}
+        first = {name: [self._first[name]] for name in kinds}
+
+        def first_of(name: str) -> pa.RecordBatch:
+            return pa.record_batch({name: pa.array(first[name])})
+
+        return ArrowTable(self._file, "jsonl", schema, chosen, first_of, where=self._lines.where)
+
+    def _schema(self, kinds: dict[str, str]) -> pa.Schema:
+        return pa.schema(
+            {
+                name: pa.list_(_TYPES[kind]) if isinstance(self._first[name], list) else _TYPES[kind]
+                for name, kind in kinds.items()
+            }
+        )
+
+    def _kind(self, name: str, is_prediction: bool) -> str:
+        """What a field of the first line holds. Raises DataError where that is no number."""
+        value = self._first[name]
+        if value is None and name in self._with_gaps:
+            return "text" if name in self._texts else "float64"
+        if name in self._texts and (kind := _kind_of_text(value)):
+            return kind
+        numbers = value if isinstance(value, list) else [value]
+        if fault := _fault_of(value):
+            raise DataError(f"{self._lines.where(0)}, column '{visible(name)}': {fault}", hint=REMEDY)
+        if not is_prediction and all(isinstance(each, bool) for each in numbers):
+            return "bool"
+        if not is_prediction and all(isinstance(each, int) and not isinstance(each, bool) for each in numbers):
+            return "int64"
+        return "float64"
+
+    def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+        return rechunk(self._parts(), rows)
+
+    def _parts(self) -> Iterator[dict[str, Array]]:
+        row = 0
+        kinds, table = dict(self._kinds), self._table
+        for block in self._lines.blocks():
+            lines = sum(1 for line in block.split(LINE_END) if line.strip())
+            if not lines:
+                continue
+            self._lines.check_depth(block, row)
+            batch = self._parsed(block, kinds, lines)
+            if batch is None:
+                kinds = self._kinds_after(block, kinds, row)
+                table = self._table_of(kinds)
+                batch = self._parsed(block, kinds, lines)
+            if batch is None:
+                raise self._unreadable(block, kinds, row)
+            yield table.arrays(batch, row)
+            row += lines
+        self._kinds, self._table = kinds, table
+        self.arrays = table.describe(row)
+
+    def _parsed(self, block: bytes, kinds: dict[str, str], lines: int) -> pa.RecordBatch | None:
+        """The fields of a block of so many lines; None where they are not of these kinds, or not one object a line."""
+        try:
+            table = arrow_json.read_json(
+                pa.BufferReader(block),  # type: ignore[arg-type]  # the stubs want Python's files
+                arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+                arrow_json.ParseOptions(
+                    explicit_schema=self._schema(kinds), newlines_in_values=False, unexpected_field_behavior="ignore"
+                ),
+            ).combine_chunks()
+        except pa.ArrowException:
+            return None
+        whole = [name for name in table.column_names if name not in self._with_gaps]
+        if table.num_rows != lines or any(table.column(name).null_count for name in whole):
+            return None
+        return table.to_batches()[0]
+
+    def _unreadable(self, block: bytes, kinds: dict[str, str], row: int) -> DataError:
+        """The first line of a block that Arrow refuses, where Python does not."""
+        for line in block.split(LINE_END):
+            if line.strip():
+                if self._parsed(line, kinds, 1) is None:
+                    break
+                row += 1
+        return DataError(
+            f"{self._lines.where(row)} is no JSON object that can be read",
+            hint="is a number beyond the range of float64, or a text not Unicode?",
+        )
+
+    def _kinds_after(self, block: bytes, kinds: dict[str, str], row: int) -> dict[str, str]:
+        """The kinds with decimals taken into account. Raises DataError for the first line that is not as it should."""
+        found = dict(kinds)
+        for line in block.split(LINE_END):
+            if not line.strip():
+                continue
+            record = self._lines.record(line, row)
+            for name, kind in kinds.items():
+                if fault := self._fault(record, name, kind):
+                    raise DataError(f"{self._lines.where(row)}, column '{visible(name)}': {fault}", hint=REMEDY)
+                value = record.get(name)
+                if name not in self._texts and any(
+                    isinstance(each, float) for each in (value if isinstance(value, list) else [value])
+                ):
+                    found[name] = "float64"
+            row += 1
+        return found
+
+    def _fault(self, record: dict[str, Any], name: str, kind: str) -> str | None:
+        if record.get(name) is None and (name in self._with_gaps or name not in record):
+            return None if name in self._with_gaps else "it is missing"
+        value, first = record[name], self._first[name]
+        if name in self._texts:
+            return None if _kind_of_text(value) == kind else "another type than in the lines before"
+        if isinstance(value, list) != isinstance(first, list):
+            return "a list and a number: all lines must be alike"
+        if fault := _fault_of(value):
+            return fault
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(each, bool) != (kind == "bool") for each in numbers):
+            return "true or false among numbers"
+        large = [each for each in numbers if isinstance(each, int) and not -(2**63) <= each < 2**63]
+        return f"{visible(large[0])} does not fit in 64 bits" if large else None
+
+    def place(self, role: str, row: int, column: int | None = None) -> str:
+        return self._table.place(role, row, column)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _kind_of_text(value: Any) -> str | None:
+    """What a key or the name of a class is written as; None where it is neither."""
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool):
+        return "bool"
+    return "int64" if isinstance(value, int) else None
+
+
+def _fault_of(value: Any) -> str | None:
+    """Why a value is no number and no list of numbers."""
+    if isinstance(value, list):
+        if not value:
+            return "an empty list"
+        return next((fault for each in value if (fault := _fault_of_number(each))), None)
+    return _fault_of_number(value)
+
+
+def _fault_of_number(value: Any) -> str | None:
+    if value is None:
+        return "null is not a number"
+    if isinstance(value, str):
+        return f"the text '{visible(value)}' is not a number"
+    if isinstance(value, dict | list):
+        return "nested further than a list of numbers"
+    return None

@@ -1,0 +1,132 @@
+"""From the name that a user gives to an open file: stdin, pipes and compressed files included."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from typing import Literal, TypeAlias
+
+from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
+from lossctl.sources.base import is_remote
+from lossctl.sources.input_file import InputFile, faults_of
+
+Codec: TypeAlias = Literal["gzip", "zstd"]
+
+__all__ = ["STDIN", "Codec", "bare_name", "open_input"]
+
+STDIN = "-"
+_STDIN_DESCRIPTOR = 0
+_COMPRESSIONS: dict[str, tuple[Codec, bytes]] = {".gz": ("gzip", b"\x1f\x8b"), ".zst": ("zstd", b"\x28\xb5\x2f\xfd")}
+_READ_BY_RANGES = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
+
+
+def open_input(path: str) -> InputFile:
+    """The file, copied first where it can be read only once. Raises UsageError and DataError."""
+    if path == STDIN:
+        file = _standard_input()
+    elif is_remote(path):
+        return _remote(path)
+    else:
+        if not _is_file_name(path):
+            raise UsageError(f"'{visible(path)}' cannot be the name of a file")
+        file = _pipe(path) if _is_pipe(path) else InputFile(path)
+    extension = os.path.splitext(path)[1].lower()
+    return _decompressed(file, extension) if extension in _COMPRESSIONS else _decompressed_by_content(file)
+
+
+def _remote(url: str) -> InputFile:
+    """By ranges where a format reads only what it needs; whole where it reads all of it or is compressed."""
+    from lossctl.sources.remote import open_copy, open_ranges
+
+    stem = bare_url(url)
+    extension = os.path.splitext(stem)[1].lower()
+    if extension in _READ_BY_RANGES:
+        return open_ranges(url)
+    file = open_copy(url)
+    return _decompressed(file, extension) if extension in _COMPRESSIONS else _decompressed_by_content(file)
+
+
+def bare_url(url: str) -> str:
+    """A URL without its query."""
+    return url.partition("?")[0].partition("#")[0]
+
+
+def bare_name(path: str) -> str:
+    """The name without the extension of a compression, which says nothing of the format, or a URL's query."""
+    path = bare_url(path) if is_remote(path) else path
+    stem, extension = os.path.splitext(path)
+    return stem if extension.lower() in _COMPRESSIONS else path
+
+
+def _decompressed_by_content(file: InputFile) -> InputFile:
+    """A stream has no extension to go by."""
+    if not file.is_copy:
+        return file
+    head = file.read_at(0, 4)
+    extension = next((each for each, (_, magic) in _COMPRESSIONS.items() if head.startswith(magic)), None)
+    return file if extension is None else _decompressed(file, extension)
+
+
+def _decompressed(file: InputFile, extension: str) -> InputFile:
+    from lossctl.sources.spool import decompressed  # which loads what few inputs need
+
+    codec, magic = _COMPRESSIONS[extension]
+    if file.read_at(0, len(magic)) == magic:
+        return decompressed(file, codec)
+    file.close()
+    raise DataError(f"{file.name} is not {codec}, as its name says", hint=f"leave out {extension} in its name")
+
+
+def _standard_input() -> InputFile:
+    if sys.__stdin__ is None:
+        raise EnvironmentFault("stdin is closed: '-' has nothing to read", hint="name a file")
+    if os.isatty(_STDIN_DESCRIPTOR):
+        raise UsageError(
+            "stdin is a terminal: '-' reads what is piped into it", hint="cat preds.npy | lossctl eval - …"
+        )
+    handle = open(os.dup(_STDIN_DESCRIPTOR), "rb", buffering=0)  # noqa: SIM115 - closed by the InputFile
+    if stat.S_ISREG(os.fstat(_STDIN_DESCRIPTOR).st_mode) and handle.tell() == 0:
+        return InputFile(STDIN, handle)
+    from lossctl.sources.spool import spooled
+
+    with handle:
+        return spooled(STDIN, _Faulty(handle, STDIN))
+
+
+def _is_pipe(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False  # said when it is opened
+    return stat.S_ISFIFO(mode)
+
+
+def _pipe(path: str) -> InputFile:
+    with faults_of(visible(path)):
+        handle = open(path, "rb", buffering=0)  # noqa: SIM115
+    from lossctl.sources.spool import spooled
+
+    with handle:
+        return spooled(path, _Faulty(handle, visible(path)))
+
+
+class _Faulty:
+    """A stream whose failures are ours."""
+
+    def __init__(self, handle: io.FileIO, name: str) -> None:
+        self._handle, self._name = handle, name
+
+    def read(self, size: int, /) -> bytes | None:
+        try:
+            return self._handle.read(size)
+        except OSError as error:
+            raise DataError(f"cannot read {self._name}: {error.strerror}") from error
+
+
+def _is_file_name(path: str) -> bool:
+    try:
+        return bool(path) and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False

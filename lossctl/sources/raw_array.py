@@ -1,0 +1,147 @@
+"""An array that stands in a file as it does in memory: mapped a window at a time, read, or turned around."""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lossctl.errors import DataError
+from lossctl.sources.arrays import array_place, deliver, dtype_name
+from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
+from lossctl.sources.bus_errors import may_map, watch
+from lossctl.sources.input_file import InputFile
+
+# Mapped at once, for one chunk after the other: to map and to unmap stops all threads for a moment.
+_WINDOW_BYTES = 32 << 20
+
+_LAST_CHARACTER = 0x10FFFF
+_SURROGATES = 0xD800, 0xDFFF
+
+
+class RawArrayReader(Reader):
+    """An array of `shape` and `dtype` whose values begin at byte `start` of a file.
+
+    `array` is its name, where the file has several. `bfloat16` says that its two-byte integers are the upper halves of
+    float32 numbers, as which they are delivered.
+    """
+
+    def __init__(
+        self,
+        file: InputFile,
+        role: str,
+        format: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        start: int,
+        *,
+        column_major: bool = False,
+        array: str | None = None,
+        bfloat16: bool = False,
+        text: Selection | None = None,
+    ) -> None:
+        self._file, self._role, self._shape, self._dtype, self._start = file, role, shape, dtype, start
+        self._bfloat16 = bfloat16
+        self._text = text if text is not None and text.is_text else None
+        self._row_shape = shape[1:]
+        self._row_items = math.prod(self._row_shape)
+        # Along a single axis the two orders are the same bytes.
+        self._column_major = column_major and sum(size > 1 for size in shape) > 1
+        named = () if array is None else (array,)
+        self.arrays = {role: ArrayInfo(file.path, format, named, shape, self._delivered_name())}
+
+    def _delivered_name(self) -> str:
+        if self._text is not None:
+            return "int64" if self._text.classes is not None or self._dtype.kind != "U" else "object"
+        return "float32" if self._bfloat16 else dtype_name(self._dtype)
+
+    def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+        row_bytes = self._row_items * self._dtype.itemsize
+        read, window_rows = self._transposed if self._column_major else self._copied, rows
+        if not self._column_major and may_map():
+            watch(self._file)
+            read, window_rows = self._mapped, rows * max(1, _WINDOW_BYTES // (rows * row_bytes))
+        for first in range(0, self._shape[0], window_rows):
+            window = read(first, min(window_rows, self._shape[0] - first))
+            for start in range(0, len(window), rows):
+                # What has been overwritten since the file was opened would be used without a word.
+                self._file.check_unchanged()
+                chunk = window[start : start + rows]
+                if chunk.dtype == np.bool_:
+                    self._check_bools(chunk, first + start)
+                yield {self._role: self._delivered(chunk, first + start)}
+            # No view of this window is held here while the next is read: it goes when the consumer lets go of it.
+            del window, chunk
+        self._file.check_unchanged()
+
+    def _delivered(self, chunk: Array, start: int) -> Array:
+        if self._text is None:
+            return _widened(chunk) if self._bfloat16 else deliver(chunk)
+        import pyarrow as pa
+
+        from lossctl.sources.text import key_or_classes
+
+        if chunk.dtype.kind == "U":
+            self._check_characters(chunk, start)
+        flat = pa.array(chunk.reshape(-1).tolist())
+        return key_or_classes(flat, self._text, lambda row: self.place(self._role, start + row)).reshape(chunk.shape)
+
+    def _mapped(self, start: int, rows: int) -> Array:
+        """`rows` rows as a view of their own memory map, which is unmapped with the last view of it."""
+        offset = self._file.offset + self._start + start * self._row_items * self._dtype.itemsize
+        length = rows * self._row_items * self._dtype.itemsize
+        # A map begins at a multiple of the page size.
+        before = offset % mmap.ALLOCATIONGRANULARITY
+        with self._file.faults():
+            window = mmap.mmap(self._file.fileno(), before + length, access=mmap.ACCESS_READ, offset=offset - before)
+        flat = np.frombuffer(window, self._dtype, rows * self._row_items, before)
+        return flat.reshape(rows, *self._row_shape)
+
+    def _copied(self, start: int, rows: int) -> Array:
+        """`rows` rows, read."""
+        copy = np.empty((rows, *self._row_shape), self._dtype)
+        offset = self._start + start * self._row_items * self._dtype.itemsize
+        self._file.read_into(offset, memoryview(copy.reshape(-1).view(np.uint8)))  # type: ignore[arg-type]
+        return copy
+
+    def _transposed(self, start: int, rows: int) -> Array:
+        """`rows` rows of an array in Fortran order: a piece of every column, read and turned around."""
+        columns = np.empty((self._row_items, rows), self._dtype)
+        for position, column in enumerate(columns):
+            offset = self._start + (position * self._shape[0] + start) * self._dtype.itemsize
+            self._file.read_into(offset, memoryview(column.view(np.uint8)))
+        return columns.reshape(*reversed(self._row_shape), rows).T
+
+    def _check_characters(self, chunk: Array, start: int) -> None:
+        """NumPy takes any number for a character, and Python some of them for none."""
+        codes = np.ascontiguousarray(chunk).view(np.dtype(np.uint32).newbyteorder(chunk.dtype.byteorder))
+        wrong = (codes > _LAST_CHARACTER) | ((codes >= _SURROGATES[0]) & (codes <= _SURROGATES[1]))
+        if wrong.any():
+            row = start + int(np.argwhere(wrong)[0][0])
+            raise DataError(f"{self.place(self._role, row)}: the text is not Unicode", hint="write the file again")
+
+    def _check_bools(self, chunk: Array, start: int) -> None:
+        """NumPy takes any byte for a bool, and arithmetic then takes it for what it is."""
+        found = chunk.view(np.uint8) > 1
+        if found.any():
+            index = np.argwhere(found)[0]
+            column = int(np.ravel_multi_index(tuple(index[1:]), self._row_shape)) if len(index) > 1 else None
+            raise DataError(
+                f"{self.place(self._role, start + int(index[0]), column)}: a bool is the byte 0 or 1, not "
+                f"{chunk.view(np.uint8)[tuple(index)]}",
+                hint="the file is damaged: write it again",
+            )
+
+    def place(self, role: str, row: int, column: int | None = None) -> str:
+        return array_place(self._file.name, row, column, self._shape)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _widened(halves: Array) -> Array:
+    """bfloat16 numbers, held as integers, as float32: exactly."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)

@@ -1,0 +1,205 @@
+"""Many files as one data set: a folder, a glob or a list of shards, in natural order."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lossctl.errors import DataError, UsageError, visible
+from lossctl.sources.base import Array, ArrayInfo, Reader, is_remote
+
+__all__ = ["ShardedReader", "hive_constants", "is_many", "shard_paths"]
+
+_GLOB = re.compile(r"[*?\[]")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_TEXT_FORMATS = ("csv", "tsv", "jsonl")
+
+
+def is_many(path: str) -> bool:
+    """Whether a name stands for several files: a folder, or a glob or a list that is not the name of a file."""
+    if is_remote(path):
+        from lossctl.sources.remote import remote_paths
+
+        return remote_paths(path) is not None
+    if os.path.isdir(path):
+        return True
+    return (bool(_GLOB.search(path)) or "," in path) and not os.path.lexists(path)
+
+
+def shard_paths(path: str) -> list[str]:
+    """The files in natural order: part-2 before part-10; those of a list in its order. Raises DataError for none."""
+    if is_remote(path):
+        from lossctl.sources.remote import remote_paths
+
+        return sorted(remote_paths(path) or [path], key=natural_key)
+    if os.path.isdir(path):
+        return _files_below(path)
+    if "," in path and not _GLOB.search(path):
+        names = path.split(",")
+        if "" in names:
+            raise UsageError(f"the list of files '{visible(path)}' has an empty name", hint="write a.npy,b.npy")
+        return names
+    found = [each for each in glob.glob(path, recursive=True) if os.path.isfile(each)]
+    if not found:
+        raise DataError(f"no file matches '{visible(path)}'", hint="check the folder, and quote the pattern")
+    return sorted(found, key=natural_key)
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Numbers in a name count as numbers."""
+    parts = re.split(r"([0-9]+)", text)
+    return tuple((1, int(part)) if part.isdigit() and part.isascii() else (0, part) for part in parts)
+
+
+def hive_constants(shards: Sequence[str], root: str) -> dict[str, dict[str, int | str]]:
+    """For each shard in folders named key=value below `root`, its keys; nothing where there are no such folders.
+
+    A key whose values are whole numbers in all shards is a number. Raises DataError where shards have different keys.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for shard in shards:
+        folders = os.path.relpath(os.path.dirname(shard), root).split(os.sep)
+        found[shard] = dict(folder.split("=", 1) for folder in folders if "=" in folder)
+    first = found[shards[0]]
+    for shard, keys in found.items():
+        if list(keys) != list(first):
+            raise DataError(
+                f"{visible(shard)} stands in other folders of key=value than {visible(shards[0])}",
+                hint="all files of a partitioned data set have the same keys",
+            )
+    if not first:
+        return {}
+    whole = {key for key in first if all(_INTEGER.fullmatch(keys[key]) for keys in found.values())}
+    return {
+        shard: {key: int(text) if key in whole else text for key, text in keys.items()} for shard, keys in found.items()
+    }
+
+
+def _files_below(folder: str) -> list[str]:
+    found = []
+    try:
+        for place, folders, names in os.walk(folder, onerror=_raise):
+            folders[:] = [each for each in folders if not each.startswith((".", "_"))]
+            found += [os.path.join(place, name) for name in names if not name.startswith((".", "_"))]
+    except OSError as error:
+        raise DataError(f"cannot read the folder {visible(folder)}: {error.strerror}") from error
+    if not found:
+        raise DataError(f"the folder {visible(folder)} holds no files", hint="name a folder of shards")
+    return sorted(found, key=lambda each: natural_key(os.path.relpath(each, folder)))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+class ShardedReader(Reader):
+    """Readers of one file after the other. `open_shard` opens one; each is open only while it is read."""
+
+    def __init__(self, path: str, shards: Sequence[str], open_shard: Callable[[str], Reader]) -> None:
+        self._path, self._shards, self._open = path, list(shards), open_shard
+        self._states: list[tuple[int, int]] = []
+        described: list[dict[str, ArrayInfo]] = []
+        for shard in self._shards:
+            with self._open(shard) as reader:
+                described.append(dict(reader.arrays))
+            self._states.append(_state(shard))
+            self._check_alike(shard, described[0], described[-1])
+        self._rows = [next(iter(arrays.values())).shape[0] for arrays in described]
+        self._dtypes = {
+            role: _common_dtype(path, role, [arrays[role] for arrays in described]) for role in described[0]
+        }
+        self.arrays = self._describe(described[0])
+
+    def _describe(self, first: Mapping[str, ArrayInfo]) -> dict[str, ArrayInfo]:
+        rows = None if None in self._rows else sum(count for count in self._rows if count is not None)
+        return {
+            role: replace(info, path=self._path, shape=(rows, *info.shape[1:]), dtype=self._dtypes[role])
+            for role, info in first.items()
+        }
+
+    def _check_alike(self, shard: str, first: Mapping[str, ArrayInfo], found: Mapping[str, ArrayInfo]) -> None:
+        for role, info in found.items():
+            wanted = first[role]
+            if info.shape[1:] != wanted.shape[1:]:
+                raise DataError(
+                    f"{visible(shard)} has rows of shape {info.shape[1:]}, {visible(self._shards[0])} of "
+                    f"{wanted.shape[1:]}",
+                    hint="shards of one data set have rows alike",
+                )
+            if info.columns != wanted.columns:
+                raise DataError(
+                    f"{visible(shard)} has the {role} columns {', '.join(map(visible, info.columns[:20]))}, "
+                    f"{visible(self._shards[0])} {', '.join(map(visible, wanted.columns[:20]))}",
+                    hint="shards of one data set have the same columns in the same order",
+                )
+
+    def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+        from lossctl.sources.arrays import rechunk
+
+        return rechunk(self._parts(rows), rows)
+
+    def _parts(self, rows: int) -> Iterator[dict[str, Array]]:
+        counts: list[int | None] = []
+        for shard, state in zip(self._shards, self._states, strict=True):
+            if _state(shard) != state:
+                raise DataError(f"{visible(shard)} changed while it was being read", hint="wait until it is complete")
+            count = 0
+            with self._open(shard) as reader:
+                for chunk in reader.chunks(rows):
+                    count += len(next(iter(chunk.values())))
+                    yield {role: self._converted(role, array) for role, array in chunk.items()}
+                described = reader.arrays
+            counts.append(count)
+        self._rows = counts
+        self.arrays = self._describe(described)
+
+    def _converted(self, role: str, array: Array) -> Array:
+        """Float32 shards beside float64 ones become float64; whole numbers of text keep what they are."""
+        return array.astype("float64") if self._dtypes[role] == "float64" and array.dtype.name == "float32" else array
+
+    def place(self, role: str, row: int, column: int | None = None) -> str:
+        for shard, count in zip(self._shards, self._counted(), strict=True):
+            if row < count:
+                with self._open(shard) as reader:
+                    return reader.place(role, row, column)
+            row -= count
+        raise IndexError(f"row {row} beyond the last shard")
+
+    def _counted(self) -> Iterator[int]:
+        """The rows of each shard; those of text are counted by reading it."""
+        for shard, count in zip(self._shards, self._rows, strict=True):
+            if count is not None:
+                yield count
+                continue
+            with self._open(shard) as reader:
+                yield sum(len(next(iter(chunk.values()))) for chunk in reader.chunks(1 << 16))
+
+    def close(self) -> None:
+        """Each shard is open only while it is read."""
+
+
+def _state(shard: str) -> tuple[int, int]:
+    if is_remote(shard):
+        return 0, 0  # held to its version by whoever reads it
+    try:
+        status = os.stat(shard)
+    except OSError as error:
+        raise DataError(f"cannot read {visible(shard)}: {error.strerror}") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _common_dtype(path: str, role: str, infos: list[ArrayInfo]) -> str:
+    """The dtype of all shards of a role. Raises DataError where they hold different kinds of numbers."""
+    import numpy as np
+
+    dtypes: dict[Any, ArrayInfo] = {np.dtype(info.dtype).newbyteorder("="): info for info in infos}
+    kinds = {dtype.kind for dtype in dtypes}
+    text = infos[0].format in _TEXT_FORMATS
+    if len(kinds) > 1 and not (text and "b" not in kinds):
+        found = ", ".join(str(dtype) for dtype in dtypes)
+        raise DataError(f"{visible(path)}: the shards hold {role}s of several types: {found}", hint="write them alike")
+    return np.result_type(*dtypes).name

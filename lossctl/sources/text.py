@@ -1,0 +1,68 @@
+"""Columns of text: names of classes to their index, and keys. What is not text is taken as it is written: 7, true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute
+
+from lossctl.errors import DataError, visible
+from lossctl.sources.base import Array, Selection
+
+__all__ = ["delivered_text", "is_textual", "key_or_classes", "text_array", "text_dtype"]
+
+
+def is_textual(kind: Any) -> bool:
+    """Whether a column of this Arrow type can be a key or the names of classes."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    types = pa.types
+    return bool(
+        types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind) or types.is_boolean(kind)
+    )
+
+
+def text_dtype(selection: Selection, kind: Any) -> str:
+    """The dtype that `key_or_classes` delivers."""
+    if selection.classes is not None:
+        return "float64" if selection.gaps else "int64"
+    return "int64" if pa.types.is_integer(kind) else "object"
+
+
+def key_or_classes(array: Any, selection: Selection, where: Any) -> Array:
+    """A column as indices of classes, or as a key; `where(row)` says where a row stands.
+
+    Nulls are only where the selection has `gaps`, and are NaN.
+
+    Raises DataError for a name that is no class.
+    """
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if selection.classes is None:
+        if pa.types.is_integer(array.type):
+            return np.array(array.to_pylist(), np.int64 if array.type != pa.uint64() else np.uint64)
+        return np.array(array.cast(pa.string()).to_pylist(), object)
+    texts = array.cast(pa.string())
+    found = compute.index_in(texts, value_set=pa.array(selection.classes, pa.string()))
+    if found.null_count > texts.null_count:
+        unknown = compute.and_(found.is_null(), texts.is_valid())
+        row = unknown.to_pylist().index(True)
+        shown = ", ".join(visible(name, 40) for name in selection.classes[:10])
+        raise DataError(
+            f"{where(row)}: '{visible(texts[row].as_py())}' is not one of the {len(selection.classes)} classes",
+            hint=f"the classes are {shown}{', …' if len(selection.classes) > 10 else ''}",
+        )
+    return np.array(found.to_pylist(), text_dtype(selection, texts.type))
+
+
+def delivered_text(selection: Selection, dtype: np.dtype[Any]) -> str:
+    """The dtype that `text_array` delivers of an array of `dtype`."""
+    return text_dtype(selection, pa.int64() if dtype.kind in "iu" else pa.string())
+
+
+def text_array(array: Array, selection: Selection, where: Any) -> Array:
+    """The same of a NumPy array of texts, bools or whole numbers, of any shape."""
+    flat = pa.array(array.reshape(-1).tolist(), None if array.size else pa.string())
+    return key_or_classes(flat, selection, where).reshape(array.shape)

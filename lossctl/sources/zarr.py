@@ -1,0 +1,116 @@
+"""Zarr: arrays of a store in a folder, read a slice at a time with zarr (the extra `zarr`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import zarr
+
+from lossctl.errors import DataError, visible
+from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
+from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
+from lossctl.sources.containers import open_container
+from lossctl.sources.text import delivered_text, text_array
+
+_MOST_CHUNK_BYTES = 1 << 30
+
+
+def open_zarr(path: str, roles: dict[str, Selection]) -> Reader:
+    """A reader of arrays of a Zarr store; those of groups by their path. A store that is one array has no names."""
+    name = visible(path)
+    with zarr_faults(name):
+        store = zarr.open(path, mode="r")
+    if isinstance(store, zarr.Array):
+        role, *others = roles
+        if others:
+            raise DataError(f"{name} is one array, not both {role} and {' and '.join(others)}")
+        with zarr_faults(name):
+            return _ArrayReader(path, name, store, role, "", roles[role])
+    with zarr_faults(name):
+        return open_container(name, _Arrays(path, name, store), roles)
+
+
+def zarr_contents(path: str) -> list[str] | None:
+    """The paths of the arrays; None of a store that is one array."""
+    with zarr_faults(visible(path)):
+        store = zarr.open(path, mode="r")
+        return None if isinstance(store, zarr.Array) else list(_Arrays(path, visible(path), store).names())
+
+
+class _Arrays:
+    def __init__(self, path: str, name: str, group: Any) -> None:
+        self._path, self._name = path, name
+        self._arrays = {each: array for each, array in group.members(max_depth=None) if isinstance(array, zarr.Array)}
+
+    def names(self) -> Sequence[str]:
+        return list(self._arrays)
+
+    def reader(self, role: str, name: str, selection: Selection) -> Reader:
+        with zarr_faults(self._name):
+            return _ArrayReader(self._path, self._name, self._arrays[name], role, name, selection)
+
+    def close(self) -> None:
+        """Nothing is open between reads."""
+
+
+class _ArrayReader(Reader):
+    def __init__(self, path: str, store: str, array: Any, role: str, name: str, selection: Selection) -> None:
+        self._store, self._array, self._role = store, array, role
+        self._label = f"{store}, array '{visible(name)}'" if name else store
+        self._text = selection if selection.is_text else None
+        self._check(array)
+        columns = (name,) if name else ()
+        dtype = dtype_name(array.dtype) if self._text is None else delivered_text(self._text, array.dtype)
+        self.arrays = {role: ArrayInfo(path, "zarr", columns, array.shape, dtype)}
+
+    def _check(self, array: Any) -> None:
+        if self._text is None or array.dtype.kind != "T":  # texts of any length
+            check_dtype(array.dtype, self._label, self._text)
+        if not array.shape:
+            raise DataError(f"{self._label} is a single number (shape ())", hint="save an array of one element")
+        if 0 in array.shape[1:]:
+            raise DataError(f"{self._label} has no values: shape {array.shape}", hint="was the right array saved?")
+        chunk = float(np.prod(array.chunks, dtype=np.float64)) * array.dtype.itemsize
+        if chunk > _MOST_CHUNK_BYTES:
+            raise DataError(
+                f"{self._label} has chunks of {chunk:.0f} bytes; allowed are {_MOST_CHUNK_BYTES}",
+                hint="write it again with smaller chunks",
+            )
+        missing = array.nchunks - array.nchunks_initialized
+        if missing:
+            raise DataError(
+                f"{self._label}: {missing} of {array.nchunks} chunks were never written",
+                hint="write it again: what is missing would be read as its fill value",
+            )
+
+    def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+        for start in range(0, self._array.shape[0], rows):
+            with zarr_faults(self._store):
+                chunk = np.asarray(self._array[start : start + rows])
+            yield {self._role: deliver(chunk) if self._text is None else self._told(chunk, self._text, start)}
+
+    def _told(self, chunk: Array, selection: Selection, start: int) -> Array:
+        return text_array(chunk, selection, lambda row: self.place(self._role, start + row))
+
+    def place(self, role: str, row: int, column: int | None = None) -> str:
+        return array_place(self._label, row, column, self._array.shape)
+
+    def close(self) -> None:
+        """Nothing is open between reads."""
+
+
+@contextmanager
+def zarr_faults(name: str) -> Iterator[None]:
+    """Turns what zarr and its codecs raise for a damaged store into ours: they have no common class."""
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{name} is damaged or uses what is not supported: {visible(error) or type(error).__name__}",
+            hint="write the store again",
+        ) from error

@@ -1,0 +1,346 @@
+"""Why two result documents have different numbers: what of the function, of the data and of the run is not the same."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
+from lossctl.results import SCHEMA as RESULT_SCHEMA
+from lossctl.results import spelled
+
+__all__ = ["SCHEMA", "Explanation", "Finding", "explain", "read_document"]
+
+SCHEMA = "lossctl.explanation/1"
+
+MOST_BYTES = 64 << 20
+DEEPEST = 20
+"""What a result document is nested, and then some."""
+
+ROUNDING_ULPS = 4
+"""What other orders of operations may change of a sum that is right to the last bit or two."""
+
+SINGLE_ROUNDING = 1e-6
+"""What float32 in place of float64 may change, relatively, of a mean of well-behaved losses."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not the same: `what` it is, what both documents say, and what it means."""
+
+    what: str
+    first: str
+    second: str
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One loss of both documents: the verdict in words, and what it rests on, by kind.
+
+    `function`, `data`, `counts` and `run` are findings; counts follow from the function and the data together. Without
+    any in the first three, the numbers should be equal.
+    """
+
+    loss: str
+    verdict: str
+    value: tuple[str, str]
+    difference: str
+    function: tuple[Finding, ...]
+    data: tuple[Finding, ...]
+    counts: tuple[Finding, ...]
+    run: tuple[Finding, ...]
+
+    @property
+    def kinds(self) -> dict[str, tuple[Finding, ...]]:
+        """The findings by kind."""
+        return {"function": self.function, "data": self.data, "count": self.counts, "run": self.run}
+
+    def to_document(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "loss": self.loss,
+            "verdict": self.verdict,
+            "values": list(self.value),
+            "difference": self.difference,
+        }
+        return document | {kind: [vars(finding) for finding in found] for kind, found in self.kinds.items()}
+
+
+# ---- reading
+
+
+def read_document(path: str) -> dict[str, Any]:
+    """A result document. Raises DataError for a file that holds none, UsageError for an empty name."""
+    if not path or "\0" in path:
+        raise UsageError("a result document has an empty name", hint="is it a shell variable that is not set?")
+    shown = visible(path)
+    try:
+        with open(path, "rb") as handle:
+            text = handle.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise DataError(f"there is no file '{shown}'", hint="lossctl eval … -o result.json writes one") from None
+    except PermissionError as error:
+        raise EnvironmentFault(f"cannot read '{shown}': permission denied") from error
+    except OSError as error:
+        raise DataError(f"cannot read '{shown}': {visible(error.strerror)}") from error
+    if len(text) > MOST_BYTES:
+        raise DataError(f"{shown} is larger than any result document", hint="name a file of lossctl eval -o")
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{shown} is not JSON: {visible(error)}", hint="lossctl eval … -o result.json") from None
+    _check(document, shown)
+    return dict(document)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number there")
+
+
+def _check(document: Any, shown: str) -> None:
+    """Raises DataError unless a document holds what `explain` looks at, in the types that it has in the schema."""
+    found = document.get("schema") if isinstance(document, dict) else None
+    if found != RESULT_SCHEMA:
+        said = f"its schema is '{visible(found)}'" if found is not None else "it has no schema"
+        raise DataError(f"{shown} is no result document: {said}", hint=f"the schema is {RESULT_SCHEMA}")
+    parts = {"results": document.get("results"), "inputs": document.get("inputs")}
+    for name, part in parts.items():
+        if not isinstance(part, list) or not all(isinstance(each, dict) for each in part):
+            raise DataError(f"{shown} is no result document: '{name}' is no list of objects")
+    if _is_deeper(document, DEEPEST):
+        raise DataError(f"{shown} is no result document: it is nested more than {DEEPEST} deep")
+    for result in document["results"]:
+        known = isinstance(result.get("loss"), str) and isinstance(result.get("options"), dict)
+        if not known or not _is_value(result.get("value")):
+            raise DataError(f"{shown} is no result document: a result has no loss, no options or no value")
+    if not document["results"]:
+        raise DataError(f"{shown} holds no results", hint="lossctl eval … -o result.json writes some")
+
+
+def _is_value(value: Any) -> bool:
+    """Whether it is null or a finite number."""
+    if value is None or isinstance(value, bool):
+        return value is None
+    try:
+        return isinstance(value, int | float) and math.isfinite(float(value))
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
+
+
+# ---- comparing
+
+
+def explain(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[list[Explanation], list[str]]:
+    """(what differs, loss by loss; the losses that only one document has, in words)."""
+    pairs, alone = _matched(first["results"], second["results"])
+    return [_explained(a, b, first, second) for a, b in pairs], alone
+
+
+def _matched(
+    first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
+) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], list[str]]:
+    """Results of one loss, those with equal signatures first, then in their order."""
+    left, pairs = list(second), []
+    waiting = []
+    for result in first:
+        equal = next((other for other in left if _signature(other) == _signature(result)), None)
+        if equal is None:
+            waiting.append(result)
+        else:
+            left.remove(equal)
+            pairs.append((result, equal))
+    alone = []
+    for result in waiting:
+        like = [other for other in left if other["loss"] == result["loss"]]
+        if like:
+            nearest = min(like, key=lambda other: len(_options(result, other)))
+            left.remove(nearest)
+            pairs.append((result, nearest))
+        else:
+            alone.append(f"only the first document has {visible(result['loss'])}")
+    alone += [f"only the second document has {visible(other['loss'])}" for other in left]
+    return pairs, alone
+
+
+def _signature(result: Mapping[str, Any]) -> str:
+    return str(result.get("signature"))
+
+
+def _explained(
+    a: dict[str, Any], b: dict[str, Any], first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Explanation:
+    function = tuple(_function(a, b, first, second))
+    data = tuple(_data(first, second))
+    counts = tuple(
+        _finding(name, a.get(name, 0), b.get(name, 0), meaning)
+        for name, meaning in _COUNTS.items()
+        if a.get(name, 0) != b.get(name, 0)
+    )
+    run = tuple(
+        _finding(name, first.get(name), second.get(name), meaning)
+        for name, meaning in _RUN.items()
+        if first.get(name) != second.get(name)
+    )
+    distance, difference = _distance(a, b, any(finding.what.endswith(" dtype") for finding in data))
+    return Explanation(
+        visible(a["loss"]),
+        _verdict(distance, function, data if function else data + counts),
+        (_value(a), _value(b)),
+        difference,
+        function,
+        data,
+        counts,
+        run,
+    )
+
+
+_RUN = {
+    "backend": "backends agree within rounding",
+    "threads": "the number of threads changes no bit",
+}
+
+
+def _function(
+    a: dict[str, Any], b: dict[str, Any], first: Mapping[str, Any], second: Mapping[str, Any]
+) -> list[Finding]:
+    found = []
+    if a.get("reduction") != b.get("reduction"):
+        meaning = "whether losses are added or averaged"
+        found.append(_finding("reduction", a.get("reduction"), b.get("reduction"), meaning))
+    meanings = _meanings(a["loss"])
+    for name in _options(a, b):
+        said = meanings.get(name, _OTHERS.get(name))
+        found.append(_finding(f"option {name}", _option(a, name), _option(b, name), said))
+    if first.get("version") != second.get("version"):
+        meaning = "what a loss is may have changed; the changelog says so"
+        found.append(_finding("version", first.get("version"), second.get("version"), meaning))
+    return found
+
+
+_OTHERS = {
+    "on": "rows are matched by this key",
+    "missing": "what is done about keys without a partner",
+    "classes": "the names of the classes, in the order of their indices",
+    "nonfinite": "what is done about rows that are not finite",
+}
+_ABSENT = object()
+
+
+def _options(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """The options that values depend on and that are not the same, in the order of the first."""
+    gradient = ("grad_wrt", "grad_scale", "kink")
+    names = [name for name in dict.fromkeys((*a["options"], *b["options"])) if name not in gradient]
+    return [name for name in names if a["options"].get(name, _ABSENT) != b["options"].get(name, _ABSENT)]
+
+
+def _option(result: Mapping[str, Any], name: str) -> Any:
+    return result["options"].get(name, "not given")
+
+
+def _meanings(loss: str) -> dict[str, str]:
+    """What each option of a loss means; nothing is known of a loss that is not here, such as one of somebody's own."""
+    from lossctl.errors import LossctlError
+    from lossctl.reference import describe
+
+    if ".py:" in loss:  # to look it up would run the file
+        return {}
+    try:
+        return {option["name"]: option["meaning"] for each in describe(loss) for option in each["options"]}
+    except LossctlError:
+        return {}
+
+
+def _data(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    inputs = [{str(info.get("role")): info for info in document["inputs"]} for document in (first, second)]
+    for role in dict.fromkeys((*inputs[0], *inputs[1])):
+        sides = [each.get(role) for each in inputs]
+        if None in sides:
+            shown = ["there" if side is not None else "not there" for side in sides]
+            found.append(Finding(visible(role), shown[0], shown[1], _MEANINGS.get(role, "a further array")))
+            continue
+        for fact, meaning in _FACTS.items():
+            values = [side.get(fact) for side in sides if side is not None]
+            if values[0] != values[1]:
+                found.append(_finding(f"{visible(role)} {fact}", values[0], values[1], meaning))
+    return found
+
+
+_MEANINGS = {"weights": "samples are weighted in one of them only"}
+_FACTS = {
+    "path": "another file, or the same by another name",
+    "format": "the same numbers, if the conversion kept them",
+    "shape": "other rows or other columns",
+    "dtype": "numbers are rounded to this type before lossctl reads them",
+    "columns": "other columns of the table",
+}
+_COUNTS = {
+    "samples": "how many samples count",
+    "weight": "what the mean divides by",
+    "nonfinite": "samples whose loss is infinite",
+    "skipped": "rows that are left out since they are not finite",
+    "clipped": "samples that the guard changes",
+    "degenerate": "samples on which the loss falls back to a convention",
+}
+
+
+def _finding(what: str, first: Any, second: Any, meaning: str | None = None) -> Finding:
+    return Finding(what, _spelled(first), _spelled(second), meaning or "")
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, int) and not isinstance(each, bool) for each in value):
+        return "(" + ", ".join(map(str, value)) + ("," if len(value) == 1 else "") + ")"
+    return visible(spelled(value), 300)
+
+
+# ---- the numbers
+
+
+def _value(result: Mapping[str, Any]) -> str:
+    return str(result.get("status", "nan")) if result["value"] is None else repr(float(result["value"]))
+
+
+def _distance(a: Mapping[str, Any], b: Mapping[str, Any], other_types: bool) -> tuple[str, str]:
+    """("equal", "rounding" or "different"; the same in numbers); `other_types` is whether the inputs' types differ."""
+    values = [result["value"] for result in (a, b)]
+    if None in values:
+        same = _value(a) == _value(b)
+        return ("equal", "equal") if same else ("different", "one is not finite, or both are not and differ")
+    first, second = (float(value) for value in values)
+    if first == second:
+        return "equal", "equal, to the last bit"
+    apart = abs(second - first)
+    largest = max(abs(first), abs(second))
+    relative, ulps = apart / largest, apart / math.ulp(largest)
+    said = f"{second - first:+.6g}, relative {relative:.3g}"
+    if ulps <= ROUNDING_ULPS:
+        return "rounding", f"{said}: {ulps:.0f} units in the last place, within rounding of float64"
+    if other_types and relative <= SINGLE_ROUNDING:
+        return "different", f"{said}: as little as rounding the inputs to float32 makes"
+    return "different", f"{said}: more than rounding"
+
+
+def _verdict(distance: str, function: Sequence[Finding], data: Sequence[Finding]) -> str:
+    if function and data:
+        both = "different functions of different data"
+        return f"{both}, with equal values" if distance == "equal" else both
+    if function:
+        return "different functions of data that look the same" + (
+            "; on this data it makes no difference" if distance in ("equal", "rounding") else ""
+        )
+    if data:
+        return "the same function of different data" + (
+            "; the values agree" if distance in ("equal", "rounding") else ""
+        )
+    if distance in ("equal", "rounding"):
+        return "the same function of data that looks the same, and the values agree"
+    return "the same function of data with the same names, shapes and types: what the files hold has changed"

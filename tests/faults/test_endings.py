@@ -1,0 +1,176 @@
+"""Processes that are ended in the middle of their work, and files that change under their hands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.commands import command, process, sparse_npy
+
+DATA = 3
+
+# Runs the command line with a file cut after its third look at it: what is mapped is gone when it is touched.
+CUT = """
+import os, sys
+from lossctl.sources.input_file import InputFile
+look, looks = InputFile.check_unchanged, []
+def check(self):
+    look(self)
+    looks.append(self)
+    if len(looks) == 3:
+        {change}
+InputFile.check_unchanged = check
+from lossctl.__main__ import main
+main()
+"""
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Two arrays of 80 MB that take no space, each in its own folder beside an empty one."""
+    (tmp_path / "out").mkdir()
+    for name in ("p.npy", "y.npy"):
+        sparse_npy(tmp_path / name, 10_000_000)
+    return tmp_path
+
+
+def evaluation(*options: str, out: str = "out/losses.npy") -> list[str]:
+    return ["eval", "p.npy", "y.npy", "-l", "mse", "--per-sample", out, "--chunk-rows", "100000", *options]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGBUS"), reason="mapped files cannot be cut here")
+@pytest.mark.parametrize("backend", ["python", "cpu"])
+@pytest.mark.parametrize("cut", ["p.npy", "y.npy"])
+def test_a_mapped_file_that_is_cut_is_no_crash(cut: str, backend: str, large: Path) -> None:
+    code = CUT.format(change=f"os.truncate({cut!r}, 5000)")
+    words = [sys.executable, "-c", code, *evaluation("--backend", backend)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=large)
+    assert (done.returncode, done.stdout) == (DATA, "")
+    assert done.stderr == f"lossctl: {cut} changed while it was being read; wait until it is complete\n"
+    assert os.listdir(large / "out") == []
+
+
+def test_a_file_that_is_written_again_while_it_is_read(large: Path) -> None:
+    code = CUT.format(change="open('p.npy', 'r+b').write(b'x')")
+    words = [sys.executable, "-c", code, *evaluation()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=large)
+    assert (done.returncode, done.stdout) == (DATA, "")
+    assert "p.npy changed while it was being read" in done.stderr
+    assert os.listdir(large / "out") == []
+
+
+@pytest.mark.parametrize("change", ["os.remove('p.npy')", "os.replace('other.npy', 'p.npy')"])
+def test_what_was_opened_is_read_whatever_its_name_stands_for_now(change: str, large: Path) -> None:
+    np.save(large / "other.npy", np.ones(3))
+    words = [sys.executable, "-c", CUT.format(change=change), *evaluation("-b", "--no-progress")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=large)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0.0\n", "")
+
+
+def begun(folder: Path, words: list[str]) -> subprocess.Popen[str]:
+    """A process that has begun to write into the folder `out`."""
+    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
+    give_up = time.monotonic() + 60
+    while not any(path.stat().st_size > 1 << 18 for path in (folder / "out").glob(".lossctl-*")):
+        assert time.monotonic() < give_up
+        assert running.poll() is None
+        time.sleep(0.01)
+    return running
+
+
+def test_a_process_that_is_killed_leaves_what_was_there(large: Path) -> None:
+    sparse_npy(large / "p.npy", 100_000_000)
+    sparse_npy(large / "y.npy", 100_000_000)
+    out = large / "out" / "losses.npy"
+    out.write_bytes(b"old")
+    running = begun(large, command(*evaluation("--backend", "python")))
+    running.kill()
+    running.communicate(timeout=60)
+    assert out.read_bytes() == b"old"
+    left = [path.name for path in out.parent.iterdir() if path != out]
+    assert all(name.startswith(".lossctl-") and name.endswith(".tmp") for name in left)
+    sparse_npy(large / "p.npy", 10)
+    sparse_npy(large / "y.npy", 10)
+    assert process(*evaluation(), cwd=large).returncode == 0
+    assert np.load(out).tolist() == [0.0] * 10
+
+
+def test_a_signal_that_python_drops_ends_the_process_all_the_same(large: Path) -> None:
+    code = CUT.format(
+        change="""
+        class Last:
+            def __del__(self):
+                os.kill(os.getpid(), 15)
+                for _ in range(1000):
+                    pass
+        Last()"""
+    )
+    words = [sys.executable, "-c", code, *evaluation()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=large)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+    assert os.listdir(large / "out") == []
+
+
+def test_a_second_signal_ends_a_process_that_does_not(large: Path) -> None:
+    code = CUT.format(
+        change="""
+        for _ in range(2):
+            try:
+                os.kill(os.getpid(), 15)
+                for _ in range(1000):
+                    pass
+            except SystemExit:
+                pass"""
+    )
+    words = [sys.executable, "-c", code, *evaluation()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=large)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+    assert os.listdir(large / "out") == []
+
+
+def test_two_processes_that_write_one_file_leave_one_whole(large: Path) -> None:
+    words = command(*evaluation("-b", "--backend", "python"))
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=large) for _ in range(2)]
+    for running in both:
+        out, err = running.communicate(timeout=120)
+        assert (running.returncode, out, err) == (0, b"0.0\n", b"")
+    assert np.load(large / "out" / "losses.npy", mmap_mode="r").shape == (10_000_000,)
+    assert os.listdir(large / "out") == ["losses.npy"]
+
+
+def linked(folder: Path) -> str:
+    os.link(folder / "parts" / "a.npy", folder / "hard.npy")
+    return "hard.npy"
+
+
+def symbolic(folder: Path) -> str:
+    (folder / "soft.npy").symlink_to("parts/b.npy")
+    return "soft.npy"
+
+
+def through_a_folder(folder: Path) -> str:
+    (folder / "again").symlink_to("parts")
+    return "again/a.npy"
+
+
+@pytest.mark.parametrize("spelled", ["parts", "parts/", "parts/*.npy", "parts/?.npy", "parts/a.npy,parts/b.npy", "**"])
+@pytest.mark.parametrize("name", [linked, symbolic, through_a_folder, lambda _: "parts/b.npy"])
+def test_a_shard_is_never_an_output(spelled: str, name: Callable[[Path], str], tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for shard in ("a", "b"):
+        np.save(tmp_path / "parts" / f"{shard}.npy", [0.5])
+    np.save(tmp_path / "y.npy", [1.0, 1.0])
+    before = (tmp_path / "parts" / "a.npy").read_bytes()
+    out = name(tmp_path)
+    done = process("eval", spelled, "y.npy", "-l", "mse", "--per-sample", out, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"lossctl: the output '{out}' is the same file as the input '")
+    assert (tmp_path / "parts" / "a.npy").read_bytes() == before

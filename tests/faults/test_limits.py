@@ -1,0 +1,154 @@
+"""What a process may use has an end: memory, descriptors, sizes of files, threads. Each is one line and exit 4."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.commands import command
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits are kept to by Linux")
+
+ENVIRONMENT = 4
+VALUE = "0.25\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("limits")
+    values = np.full(200_000, 0.5)
+    np.save(folder / "p.npy", values)
+    np.save(folder / "y.npy", np.zeros(len(values)))
+    (folder / "t.csv").write_text("p,y\n0.5,0\n0.5,1\n")
+    (folder / "t.jsonl").write_text('{"p": 0.5, "y": 0}\n{"p": 0.5, "y": 1}\n')
+    return folder
+
+
+ARRAYS = ("eval", "p.npy", "y.npy", "-l", "mse", "-b", "--no-progress", "--backend", "python")
+TABLE = ("eval", "t.csv", "--pred-col", "p", "--target-col", "y", "-l", "mse", "-b")
+LINES = ("eval", "t.jsonl", "--pred-col", "p", "--target-col", "y", "-l", "mse", "-b")
+
+
+def within(limit: str, folder: Path, *arguments: str, line: str = '"$@"') -> subprocess.CompletedProcess[str]:
+    """A command line in a shell that has set a limit first."""
+    words = ["sh", "-c", f"ulimit {limit} && {line}", "sh", *command(*arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=folder)
+
+
+def is_one_line(done: subprocess.CompletedProcess[str]) -> bool:
+    text = done.stderr.removesuffix("\n")
+    return done.stdout == "" and text.startswith("lossctl: ") and text.isprintable()
+
+
+@pytest.mark.parametrize("megabytes", [48, 80, 128, 200, 350, 511])
+def test_too_little_memory_to_start_with(megabytes: int, folder: Path) -> None:
+    done = within(f"-v {megabytes << 10}", folder, *ARRAYS)
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert "memory" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [ARRAYS, TABLE, LINES], ids=["npy", "csv", "jsonl"])
+@pytest.mark.parametrize("megabytes", [512, 600, 900])
+def test_little_memory_is_enough_or_said(megabytes: int, arguments: tuple[str, ...], folder: Path) -> None:
+    done = within(f"-v {megabytes << 10}", folder, *arguments)
+    if done.returncode == 0:
+        assert (done.stdout, done.stderr) == (VALUE, "")
+    else:
+        assert done.returncode == ENVIRONMENT
+        assert is_one_line(done)
+
+
+@pytest.mark.parametrize("arguments", [ARRAYS, TABLE, LINES], ids=["npy", "csv", "jsonl"])
+@pytest.mark.parametrize("descriptors", [5, 6, 7, 8, 12])
+def test_few_descriptors_are_enough_or_said(descriptors: int, arguments: tuple[str, ...], folder: Path) -> None:
+    done = within(f"-n {descriptors}", folder, *arguments)
+    if done.returncode == 0:
+        assert (done.stdout, done.stderr) == (VALUE, "")
+    else:
+        assert done.returncode == ENVIRONMENT
+        assert is_one_line(done)
+        assert "Too many open files" in done.stderr
+
+
+@pytest.mark.parametrize("extension", ["npy", "csv", "tsv", "parquet"])
+@pytest.mark.parametrize("option", ["--per-sample", "--grad"])
+def test_a_file_that_grows_too_large(option: str, extension: str, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / f"out.{extension}"
+    out.write_bytes(b"old")
+    done = within("-f 100", folder, *ARRAYS, option, str(out))
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert "out." in done.stderr
+    assert "too large" in done.stderr
+    assert os.listdir(tmp_path) == [out.name]
+    assert out.read_bytes() == b"old"
+
+
+def test_a_stream_that_does_not_fit_where_it_is_copied_to(folder: Path) -> None:
+    arguments = [each.replace("p.npy", "-") for each in ARRAYS]
+    done = within("-f 100", folder, *arguments, "--pred-format", "npy", line='cat p.npy | "$@"')
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert "cannot copy - to " in done.stderr
+    assert "TMPDIR" in done.stderr
+
+
+def test_a_folder_for_temporary_files_that_is_not_there(folder: Path) -> None:
+    arguments = [each.replace("p.npy", "-") for each in ARRAYS]
+    line = 'cat p.npy | TMPDIR=/nonexistent "$@"'
+    done = within("-c 0", folder, *arguments, "--pred-format", "npy", line=line)
+    assert (done.returncode, done.stdout, done.stderr) == (0, VALUE, "")
+
+
+THREADLESS = """
+import sys, threading
+def start(self):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = start
+from lossctl.__main__ import main
+main()
+"""
+
+
+def test_no_further_thread(folder: Path) -> None:
+    lines = "p,y\n" + "0.5,0\n" * 400_000  # more than a block, so that threads share the work
+    (folder / "long.csv").write_text(lines)
+    words = [sys.executable, "-c", THREADLESS, *(each.replace("t.csv", "long.csv") for each in TABLE)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=folder)
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert "thread" in done.stderr
+
+
+BROKEN = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pyarrow":
+            raise {raised}
+sys.meta_path.insert(0, Finder())
+from lossctl.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        ("ImportError('libarrow.so: failed to map segment from shared object')", "failed to map segment"),
+        ("OSError('cannot load libarrow')", "cannot load libarrow"),
+        ("MemoryError()", "out of memory"),
+    ],
+)
+def test_a_library_that_does_not_load(raised: str, says: str, folder: Path) -> None:
+    words = [sys.executable, "-c", BROKEN.format(raised=raised), *TABLE]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=folder)
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert says in done.stderr

@@ -1,0 +1,140 @@
+"""What is missing: nulls of Parquet, Arrow and JSON, and empty cells. An error, or NaN where a selection has gaps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+from pyarrow import feather, parquet
+
+from lossctl.errors import DataError
+from lossctl.sources import Selection, open_reader
+
+COLUMNS: dict[str, list[Any]] = {
+    "real": [0.5, None, 2.0],
+    "whole": [1, None, 3],
+    "truth": [True, None, False],
+    "name": ["cat", None, "dog"],
+    "full": [1, 2, 3],
+}
+EXPECTED = {
+    "real": [0.5, np.nan, 2.0],
+    "whole": [1.0, np.nan, 3.0],
+    "truth": [1.0, np.nan, 0.0],
+    "name": [1.0, np.nan, 0.0],
+    "full": [1.0, 2.0, 3.0],
+}
+
+
+def write_parquet(path: Path) -> Path:
+    parquet.write_table(pa.table(COLUMNS), path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+def write_arrow(path: Path) -> Path:
+    table = pa.table({**COLUMNS, "name": pa.array(COLUMNS["name"]).dictionary_encode()})
+    feather.write_feather(table, str(path.with_suffix(".arrow")))
+    return path.with_suffix(".arrow")
+
+
+def write_jsonl(path: Path) -> Path:
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in zip(*COLUMNS.values(), strict=True)]
+    path.with_suffix(".jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path.with_suffix(".jsonl")
+
+
+def write_csv(path: Path) -> Path:
+    cells = [["" if cell is None else str(cell) for cell in row] for row in zip(*COLUMNS.values(), strict=True)]
+    path.with_suffix(".csv").write_text("\n".join(",".join(row) for row in [list(COLUMNS), *cells]) + "\n")
+    return path.with_suffix(".csv")
+
+
+WRITERS = [write_parquet, write_arrow, write_jsonl, write_csv]
+
+
+def read(path: Path, column: str, *, gaps: bool) -> NDArray[Any]:
+    classes = ("dog", "cat") if column == "name" else None
+    with open_reader(path, {"target": Selection((column,), classes=classes, gaps=gaps)}) as reader:
+        described = reader.arrays["target"].dtype
+        chunks = [chunk["target"] for chunk in reader.chunks(2)]
+        assert gaps is False or reader.arrays["target"].dtype == "float64" or described == "int64"
+    return np.concatenate(chunks)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("column", COLUMNS)
+def test_what_is_missing_is_nan(write: Callable[[Path], Path], column: str, tmp_path: Path) -> None:
+    found = read(write(tmp_path / "t"), column, gaps=True)
+    assert np.array_equal(found, EXPECTED[column], equal_nan=True)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("column", [name for name in COLUMNS if name != "full"])
+def test_it_is_an_error_otherwise(write: Callable[[Path], Path], column: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"(row 1|line [23]).*'{column}'"):
+        read(write(tmp_path / "t"), column, gaps=False)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_lists(fixed: bool, tmp_path: Path) -> None:
+    rows = [[1.0, None], None, [3.0, 4.0]]
+    kind = pa.list_(pa.float32(), 2) if fixed else pa.list_(pa.float32())
+    parquet.write_table(pa.table({"p": pa.array(rows, kind)}), tmp_path / "t.parquet")
+    with open_reader(tmp_path / "t.parquet", {"prediction": Selection(("p",), gaps=True)}) as reader:
+        found = np.concatenate([chunk["prediction"] for chunk in reader.chunks(2)])
+    assert found.dtype == np.float32
+    assert np.array_equal(found, [[1.0, np.nan], [np.nan, np.nan], [3.0, 4.0]], equal_nan=True)
+
+
+def test_half_precision(tmp_path: Path) -> None:
+    column = pa.array([np.float16(0.5), None], pa.float16())
+    parquet.write_table(pa.table({"p": column}), tmp_path / "t.parquet")
+    with open_reader(tmp_path / "t.parquet", {"prediction": Selection(("p",), gaps=True)}) as reader:
+        (chunk,) = reader.chunks(2)
+    assert chunk["prediction"].dtype == np.float32
+    assert np.array_equal(chunk["prediction"], [0.5, np.nan], equal_nan=True)
+
+
+def test_a_whole_number_that_float64_does_not_hold_is_refused(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"y": pa.array([2**53 + 1, None])}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="save them without nulls"):
+        read(tmp_path / "t.parquet", "y", gaps=True)
+
+
+def test_csv_turns_to_gaps_further_down(tmp_path: Path) -> None:
+    lines = ["y", *["1"] * 400_000, '""', "true is not a number"]
+    (tmp_path / "t.csv").write_text("\n".join(lines[:-1]) + "\n")
+    found = read(tmp_path / "t.csv", "y", gaps=True)
+    assert np.isnan(found[-1])
+    assert (found[:-1] == 1.0).all()
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match="line 400003"):
+        read(tmp_path / "t.csv", "y", gaps=True)
+
+
+@pytest.mark.parametrize("cell", ["NA", "null", "None", " ", "-", "N/A", "0x10"])
+def test_only_an_empty_cell_is_missing(cell: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"y,z\n1,1\n{cell},1\n")
+    with pytest.raises(DataError, match="line 3, column 'y'"):
+        read(tmp_path / "t.csv", "y", gaps=True)
+
+
+def test_an_unknown_class_among_gaps_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("name,z\ncat,1\n,1\neel,1\n")
+    with pytest.raises(DataError, match=r"line 4, column 'name'.*'eel' is not one of the 2 classes"):
+        read(tmp_path / "t.csv", "name", gaps=True)
+
+
+def test_a_missing_field_and_a_null_first(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"y": null, "name": null}\n{"name": "cat"}\n{"y": 2.5, "name": "dog"}\n')
+    assert np.array_equal(read(tmp_path / "t.jsonl", "y", gaps=True), [np.nan, np.nan, 2.5], equal_nan=True)
+    assert np.array_equal(read(tmp_path / "t.jsonl", "name", gaps=True), [np.nan, 1.0, 0.0], equal_nan=True)
+    (tmp_path / "t.jsonl").write_text('{"y": 1}\n{"y": null}\n{"y": "two"}\n')
+    with pytest.raises(DataError, match="line 3, column 'y'"):
+        read(tmp_path / "t.jsonl", "y", gaps=True)

@@ -1,0 +1,94 @@
+"""Many files as one data set: order, dtypes, places, partitions, and what does not go together."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from lossctl.errors import DataError
+from lossctl.sources import Selection, open_reader
+from lossctl.sources.shards import natural_key
+from tests.sources.conftest import ReadAll, Refusal
+
+
+def test_natural_order() -> None:
+    assert sorted(["p10", "p2", "p1", "q", "p02"], key=natural_key) == ["p1", "p2", "p02", "p10", "q"]
+
+
+@pytest.mark.parametrize("named", ["folder", "glob", "list"])
+@pytest.mark.parametrize("rows", [1, 5, 1000])
+def test_shards_are_their_concatenation(tmp_path: Path, read_all: ReadAll, named: str, rows: int) -> None:
+    values = np.random.default_rng(0).normal(size=(47, 2))
+    cuts = [0, 3, 3 + 20, 47]
+    for number, (start, end) in zip((1, 2, 10), itertools.pairwise(cuts), strict=True):
+        np.save(tmp_path / f"part-{number}.npy", values[start:end])
+    names = ",".join(str(tmp_path / f"part-{number}.npy") for number in (1, 2, 10))
+    path = {"folder": str(tmp_path), "glob": str(tmp_path / "part-*.npy"), "list": names}[named]
+    np.testing.assert_array_equal(read_all(Path(path), rows, prediction=None)["prediction"], values)
+
+
+def test_places(tmp_path: Path) -> None:
+    (tmp_path / "a1.csv").write_text("p\n1\n2\n")
+    (tmp_path / "a2.csv").write_text("p\n3\n4\n")
+    with open_reader(f"{tmp_path}/a*.csv", {"prediction": Selection()}) as reader:
+        assert reader.place("prediction", 3) == f"{tmp_path}/a2.csv, line 3, column 'p'"
+        assert reader.arrays["prediction"].shape[0] is None
+        assert [chunk["prediction"].tolist() for chunk in reader.chunks(3)] == [[1, 2, 3], [4]]
+        assert reader.arrays["prediction"].shape[0] == 4
+
+
+def test_what_does_not_go_together(tmp_path: Path, refusal: Refusal) -> None:
+    np.save(tmp_path / "1.npy", np.zeros((3, 2)))
+    np.save(tmp_path / "2.npy", np.zeros((3, 3)))
+    assert "has rows of shape (3,)" in refusal(tmp_path).message
+    np.save(tmp_path / "2.npy", np.zeros((3, 2), np.int64))
+    assert "several types" in refusal(tmp_path).message
+    (tmp_path / "2.npy").write_bytes(b"junk")
+    assert "2.npy is not npy" in refusal(tmp_path).message
+
+
+def test_precisions_go_together(tmp_path: Path, read_all: ReadAll) -> None:
+    np.save(tmp_path / "1.npy", np.array([0.1], np.float32))
+    np.save(tmp_path / "2.npy", np.array([0.1]))
+    found = read_all(tmp_path, 1, prediction=None)["prediction"]
+    assert found.dtype == np.float64
+    assert found.tolist() == [float(np.float32(0.1)), 0.1]
+
+
+def test_nothing_matches(tmp_path: Path, refusal: Refusal) -> None:
+    assert isinstance(refusal(tmp_path), DataError)
+    assert "holds no files" in refusal(tmp_path).message
+    assert "no file matches" in refusal(tmp_path / "*.npy").message
+
+
+def test_a_name_with_the_characters_of_a_glob(tmp_path: Path, read_all: ReadAll) -> None:
+    np.save(tmp_path / "p[1],x.npy", np.ones(3))
+    assert read_all(tmp_path / "p[1],x.npy", 2, prediction=None)["prediction"].tolist() == [1, 1, 1]
+
+
+def test_a_partitioned_folder(tmp_path: Path, read_all: ReadAll, refusal: Refusal) -> None:
+    for fold, label in ((1, 0), (2, 1), (10, 1)):
+        place = tmp_path / "data" / f"split=a{fold}" / f"label={label}"
+        place.mkdir(parents=True)
+        parquet.write_table(pa.table({"p": [fold + 0.5, fold + 0.25]}), place / "x.parquet")
+    (tmp_path / "data" / "_SUCCESS").touch()
+    found = read_all(tmp_path / "data", 3, prediction="p", target="label")
+    assert found["prediction"].tolist() == [1.5, 1.25, 2.5, 2.25, 10.5, 10.25]
+    assert found["target"].tolist() == [0, 0, 1, 1, 1, 1]
+    assert "key 'split' is text" in refusal(tmp_path / "data", prediction="p", target="split").message
+
+
+def test_a_shard_that_changes(tmp_path: Path) -> None:
+    for number in (1, 2):
+        np.save(tmp_path / f"{number}.npy", np.zeros(3))
+    with open_reader(tmp_path, {"prediction": Selection()}) as reader:
+        chunks = reader.chunks(3)
+        next(chunks)
+        np.save(tmp_path / "2.npy", np.zeros(4))
+        with pytest.raises(DataError, match="changed while"):
+            next(chunks)

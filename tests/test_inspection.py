@@ -1,0 +1,87 @@
+"""What numbers look like: each kind of array that a model run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from lossctl.inspection import inspect
+
+RANDOM = np.random.default_rng(0)
+LOGITS = RANDOM.normal(size=(50, 4))
+ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("array", "looks_like"),
+    [
+        (ROWS, "rows of probabilities"),
+        (ROWS.astype(np.float32), "rows of probabilities"),
+        (100 * ROWS, "rows of percentages: divide by 100"),
+        (np.log(ROWS), "rows of log-probabilities"),
+        (LOGITS, "logits or scores"),
+        (LOGITS[:, 0], "real numbers, or logits"),
+        (ROWS[:, 0], "probabilities"),
+        (np.eye(4)[[0, 1, 3]], "one-hot rows"),
+        (np.eye(4, dtype=np.uint8)[[0, 1, 3]], "one-hot rows"),
+        (np.array([0, 1, 1]), "labels, 0 and 1"),
+        (np.array([0.0, 1.0, np.nan]), "labels, 0 and 1"),
+        (np.array([-1, 1, 1]), "labels, -1 and 1"),
+        (np.array([True, False]), "labels, true or false"),
+        (np.array([0, 1, 2, 2]), "class indices, 0 to 2"),
+        (np.array([1.0, 2.0, 3.0, 3.0]), "class indices, 1 to 3: count them from 0"),
+        (np.array([7, 900, 7]), "whole numbers, 2 different"),
+        (np.arange(100), "whole numbers, each once: ids?"),
+        (np.array([25.5, 300.0]), "real numbers"),
+        (np.array([np.nan]), "nothing: all NaN"),
+    ],
+)
+def test_arrays(tmp_path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.float64]], looks_like: str) -> None:
+    np.save(tmp_path / "a.npy", array)
+    (found,) = inspect(str(tmp_path / "a.npy"))
+    assert found.looks_like == looks_like
+    assert found.shape == array.shape
+    assert found.missing == np.isnan(array.astype(float)).mean()
+
+
+def test_a_table_with_text_and_numbered_columns(tmp_path: Path) -> None:
+    columns = {f"p_{i}": pa.array(ROWS[:, i]) for i in range(4)}
+    table = pa.table({"id": [f"x{i}" for i in range(50)], **columns, "label": pa.array(np.arange(50) % 4)})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    found = {each.name: each for each in inspect(str(tmp_path / "a.parquet"))}
+    assert list(found) == ["id", "p_0", "p_1", "p_2", "p_3", "label", "p_* (4 columns)"]
+    assert found["id"].looks_like == "text"
+    assert found["p_* (4 columns)"].looks_like == "rows of probabilities"
+    assert found["p_2"].lowest == ROWS[:, 2].min()
+    assert found["label"].looks_like == "class indices, 0 to 3"
+
+
+def test_arrays_of_a_container(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", logits=LOGITS, labels=np.array([0, 1]))
+    assert [(each.name, each.shape) for each in inspect(str(tmp_path / "a.npz"))] == [
+        ("logits", (50, 4)),
+        ("labels", (2,)),
+    ]
+
+
+def test_command(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([1.5, np.inf]))
+    np.save(tmp_path / "b.npy", ROWS)
+    command = [sys.executable, "-m", "lossctl", "inspect", "a.npy", "b.npy"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert lines[0] == ["file", "name", "shape", "dtype", "min", "max", "NaN", "looks like"]
+    assert [line[0] for line in lines[1:]] == ["a.npy", "b.npy"]
+    done = subprocess.run([*command, "--format", "json"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found[0]["highest"] is None
+    assert found[1]["shape"] == [50, 4]
+    done = subprocess.run([*command, "gone.npy"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "lossctl: no such file: gone.npy; check the name and the folder\n")

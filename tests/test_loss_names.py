@@ -1,0 +1,195 @@
+"""Names of losses in other frameworks: each is a loss here, or told what is."""
+
+from __future__ import annotations
+
+import pytest
+
+from lossctl.errors import UsageError
+from lossctl.loss_names import guess
+from lossctl.loss_spec import find, names
+from lossctl_kernels import LOSSES
+
+# By framework: our losses, the names of classes and functions that mean them.
+PEERS = {
+    "keras": {
+        "bce": "BinaryCrossentropy binary_crossentropy bce BCE",
+        "binary_focal": "BinaryFocalCrossentropy binary_focal_crossentropy",
+        "categorical_focal": "CategoricalFocalCrossentropy categorical_focal_crossentropy",
+        "categorical_hinge": "CategoricalHinge categorical_hinge",
+        "cce": "CategoricalCrossentropy categorical_crossentropy",
+        "circle": "Circle circle",
+        "cosine_similarity": "CosineSimilarity cosine_similarity cosine_proximity",
+        "ctc": "CTC ctc",
+        "dice": "Dice dice",
+        "gce": "CategoricalGeneralizedCrossEntropy categorical_generalized_cross_entropy",
+        "hinge": "Hinge hinge",
+        "huber": "Huber huber huber_loss",
+        "kl_divergence": "KLDivergence kl_divergence kld KLD kullback_leibler_divergence",
+        "log_cosh": "LogCosh log_cosh logcosh",
+        "mae": "MeanAbsoluteError mean_absolute_error mae MAE",
+        "mape": "MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE",
+        "mse": "MeanSquaredError mean_squared_error mse MSE",
+        "msle": "MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE",
+        "poisson": "Poisson poisson",
+        "rmse": "RootMeanSquaredError",
+        "scce": "SparseCategoricalCrossentropy sparse_categorical_crossentropy",
+        "squared_hinge": "SquaredHinge squared_hinge",
+        "tversky": "Tversky tversky",
+    },
+    "torch": {
+        "bce": "BCELoss BCEWithLogitsLoss binary_cross_entropy binary_cross_entropy_with_logits",
+        "binary_focal": "sigmoid_focal_loss",
+        "cce scce": "CrossEntropyLoss cross_entropy",
+        "cosine_embedding": "CosineEmbeddingLoss cosine_embedding_loss",
+        "cosine_similarity": "cosine_similarity",
+        "ctc": "CTCLoss ctc_loss",
+        "gaussian_nll": "GaussianNLLLoss gaussian_nll_loss",
+        "hinge_embedding": "HingeEmbeddingLoss hinge_embedding_loss",
+        "huber": "HuberLoss huber_loss",
+        "kl_divergence": "KLDivLoss kl_div",
+        "mae": "L1Loss l1_loss",
+        "margin_ranking": "MarginRankingLoss margin_ranking_loss",
+        "mse": "MSELoss mse_loss",
+        "multi_margin": "MultiMarginLoss multi_margin_loss",
+        "multilabel_margin": "MultiLabelMarginLoss multilabel_margin_loss",
+        "multilabel_soft_margin": "MultiLabelSoftMarginLoss multilabel_soft_margin_loss",
+        "nll": "NLLLoss NLLLoss2d nll_loss",
+        "poisson_nll": "PoissonNLLLoss poisson_nll_loss",
+        "smooth_l1": "SmoothL1Loss smooth_l1_loss",
+        "soft_margin": "SoftMarginLoss soft_margin_loss",
+        "triplet_margin": "TripletMarginLoss TripletMarginWithDistanceLoss triplet_margin_loss "
+        "triplet_margin_with_distance_loss",
+    },
+    "optax": {
+        "bce": "sigmoid_binary_cross_entropy",
+        "binary_focal": "sigmoid_focal_loss",
+        "binary_sparsemax": "sparsemax_loss",
+        "cce": "safe_softmax_cross_entropy softmax_cross_entropy",
+        "cosine_distance": "cosine_distance",
+        "cosine_similarity": "cosine_similarity",
+        "ctc": "ctc_loss ctc_loss_with_forward_probs",
+        "fenchel_young": "make_fenchel_young_loss",
+        "generalized_dice": "multiclass_generalized_dice_loss",
+        "generalized_kl": "convex_kl_divergence generalized_kl_divergence",
+        "half_mse": "l2_loss",
+        "huber": "huber_loss",
+        "kl_divergence": "kl_divergence kl_divergence_with_log_targets",
+        "log_cosh": "log_cosh",
+        "mse": "squared_error",
+        "multiclass_hinge": "multiclass_hinge_loss",
+        "multiclass_hinge hinge": "hinge_loss",
+        "multiclass_perceptron": "multiclass_perceptron_loss",
+        "ntxent": "ntxent",
+        "perceptron": "perceptron_loss",
+        "poly1": "poly_loss_cross_entropy",
+        "ranking_softmax": "ranking_softmax_loss",
+        "scce": "softmax_cross_entropy_with_integer_labels",
+        "sparsemax": "multiclass_sparsemax_loss",
+        "triplet_margin": "triplet_margin_loss",
+        "tversky": "dice_loss binary_dice_loss",
+    },
+    "sklearn": {
+        "bce": "HalfBinomialLoss",
+        "bce cce scce": "log_loss",
+        "brier brier_multiclass": "brier_score_loss",
+        "epsilon_insensitive": "epsilon_insensitive",
+        "exponential": "ExponentialLoss",
+        "gamma_deviance": "mean_gamma_deviance HalfGammaLoss",
+        "half_mse": "HalfSquaredError",
+        "hamming": "hamming_loss",
+        "huber": "HuberLoss",
+        "mae": "mean_absolute_error AbsoluteError absolute_error",
+        "mape": "mean_absolute_percentage_error",
+        "max_error": "max_error",
+        "median_ae": "median_absolute_error",
+        "modified_huber": "modified_huber",
+        "mse": "mean_squared_error",
+        "msle": "mean_squared_log_error",
+        "multiclass_hinge hinge": "hinge_loss",
+        "perceptron": "perceptron",
+        "poisson_deviance": "mean_poisson_deviance",
+        "poisson_nll": "HalfPoissonLoss",
+        "quantile": "mean_pinball_loss PinballLoss",
+        "rmse": "root_mean_squared_error",
+        "rmsle": "root_mean_squared_log_error",
+        "scce": "HalfMultinomialLoss",
+        "squared_epsilon_insensitive": "squared_epsilon_insensitive",
+        "squared_hinge": "squared_hinge",
+        "tweedie_deviance": "mean_tweedie_deviance HalfTweedieLoss HalfTweedieLossIdentity",
+        "zero_one": "zero_one_loss",
+    },
+}
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_names_of_a_framework_are_losses_here(peer: str) -> None:
+    for meant, theirs in PEERS[peer].items():
+        for name in theirs.split():
+            assert sorted(loss.name for loss, _ in find(name)) == sorted(meant.split()), name
+
+
+@pytest.mark.parametrize(
+    ("name", "implied"),
+    [
+        ("dice_loss", {"input": "logit", "smooth": "1", "scope": "sample-class"}),
+        ("binary_dice_loss", {"input": "logit", "smooth": "1", "scope": "sample"}),
+        ("jaccard", {"alpha": "1", "beta": "1"}),
+        ("BCEWithLogitsLoss", {"input": "logit"}),
+        ("HalfGammaLoss", {"half": "true", "link": "log", "drop_constant": "true"}),
+        ("HalfTweedieLossIdentity", {"half": "true"}),
+        ("HalfBinomialLoss", {"input": "logit"}),
+        ("kl_divergence_with_log_targets", {"input": "log_prob", "target": "log_prob"}),
+    ],
+)
+def test_what_a_name_implies(name: str, implied: dict[str, str]) -> None:
+    assert dict(find(name)[0][1]) == implied
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DiceLoss", "dice_loss"),
+        ("TverskyLoss", "tversky"),
+        ("RMSE", "rmse"),
+        ("NT-Xent", "ntxent"),
+        ("InfoNCELoss", "infonce"),
+        ("neg_mean_squared_error", "mean_squared_error"),
+        ("neg_log_loss", "log_loss"),
+        ("kullback_leibler", "kullback_leibler_divergence"),
+        ("Smooth-L1", "smooth_l1"),
+        ("logloss", "log_loss"),
+        ("hubr", "huber"),
+    ],
+)
+def test_another_spelling_is_guessed(name: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find(name)
+    assert (caught.value.hint or "").startswith(f"did you mean {meant}? ")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("smooth_labels", "label_smoothing=0.1"),
+        ("mean_with_sample_weight", "denom=weight"),
+        ("AdaptiveLogSoftmaxWithLoss", "scce:input=logit"),
+        ("r2_score", "evaluate both"),
+        ("accuracy_score", "1 - zero_one"),
+    ],
+)
+def test_what_is_no_loss_is_told(name: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find(name)
+    assert says in (caught.value.hint or "")
+
+
+def test_nothing_close_is_no_guess() -> None:
+    assert guess("zzzzzz", names()) == ""
+
+
+def test_every_alias_is_another_name_than_a_loss_or_the_loss_itself() -> None:
+    """A name that is a loss here means that loss, whatever a framework calls so."""
+    for loss in LOSSES.values():
+        for alias in (name for peer in loss.aliases.values() for name in peer):
+            bare = alias.partition(":")[0]
+            assert loss in [meant for meant, _ in find(bare)] or bare in LOSSES
