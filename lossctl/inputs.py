@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lossctl.errors import UsageError, visible
 from lossctl.feed import Feed
 from lossctl.sources import Reader, Selection, open_reader
+from lossctl.sources.opening import STDIN
 
 __all__ = ["InputFiles", "class_weights", "open_feed"]
 
@@ -96,14 +97,16 @@ def open_feed(files: InputFiles, whole: Collection[str] = ()) -> Feed:
     whole_readers: list[Reader] = []
     try:
         keys = _keys(files.on)
-        for group in _by_table(in_step, bool(keys)):
+        groups = list(_by_table(in_step, bool(keys)))
+        _check_stdin([group[0] for group in groups])
+        for group in groups:
             readers.append(_open(group, keys))
         for group in _by_table([part for part in parts if part.role in whole], False):
             whole_readers.append(_open(group, {}))
         if files.classes is not None:
             _check_classes(files, parts, readers)
         if not keys:
-            return Feed(readers, whole_readers)
+            return Feed(readers, whole_readers, _order_warnings(files))
         from lossctl.alignment import aligned
 
         in_order, warnings = aligned(readers, files.on, files.missing)
@@ -113,6 +116,24 @@ def open_feed(files: InputFiles, whole: Collection[str] = ()) -> Feed:
         for reader in (*readers, *whole_readers):
             reader.close()
         raise
+
+
+def _check_stdin(parts: Sequence[_Part]) -> None:
+    piped = [part.role for part in parts if part.path == STDIN]
+    if len(piped) > 1:
+        raise UsageError(
+            f"stdin can be read once, not as {' and as '.join(piped)}",
+            hint="name a file for one, or --pred-col and --target-col of one table",
+        )
+
+
+def _order_warnings(files: InputFiles) -> list[str]:
+    if files.pred_columns is None or files.target_columns is None or files.targets is None:
+        return []  # arrays, or tables of one column
+    from lossctl.row_order import other_order
+
+    warning = other_order(files)
+    return [] if warning is None else [warning]
 
 
 def _keys(names: tuple[str, ...]) -> dict[str, Selection]:

@@ -122,3 +122,8 @@ def test_class_weights_are_one_number_a_class(tmp_path: Path) -> None:
     assert class_weights(str(tmp_path / "w.npy")) == class_weights(str(tmp_path / "w.csv")) == (1.0, 2.0, 5.0)
     with pytest.raises(UsageError, match="empty name"):
         class_weights("")
+
+
+def test_stdin_is_one_input() -> None:
+    with pytest.raises(UsageError, match="stdin can be read once, not as prediction and as target"):
+        open_feed(InputFiles("-", "-"))
