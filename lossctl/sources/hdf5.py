@@ -37,16 +37,21 @@ class _Datasets:
         self._file = file
         # The library follows the name of a copy to the file that has none.
         self._hdf5 = h5py.File(SeekableInput(file) if file.is_copy else file.path, "r", locking=False)
-        self._names: list[str] = []
+        self._places: dict[str, str | bytes] = {}
         # Links to other files are not followed.
-        self._hdf5.visititems(lambda name, item: self._names.append(name) if isinstance(item, h5py.Dataset) else None)
+        self._hdf5.visititems(self._add)
+
+    def _add(self, place: str | bytes, item: Any) -> None:
+        """A name that is not UTF-8 comes as bytes."""
+        if isinstance(item, h5py.Dataset):
+            self._places[place if isinstance(place, str) else place.decode(errors="backslashreplace")] = place
 
     def names(self) -> Sequence[str]:
-        return self._names
+        return list(self._places)
 
     def reader(self, role: str, name: str, selection: Selection) -> Reader:
         with hdf5_faults(self._file):
-            return _DatasetReader(self._file, self._hdf5[name], role, name, selection)
+            return _DatasetReader(self._file, self._hdf5[self._places[name]], role, name, selection)
 
     def close(self) -> None:
         self._hdf5.close()
