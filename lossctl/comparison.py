@@ -17,7 +17,6 @@ from lossctl._version import __version__
 from lossctl.backends import compiler_faults, usable_threads
 from lossctl.comparison_results import ComparisonResult, Inference
 from lossctl.comparison_statistics import PairedRows
-from lossctl.diagnosis import check_weights
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
@@ -128,18 +127,14 @@ class Member:
     """One system: an evaluation that is fed from outside, so that all of them go through the data together."""
 
     def __init__(self, feed: SystemFeed, request: Request) -> None:
-        evaluation = Evaluation(feed, request)
-        self.feed, self.runs = feed, evaluation.runs
-        self.backend, self.chunk_rows = evaluation.backend.name, evaluation.chunk_rows
-        self.rows = 0
+        self.feed, self._evaluation = feed, Evaluation(feed, request)
+        self.runs = self._evaluation.runs
+        self.backend, self.chunk_rows = self._evaluation.backend.name, self._evaluation.chunk_rows
 
     def take(self, chunk: dict[str, Array]) -> tuple[list[Floats], list[Floats]]:
         """(losses, what each row counts in a weighted mean) of the next rows: shape (rows,), for each loss."""
         chunk = self.feed.view(chunk)
-        weights = None
-        if "weights" in chunk:
-            weights = np.array(chunk["weights"].reshape(-1), np.float64)
-            check_weights(self.feed, weights, self.rows)
+        weights = self._evaluation.weights(chunk, self.rows)
         losses, shares = [], []
         for run in self.runs:
             if not self.rows:
@@ -147,23 +142,18 @@ class Member:
             run.check_inputs(chunk)
             losses.append(run.consume(chunk, weights, True))
             shares.append(_shares(run, chunk, weights))
-        self.rows += len(chunk["prediction"])
+        self._evaluation.rows += len(chunk["prediction"])
         return losses, shares
+
+    @property
+    def rows(self) -> int:
+        """So many have been taken."""
+        return self._evaluation.rows
 
     @property
     def inputs(self) -> tuple[InputInfo, ...]:
         """What was read, when it was."""
-        return tuple(
-            InputInfo(
-                role,
-                info.path,
-                info.format,
-                tuple(int(n or 0) for n in (info.shape[0] if role in self.feed.whole else self.rows, *info.shape[1:])),
-                info.dtype,
-                info.columns,
-            )
-            for role, info in self.feed.arrays.items()
-        )
+        return self._evaluation.inputs
 
 
 def _shares(run: Run, chunk: dict[str, Array], weights: Floats | None) -> Floats:

@@ -203,7 +203,7 @@ class Evaluation:
         results = tuple(run.result() for run in self.runs)
         return RunResult(
             version=__version__,
-            inputs=self._inputs(),
+            inputs=self.inputs,
             results=results,
             backend=self.backend.name,
             threads=self._threads(),
@@ -229,7 +229,7 @@ class Evaluation:
             run.poisoned = 0
         with self._placing(per_sample, math.nan) as write:
             for positions, chunk in self._placed_chunks():
-                weights = self._weights(chunk, rows)
+                weights = self.weights(chunk, rows)
                 any_weight = any_weight or weights is None or bool(chunk["weights"].any())
                 if first and rows == 0:
                     for run in runs:
@@ -318,7 +318,8 @@ class Evaluation:
                 done[role, run.dtype] = exact(chunk[role], run.dtype, run.paths[role])
         return chunk | {role: done[role, run.dtype] for role in roles}
 
-    def _weights(self, chunk: dict[str, Array], first_row: int) -> NDArray[np.float64] | None:
+    def weights(self, chunk: dict[str, Array], first_row: int) -> NDArray[np.float64] | None:
+        """The weights of a chunk that begins at this row, checked; None where there are none. Raises DataError."""
         if "weights" not in chunk:
             return None
         # A copy: what is mapped from a file is read-only, and compiled code takes arrays of one kind.
@@ -328,7 +329,9 @@ class Evaluation:
         check_weights(self.feed, weights, first_row)
         return weights
 
-    def _inputs(self) -> tuple[InputInfo, ...]:
+    @property
+    def inputs(self) -> tuple[InputInfo, ...]:
+        """What was read, when it was."""
         return tuple(
             InputInfo(
                 role,
@@ -363,7 +366,7 @@ class Evaluation:
         with ExitStack() as stack:
             placed = {of: stack.enter_context(self._placing(write, 0.0)) for of, write in writes.items()}
             for positions, chunk in self._placed_chunks():
-                weights = self._weights(chunk, rows)
+                weights = self.weights(chunk, rows)
                 for of, write in placed.items():
                     if write is not None:
                         write(positions, self._gradient(self.runs[0], chunk, weights, of))

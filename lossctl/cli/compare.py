@@ -81,7 +81,7 @@ def command(
 ) -> None:
     """See HELP."""
     from lossctl.cli.show import warn
-    from lossctl.cli.work import input_files, known_losses
+    from lossctl.cli.work import input_files, known_losses, whole_inputs_of
     from lossctl.files import plan_outputs
 
     shown = _format(format)
@@ -95,21 +95,21 @@ def command(
     if targets is None:
         raise UsageError("compare needs targets", hint="--targets labels.npy; they may be a column of a table")
     files = input_files(
-        systems[0],
-        targets,
-        pred_col,
-        target_col,
-        weights,
-        weight_col,
-        input,
-        input_col,
-        input_format,
-        pred_format,
-        target_format,
-        on,
-        missing,
-        classes,
-        "error",
+        predictions=systems[0],
+        targets=targets,
+        pred_col=pred_col,
+        target_col=target_col,
+        weights=weights,
+        weight_col=weight_col,
+        input=input,
+        input_col=input_col,
+        input_format=input_format,
+        pred_format=pred_format,
+        target_format=target_format,
+        on=on,
+        missing=missing,
+        classes=classes,
+        nonfinite="error",
     )
     given = [*systems[1:], *files.paths, *([class_weights] if class_weights is not None else [])]
     plan_outputs(outputs, given)
@@ -117,15 +117,13 @@ def command(
     from lossctl.cli.progress import Progress
     from lossctl.comparison import Comparison, check_systems, open_systems
     from lossctl.evaluation import Request
-    from lossctl.further_inputs import check_names, whole_inputs
 
     check_systems(systems)
     flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
     request = Request(specs, flags, reduction, backend, threads, chunk_rows, data_options=files.options)
-    check_names(specs, files.input_names)
-    whole = whole_inputs(specs, files.input_names)
+    whole = sorted(whole_inputs_of(files, specs))
     with (
-        open_systems(systems, files, sorted(whole)) as feed,
+        open_systems(systems, files, whole) as feed,
         Progress(feed.rows, not quiet and not no_progress) as progress,
     ):
         found = Comparison(feed, systems, request, inference, progress).run()

@@ -125,21 +125,21 @@ def command(
         one = "--grad writes the gradient of one loss" if len(presets) < 2 else "--grad writes one gradient"
         raise UsageError(one, hint="give one --loss" if len(presets) < 2 else "give one --preset")
     files = input_files(
-        predictions,
-        targets,
-        pred_col,
-        target_col,
-        weights,
-        weight_col,
-        input,
-        input_col,
-        input_format,
-        pred_format,
-        target_format,
-        on,
-        missing,
-        classes,
-        nonfinite,
+        predictions=predictions,
+        targets=targets,
+        pred_col=pred_col,
+        target_col=target_col,
+        weights=weights,
+        weight_col=weight_col,
+        input=input,
+        input_col=input_col,
+        input_format=input_format,
+        pred_format=pred_format,
+        target_format=target_format,
+        on=on,
+        missing=missing,
+        classes=classes,
+        nonfinite=nonfinite,
     )
     arrays = [*([] if per_sample is None else [per_sample]), *gradients.values()]
     kept = [class_weights, gating.baseline.path if gating is not None and gating.baseline is not None else None]

@@ -69,21 +69,21 @@ def command(
     if len(o.preset_list(preset)) > 1:
         raise UsageError("grad takes one preset", hint="eval prints several side by side")
     files = input_files(
-        predictions,
-        targets,
-        pred_col,
-        target_col,
-        weights,
-        weight_col,
-        input,
-        input_col,
-        input_format,
-        pred_format,
-        target_format,
-        on,
-        missing,
-        classes,
-        nonfinite,
+        predictions=predictions,
+        targets=targets,
+        pred_col=pred_col,
+        target_col=target_col,
+        weights=weights,
+        weight_col=weight_col,
+        input=input,
+        input_col=input_col,
+        input_format=input_format,
+        pred_format=pred_format,
+        target_format=target_format,
+        on=on,
+        missing=missing,
+        classes=classes,
+        nonfinite=nonfinite,
     )
     plan_outputs(gradients.values(), [*files.paths, *([class_weights] if class_weights is not None else [])])
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lossctl.inputs import InputFiles
     from lossctl.loss_spec import LossSpec
 
-__all__ = ["evaluating", "input_files", "known_losses", "under_presets"]
+__all__ = ["evaluating", "input_files", "known_losses", "under_presets", "whole_inputs_of"]
 
 
 def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
@@ -46,13 +46,14 @@ def under_presets(specs: Sequence[LossSpec], presets: Sequence[str]) -> list[Los
 
 
 def input_files(
+    *,
     predictions: str,
     targets: str | None,
     pred_col: str | None,
     target_col: str | None,
     weights: str | None,
     weight_col: str | None,
-    inputs: Sequence[str] | None,
+    input: Sequence[str] | None,
     input_col: Sequence[str] | None,
     input_format: Sequence[str] | None,
     pred_format: str | None,
@@ -81,7 +82,7 @@ def input_files(
         weight_col,
         pred_format,
         target_format,
-        named_files("--input", inputs),
+        named_files("--input", input),
         columns,
         named_files("--input-format", input_format),
         comma_list(on) or (),
@@ -92,15 +93,23 @@ def input_files(
     )
 
 
+def whole_inputs_of(files: InputFiles, specs: Sequence[LossSpec]) -> set[str]:
+    """The further arrays that are not in step with the rows. Raises UsageError for one too many, or one too few."""
+    from lossctl.further_inputs import check_names, whole_inputs
+
+    check_names(specs, files.input_names)
+    return whole_inputs(specs, files.input_names)
+
+
 @contextmanager
 def evaluating(files: InputFiles, request: Request, show_progress: bool) -> Iterator[Evaluation]:
     """An evaluation of the opened files, with its progress bar; both are gone afterwards."""
     from lossctl.cli.progress import Progress
     from lossctl.evaluation import Evaluation
-    from lossctl.further_inputs import check_names, whole_inputs
     from lossctl.inputs import open_feed
 
-    check_names(request.specs, files.input_names)
-    whole = whole_inputs(request.specs, files.input_names)
-    with closing(open_feed(files, whole)) as feed, Progress(feed.rows, show_progress) as progress:
+    with (
+        closing(open_feed(files, whole_inputs_of(files, request.specs))) as feed,
+        Progress(feed.rows, show_progress) as progress,
+    ):
         yield Evaluation(feed, request, progress)
