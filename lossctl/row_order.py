@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from lossctl.errors import LossctlError, visible
 from lossctl.sources import FORMATS, Selection, contents, open_reader
-from lossctl.sources.opening import bare_name
+from lossctl.sources.delimited import DELIMITERS
+from lossctl.sources.opening import bare_name, open_input
+from lossctl.sources.records import RecordFile
 
 if TYPE_CHECKING:
     from lossctl.inputs import InputFiles
@@ -53,6 +55,12 @@ def _is_table(path: str) -> bool:
 
 
 def _first_ids(path: str, name: str) -> list[object]:
+    extension = os.path.splitext(bare_name(path))[1].lower()
+    delimiter = next((each for kind, each in DELIMITERS.items() if extension in FORMATS[kind].extensions), None)
+    if delimiter is not None:
+        # As they stand: to load what reads columns of text takes longer than a small evaluation.
+        with closing(open_input(path)) as file:
+            return list(RecordFile(file, delimiter).first_cells(name, _LOOKED_AT))
     with closing(open_reader(path, {"key": Selection((name,), is_key=True)})) as reader:
         chunk = next(reader.chunks(_LOOKED_AT), None)
         return [] if chunk is None else list(chunk["key"].tolist())

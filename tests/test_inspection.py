@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from lossctl.errors import UsageError
 from lossctl.inspection import inspect
 
 RANDOM = np.random.default_rng(0)
@@ -85,3 +86,9 @@ def test_command(tmp_path: Path) -> None:
     assert found[1]["shape"] == [50, 4]
     done = subprocess.run([*command, "gone.npy"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (3, "lossctl: no such file: gone.npy; check the name and the folder\n")
+
+
+def test_a_format_that_is_not_told_is_named_by_the_option_that_there_is(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(UsageError, match="--file-format npy"):
+        inspect(str(tmp_path / "a.json"))

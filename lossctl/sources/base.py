@@ -19,7 +19,7 @@ Array: TypeAlias = "npt.NDArray[Any]"
 KEY_ROLE = "key "
 """What the roles of keys begin with; the name of the column follows."""
 
-_OPTION_STEMS = {"prediction": "--pred", "target": "--target", "weights": "--weight"}
+_OPTION_STEMS = {"file": "--file", "prediction": "--pred", "target": "--target", "weights": "--weight"}
 
 
 def option(role: str, what: str) -> str:

@@ -17,25 +17,27 @@ from lossctl.sources.input_file import InputFile
 from lossctl.sources.records import Block, RecordFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
 
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+
 
 def open_csv(file: InputFile, roles: dict[str, Selection]) -> Reader:
     """A reader of comma-separated values with a header."""
-    return _DelimitedReader(file, roles, "csv", ",")
+    return _DelimitedReader(file, roles, "csv")
 
 
 def open_tsv(file: InputFile, roles: dict[str, Selection]) -> Reader:
     """A reader of tab-separated values with a header."""
-    return _DelimitedReader(file, roles, "tsv", "\t")
+    return _DelimitedReader(file, roles, "tsv")
 
 
 def csv_contents(file: InputFile) -> list[str]:
     """The names of the columns."""
-    return RecordFile(file, ",").header
+    return RecordFile(file, DELIMITERS["csv"]).header
 
 
 def tsv_contents(file: InputFile) -> list[str]:
     """The names of the columns."""
-    return RecordFile(file, "\t").header
+    return RecordFile(file, DELIMITERS["tsv"]).header
 
 
 class _DelimitedReader(Reader):
@@ -46,7 +48,8 @@ class _DelimitedReader(Reader):
     depends on the size of a chunk.
     """
 
-    def __init__(self, file: InputFile, roles: dict[str, Selection], name: str, delimiter: str) -> None:
+    def __init__(self, file: InputFile, roles: dict[str, Selection], name: str) -> None:
+        delimiter = DELIMITERS[name]
         self._file = RecordFile(file, delimiter)
         self._name = file.name
         self._format = name

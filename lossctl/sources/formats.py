@@ -126,7 +126,7 @@ def contents(path: str, *, format: str | None = None) -> list[str] | None:
         return FORMATS["zarr"].contents(path)
     if not is_many(path):
         with closing(open_input(path)) as file:
-            return _recognised(file, "prediction", format).contents(file)
+            return _recognised(file, "file", format).contents(file)
     shards = shard_paths(path)
     keys = list(hive_constants(shards, path).get(shards[0], {})) if os.path.isdir(path) else []
     found = contents(shards[0], format=format)

@@ -96,6 +96,14 @@ class RecordFile:
             text = data.removesuffix(b"\n").removesuffix(b"\r")
             yield Record([_unquoted(cell[1].decode()) for cell in self._cell.finditer(text)], line)
 
+    def first_cells(self, column: str, count: int) -> Iterator[str]:
+        """The cells of a column in the first records; none from a record on that is shorter."""
+        place, block = self.header.index(column), next(self.blocks(), None)
+        for cells, _ in islice(self.records(block), count) if block is not None else ():
+            if place >= len(cells):
+                return
+            yield cells[place]
+
     def line_of(self, row: int) -> int:
         """The line that record `row`, counted from 0 below the header, begins on. Reads the file up to there."""
         first = 0
