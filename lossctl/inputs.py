@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from lossctl.errors import UsageError, visible
 from lossctl.feed import Feed
 from lossctl.sources import Reader, Selection, open_reader
-from lossctl.sources.opening import STDIN
+from lossctl.sources.opening import STDIN, is_glob
 
 __all__ = ["InputFiles", "class_weights", "open_feed"]
 
@@ -154,11 +154,6 @@ def _check_classes(files: InputFiles, parts: list[_Part], readers: list[Reader])
 
     globs = {part.role: any(is_glob(name) for name in part.selection.columns or ()) for part in parts}
     check_classes(files.classes or (), {role: info for each in readers for role, info in each.arrays.items()}, globs)
-
-
-def is_glob(name: str) -> bool:
-    """Whether the name of a column may stand for several."""
-    return any(character in name for character in "*?[")
 
 
 def _parts(files: InputFiles) -> list[_Part]:

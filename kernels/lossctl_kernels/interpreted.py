@@ -16,9 +16,6 @@ from .domains import Domain
 from .plan import Plan
 from .program import Program
 from .reduce import tree_sum
-from .row_functions import gradient as row_gradient
-from .row_functions import interpret
-from .row_functions import losses as row_losses
 from .scales import safe_scale
 from .spec import Monoid, Scope
 
@@ -32,7 +29,9 @@ class Interpreter:
 
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         if plan.definition.row_function:
-            return row_losses(plan, batch, interpret)
+            from . import row_functions  # which few losses need
+
+            return row_functions.losses(plan, batch, row_functions.interpret)
         losses = np.empty(batch.rows)
         reports = []
         for block in blocks(batch, plan.block_rows):
@@ -60,7 +59,9 @@ class Interpreter:
         self, plan: Plan, batch: Batch, row_scales: Floats, totals: dict[str, float], of: str = "prediction"
     ) -> Array:
         if plan.definition.row_function:
-            return row_gradient(plan, batch, row_scales, interpret, of)
+            from . import row_functions
+
+            return row_functions.gradient(plan, batch, row_scales, row_functions.interpret, of)
         result = np.empty_like(batch.prediction)
         program = plan.gradient_program_of(of)
         vector, inputs = plan.vector(program, totals), input_arrays(plan, batch)

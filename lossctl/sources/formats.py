@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
 from lossctl.sources.base import Reader, Selection, option
 from lossctl.sources.input_file import InputFile
-from lossctl.sources.opening import STDIN, bare_name, open_input
+from lossctl.sources.opening import STDIN, bare_name, is_many, open_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,8 +104,6 @@ def open_reader(path: str | os.PathLike[str], roles: dict[str, Selection], *, fo
     text, role = os.fspath(path), next(iter(roles))
     if format is not None and format not in FORMATS:
         raise UsageError(f"unknown format '{visible(format)}'", hint=f"known formats: {', '.join(FORMATS)}")
-    from lossctl.sources.shards import is_many
-
     if _is_zarr(text, format):
         return FORMATS["zarr"].load()(text, roles)
     if is_many(text):
@@ -120,13 +118,13 @@ def open_reader(path: str | os.PathLike[str], roles: dict[str, Selection], *, fo
 
 def contents(path: str, *, format: str | None = None) -> list[str] | None:
     """The names of the columns or arrays of what `open_reader` would open; None of an array without a name."""
-    from lossctl.sources.shards import hive_constants, is_many, shard_paths
-
     if _is_zarr(path, format):
         return FORMATS["zarr"].contents(path)
     if not is_many(path):
         with closing(open_input(path)) as file:
             return _recognised(file, "file", format).contents(file)
+    from lossctl.sources.shards import hive_constants, shard_paths
+
     shards = shard_paths(path)
     keys = list(hive_constants(shards, path).get(shards[0], {})) if os.path.isdir(path) else []
     found = contents(shards[0], format=format)

@@ -14,7 +14,7 @@ from lossctl.sources.input_file import InputFile, faults_of
 
 Codec: TypeAlias = Literal["gzip", "zstd"]
 
-__all__ = ["STDIN", "Codec", "bare_name", "open_input"]
+__all__ = ["STDIN", "Codec", "bare_name", "is_glob", "is_many", "open_input"]
 
 STDIN = "-"
 _STDIN_DESCRIPTOR = 0
@@ -34,6 +34,20 @@ def open_input(path: str) -> InputFile:
         file = _pipe(path) if _is_pipe(path) else InputFile(path)
     extension = os.path.splitext(path)[1].lower()
     return _decompressed(file, extension) if extension in _COMPRESSIONS else _decompressed_by_content(file)
+
+
+def is_glob(name: str) -> bool:
+    """Whether a name may stand for several."""
+    return any(character in name for character in "*?[")
+
+
+def is_many(path: str) -> bool:
+    """Whether a name stands for several files: a folder, or a glob or a list that is not the name of a file."""
+    if is_remote(path):
+        from lossctl.sources.remote import remote_paths
+
+        return remote_paths(path) is not None
+    return os.path.isdir(path) or ((is_glob(path) or "," in path) and not os.path.lexists(path))
 
 
 def _remote(url: str) -> InputFile:

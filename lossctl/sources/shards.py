@@ -11,23 +11,12 @@ from typing import Any
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.base import Array, ArrayInfo, Reader, is_remote
+from lossctl.sources.opening import is_glob
 
-__all__ = ["ShardedReader", "hive_constants", "is_many", "shard_paths"]
+__all__ = ["ShardedReader", "hive_constants", "shard_paths"]
 
-_GLOB = re.compile(r"[*?\[]")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _TEXT_FORMATS = ("csv", "tsv", "jsonl")
-
-
-def is_many(path: str) -> bool:
-    """Whether a name stands for several files: a folder, or a glob or a list that is not the name of a file."""
-    if is_remote(path):
-        from lossctl.sources.remote import remote_paths
-
-        return remote_paths(path) is not None
-    if os.path.isdir(path):
-        return True
-    return (bool(_GLOB.search(path)) or "," in path) and not os.path.lexists(path)
 
 
 def shard_paths(path: str) -> list[str]:
@@ -38,7 +27,7 @@ def shard_paths(path: str) -> list[str]:
         return sorted(remote_paths(path) or [path], key=natural_key)
     if os.path.isdir(path):
         return _files_below(path)
-    if "," in path and not _GLOB.search(path):
+    if "," in path and not is_glob(path):
         names = path.split(",")
         if "" in names:
             raise UsageError(f"the list of files '{visible(path)}' has an empty name", hint="write a.npy,b.npy")
