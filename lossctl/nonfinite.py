@@ -44,7 +44,9 @@ _POSITIONS = "its rows"
 def check_policy(policy: str) -> None:
     """Raises UsageError for a policy that does not exist."""
     if policy not in POLICIES:
-        raise UsageError(f"--nonfinite is {visible(policy)}; it is one of {', '.join(POLICIES)}", hint="leave it out")
+        raise UsageError(
+            f"--nonfinite '{visible(policy)}' is not one of {', '.join(POLICIES)}", hint=f"--nonfinite {POLICIES[-1]}"
+        )
 
 
 def infinity_takers(plans: Sequence[Plan]) -> frozenset[str]:

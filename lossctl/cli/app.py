@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
 from lossctl.cli.commands import COMMANDS
-from lossctl.cli.declarations import Argument, Option
+from lossctl.cli.declarations import Argument, Parameter, arguments_of, parameters_of
 
 __all__ = ["app", "for_typer"]
 
@@ -25,23 +25,25 @@ app = typer.Typer(
 
 def for_typer(command: Callable[..., None]) -> Callable[..., None]:
     """`command` under a signature in which Typer's declarations stand for ours."""
+    parameters = parameters_of(command)
 
     def call(**given: Any) -> None:
-        command(**given)
+        command(**arguments_of(parameters, given))
 
-    signature = inspect.signature(command, eval_str=True)
-    parameters = [each.replace(annotation=_annotation(each.annotation)) for each in signature.parameters.values()]
-    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature([_for_typer(each) for each in parameters])  # type: ignore[attr-defined]
     return call
 
 
-def _annotation(declared: Any) -> Any:
-    kind, fact = get_args(declared)
+def _for_typer(parameter: Parameter) -> inspect.Parameter:
+    fact = parameter.declared
     if isinstance(fact, Argument):
-        return Annotated[kind, typer.Argument(metavar=fact.metavar, help=fact.help)]
-    if isinstance(fact, Option):
-        return Annotated[kind, typer.Option(*fact.names, metavar=fact.metavar, help=fact.help, envvar=fact.envvar)]
-    raise TypeError(f"an argument of a command is declared as Argument or Option, not {fact!r}")
+        typers: Any = typer.Argument(metavar=fact.metavar, help=fact.help)
+    else:
+        typers = typer.Option(*fact.names, metavar=fact.metavar, help=fact.help, envvar=fact.envvar)
+    default = inspect.Parameter.empty if parameter.required else parameter.default
+    return inspect.Parameter(
+        parameter.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[parameter.kind, typers]
+    )
 
 
 for name, path in COMMANDS.items():

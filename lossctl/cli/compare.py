@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
 from lossctl.cli.declarations import Argument, Option
+from lossctl.cli.groups import DataOptions, LossOptions, RunOptions, request_of
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ Outputs = Annotated[
 
 def command(
     systems: Systems,
+    *,
     targets: Targets = None,
     loss: o.LossSpecs = None,
     test: Tests = "bootstrap,permutation",
@@ -51,37 +53,16 @@ def command(
     resamples: Resamples = "1000",
     seed: Seed = "0",
     margin: MarginOption = None,
-    pred_col: o.PredColumns = None,
-    target_col: o.TargetColumns = None,
-    weights: o.Weights = None,
-    weight_col: o.WeightColumn = None,
-    class_weights: o.ClassWeights = None,
-    input: o.Inputs = None,
-    input_col: o.InputColumns = None,
-    input_format: o.InputFormats = None,
-    from_logits: o.FromLogits = False,
     preset: o.Preset = None,
-    reduction: o.Reduction = "mean",
-    denom: o.Denom = None,
-    ignore_index: o.IgnoreIndex = None,
-    log_base: o.LogBase = None,
+    data: DataOptions,
+    losses: LossOptions,
     output: Outputs = None,
     format: o.Format = None,
-    pred_format: o.PredFormat = None,
-    target_format: o.TargetFormat = None,
-    on: o.On = None,
-    missing: o.Missing = "error",
-    classes: o.Classes = None,
-    backend: o.BackendName = "auto",
-    threads: o.Threads = None,
-    chunk_rows: o.ChunkRows = None,
-    quiet: o.Quiet = False,
-    no_progress: o.NoProgress = False,
-    debug: o.Debug = False,
+    work: RunOptions,
 ) -> None:
     """See HELP."""
     from lossctl.cli.show import warn
-    from lossctl.cli.work import input_files, known_losses, whole_inputs_of
+    from lossctl.cli.work import known_losses, whole_inputs_of
     from lossctl.files import plan_outputs
 
     shown = _format(format)
@@ -94,40 +75,21 @@ def command(
         raise UsageError("compare takes one preset", hint="eval prints several side by side")
     if targets is None:
         raise UsageError("compare needs targets", hint="--targets labels.npy; they may be a column of a table")
-    files = input_files(
-        predictions=systems[0],
-        targets=targets,
-        pred_col=pred_col,
-        target_col=target_col,
-        weights=weights,
-        weight_col=weight_col,
-        input=input,
-        input_col=input_col,
-        input_format=input_format,
-        pred_format=pred_format,
-        target_format=target_format,
-        on=on,
-        missing=missing,
-        classes=classes,
-        nonfinite="error",
-    )
-    given = [*systems[1:], *files.paths, *([class_weights] if class_weights is not None else [])]
-    plan_outputs(outputs, given)
+    files = data.files(systems[0], targets)
+    plan_outputs(outputs, [*systems[1:], *files.paths, *losses.paths])
 
     from lossctl.cli.progress import Progress
     from lossctl.comparison import Comparison, check_systems, open_systems
-    from lossctl.evaluation import Request
 
     check_systems(systems)
-    flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
-    request = Request(specs, flags, reduction, backend, threads, chunk_rows, data_options=files.options)
+    request = request_of(specs, files, losses, work, preset)
     whole = sorted(whole_inputs_of(files, specs))
     with (
         open_systems(systems, files, whole) as feed,
-        Progress(feed.rows, not quiet and not no_progress) as progress,
+        Progress(feed.rows, work.progress) as progress,
     ):
         found = Comparison(feed, systems, request, inference, progress).run()
-    if not quiet:
+    if not work.quiet:
         warn(found.warnings)
     _emit(found, shown, outputs)
 

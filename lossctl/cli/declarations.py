@@ -1,12 +1,16 @@
 """How a command says what it takes, without the command-line library.
 
 A command is a function; each of its arguments is annotated with an `Argument` or an `Option` and has the default of the
-command line. `plain.py` takes ordinary command lines apart by these declarations, `app.py` hands them to Typer.
+command line, or is an `OptionGroup`, which stands for several. `plain.py` takes ordinary command lines apart by these
+declarations, `app.py` hands them to Typer.
 """
 
 from __future__ import annotations
 
-__all__ = ["Argument", "Option"]
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, get_args
+
+__all__ = ["Argument", "Option", "OptionGroup", "Parameter", "arguments_of", "parameters_of"]
 
 
 class Argument:
@@ -30,3 +34,63 @@ class Option:
         envvar: str | None = None,
     ) -> None:
         self.names, self.help, self.metavar, self.envvar = names, help, metavar, envvar
+
+
+class OptionGroup:
+    """Options that several commands share: a subclass annotates each, with its default, as a command would.
+
+    An argument of a command that is annotated with the subclass takes them all, and is given an instance.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+
+class Parameter(NamedTuple):
+    """One argument or option of a command, of type `kind`; one that is `required` has no default.
+
+    `group` is the argument of the command that it is part of, and the class of that; None where it is one itself.
+    """
+
+    name: str
+    kind: Any
+    declared: Argument | Option
+    default: Any = None
+    required: bool = False
+    group: tuple[str, type[OptionGroup]] | None = None
+
+
+def parameters_of(command: Callable[..., None]) -> list[Parameter]:
+    """All that a command takes, those of its groups one by one. Raises TypeError for what is not declared."""
+    from inspect import get_annotations, signature
+
+    found = []
+    for name, parameter in signature(command, eval_str=True).parameters.items():
+        annotation = parameter.annotation
+        if isinstance(annotation, type) and issubclass(annotation, OptionGroup):
+            for option, declared in get_annotations(annotation, eval_str=True).items():
+                default = getattr(annotation, option)
+                found.append(Parameter(option, *_declared(declared), default, group=(name, annotation)))
+        else:
+            required = parameter.default is parameter.empty
+            default = None if required else parameter.default
+            found.append(Parameter(name, *_declared(annotation), default, required))
+    return found
+
+
+def _declared(annotation: Any) -> tuple[Any, Argument | Option]:
+    kind, *facts = get_args(annotation) or (annotation,)
+    if not facts or not isinstance(facts[0], Argument | Option):
+        raise TypeError(f"an argument of a command is declared as Argument, Option or OptionGroup, not {annotation!r}")
+    return kind, facts[0]
+
+
+def arguments_of(parameters: Iterable[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What to call a command with, given values by name: those of a group go into an instance of it."""
+    found: dict[str, Any] = {}
+    grouped: dict[tuple[str, type[OptionGroup]], dict[str, Any]] = {}
+    for parameter in parameters:
+        values = found if parameter.group is None else grouped.setdefault(parameter.group, {})
+        if parameter.name in given:
+            values[parameter.name] = given[parameter.name]
+    return found | {name: group(**values) for (name, group), values in grouped.items()}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from lossctl.cli import options as o
 from lossctl.cli.declarations import Option
+from lossctl.cli.groups import DataOptions, GateOptions, LossOptions, RunOptions, request_of
 from lossctl.errors import UsageError
 
 HELP = """The loss of predictions against targets.
@@ -48,51 +49,24 @@ ScoreOnly = Annotated[bool, Option("--score-only", "-b", help="Print the bare nu
 def command(
     predictions: o.Predictions,
     targets: o.Targets = None,
+    *,
     loss: o.LossSpecs = None,
-    pred_col: o.PredColumns = None,
-    target_col: o.TargetColumns = None,
-    weights: o.Weights = None,
-    weight_col: o.WeightColumn = None,
-    class_weights: o.ClassWeights = None,
-    input: o.Inputs = None,
-    input_col: o.InputColumns = None,
-    input_format: o.InputFormats = None,
-    from_logits: o.FromLogits = False,
     preset: o.Presets = None,
-    reduction: o.Reduction = "mean",
-    denom: o.Denom = None,
-    ignore_index: o.IgnoreIndex = None,
-    log_base: o.LogBase = None,
+    data: DataOptions,
+    losses: LossOptions,
+    nonfinite: o.Nonfinite = "error",
+    gates: GateOptions,
     per_sample: PerSample = None,
     grad: Gradient = None,
     grad_input: o.GradInputs = None,
-    stats: o.Stats = False,
-    confidence: o.Confidence = None,
-    fail_if: o.FailIf = None,
-    warn_if: o.WarnIf = None,
-    strict_gates: o.StrictGates = False,
-    baseline: o.BaselineFile = None,
-    baseline_any: o.BaselineAny = False,
-    baseline_folder: o.BaselineFolder = None,
     output: Outputs = None,
     format: o.Format = None,
     score_only: ScoreOnly = False,
-    pred_format: o.PredFormat = None,
-    target_format: o.TargetFormat = None,
-    on: o.On = None,
-    missing: o.Missing = "error",
-    classes: o.Classes = None,
-    nonfinite: o.Nonfinite = "error",
-    backend: o.BackendName = "auto",
-    threads: o.Threads = None,
-    chunk_rows: o.ChunkRows = None,
-    quiet: o.Quiet = False,
-    no_progress: o.NoProgress = False,
-    debug: o.Debug = False,
+    work: RunOptions,
 ) -> None:
     """See HELP."""
     from lossctl.cli.show import chosen_format, emit, telling_faults, warn
-    from lossctl.cli.work import evaluating, input_files, known_losses, under_presets
+    from lossctl.cli.work import evaluating, known_losses, under_presets
     from lossctl.files import plan_outputs
     from lossctl.outputs import format_of
 
@@ -104,54 +78,19 @@ def command(
     presets = o.preset_list(preset)
     if len(presets) > 1:
         specs, preset = under_presets(specs, presets), None
-    gating = None
-    if stats or confidence is not None or fail_if or warn_if or baseline is not None:
-        from lossctl.cli.gating import plan_gates
-
-        gating = plan_gates(
-            specs,
-            fail_if,
-            warn_if,
-            baseline,
-            baseline_any,
-            baseline_folder,
-            stats,
-            confidence,
-            strict_gates,
-            quiet,
-        )
+    gating = gates.plan(specs, work.quiet)
     gradients = o.gradient_files(grad, grad_input)
     if len(specs) > 1 and gradients:
         one = "--grad writes the gradient of one loss" if len(presets) < 2 else "--grad writes one gradient"
         raise UsageError(one, hint="give one --loss" if len(presets) < 2 else "give one --preset")
-    files = input_files(
-        predictions=predictions,
-        targets=targets,
-        pred_col=pred_col,
-        target_col=target_col,
-        weights=weights,
-        weight_col=weight_col,
-        input=input,
-        input_col=input_col,
-        input_format=input_format,
-        pred_format=pred_format,
-        target_format=target_format,
-        on=on,
-        missing=missing,
-        classes=classes,
-        nonfinite=nonfinite,
-    )
+    files = data.files(predictions, targets, nonfinite)
     arrays = [*([] if per_sample is None else [per_sample]), *gradients.values()]
-    kept = [class_weights, gating.baseline.path if gating is not None and gating.baseline is not None else None]
-    plan_outputs([*outputs, *arrays], [*files.paths, *(path for path in kept if path is not None)])
-
-    from lossctl.evaluation import Request
-
-    flags = o.flags_of(from_logits, preset, denom, ignore_index, log_base, class_weights)
-    request = Request(specs, flags, reduction, backend, threads, chunk_rows, tuple(gradients), nonfinite, files.options)
+    kept = [] if gating is None or gating.baseline is None else [gating.baseline.path]
+    plan_outputs([*outputs, *arrays], [*files.paths, *losses.paths, *kept])
+    request = request_of(specs, files, losses, work, preset, gradients=tuple(gradients), nonfinite=nonfinite)
     with ExitStack() as stack:
         stack.enter_context(telling_faults(shown, outputs))
-        evaluation = stack.enter_context(evaluating(files, request, not quiet and not no_progress))
+        evaluation = stack.enter_context(evaluating(files, request, work.progress))
         losses_out, gradients_out = None, {}
         if arrays:
             from lossctl.extras import gradient_writers, per_sample_writer
@@ -165,7 +104,7 @@ def command(
             run = gating.decide(run)
         if gradients_out:
             evaluation.gradients({of: writer.write for of, writer in gradients_out.items()})
-    if not quiet:
+    if not work.quiet:
         warn(run.warnings)
     if gating is None:
         emit(run, shown, outputs, score_only)

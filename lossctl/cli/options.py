@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from lossctl.cli.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
 
-__all__ = ["comma_list", "flags_of", "gradient_files", "named_files", "one_of", "preset_list"]
+__all__ = ["comma_list", "gradient_files", "named_files", "one_of", "preset_list"]
 
 Predictions = Annotated[
     str, Argument(metavar="PREDS", help="Predictions: a file, a folder or glob of shards, - or a URL.")
@@ -237,22 +237,3 @@ def preset_list(text: str | None) -> tuple[str, ...]:
     if len(names) > 1 and not all(names):
         raise UsageError(f"--preset '{visible(text)}' is not a list of presets", hint="such as torch,keras")
     return names
-
-
-def flags_of(
-    from_logits: bool,
-    preset: str | None,
-    denom: str | None,
-    ignore_index: int | None,
-    log_base: str | None,
-    weights: str | None,
-) -> dict[str, Any]:
-    """The options that flags set for every loss of the call, by the names that SPECs give them."""
-    flags: dict[str, Any] = {"input": "logit"} if from_logits else {}
-    given = {"preset": preset, "denom": denom, "ignore_index": ignore_index, "log_base": log_base}
-    flags |= {name: value for name, value in given.items() if value is not None}
-    if weights is not None:
-        from lossctl.inputs import class_weights
-
-        flags["class_weight"] = class_weights(weights)
-    return flags

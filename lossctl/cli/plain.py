@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, get_args
+from typing import Any
 
 from lossctl.cli.commands import COMMANDS
-from lossctl.cli.declarations import Argument, Option
+from lossctl.cli.declarations import Argument, Option, Parameter, arguments_of, parameters_of
 
 __all__ = ["call_of"]
 
@@ -31,26 +31,23 @@ def call_of(arguments: Sequence[str]) -> Callable[[], None] | None:
     if not arguments or arguments[0] not in COMMANDS or COMPLETION in os.environ:
         return None
     command = import_module(COMMANDS[arguments[0]]).command
+    parameters = parameters_of(command)
     try:
-        return partial(command, **_values(command, iter(arguments[1:])))
+        return partial(command, **arguments_of(parameters, _values(parameters, iter(arguments[1:]))))
     except _NotOrdinary:
         return None
 
 
-def _values(command: Callable[..., None], words: Iterator[str]) -> dict[str, Any]:
-    """The arguments of `command` that the words give, by name."""
-    from inspect import signature
-
-    parameters = signature(command, eval_str=True).parameters
-    kinds: dict[str, Any] = {}
+def _values(parameters: Sequence[Parameter], words: Iterator[str]) -> dict[str, Any]:
+    """What the words give, by the names of the parameters."""
+    kinds = {parameter.name: parameter.kind for parameter in parameters}
     options: dict[str, str] = {}
     places: list[str] = []
-    for name, parameter in parameters.items():
-        kinds[name], declared = get_args(parameter.annotation)
-        if isinstance(declared, Argument):
-            places.append(name)
+    for parameter in parameters:
+        if isinstance(parameter.declared, Argument):
+            places.append(parameter.name)
         else:
-            options |= dict.fromkeys(_names(declared), name)
+            options |= dict.fromkeys(_names(parameter.declared), parameter.name)
     free = list(places)
     given: dict[str, Any] = {}
     for word in words:
@@ -67,7 +64,7 @@ def _values(command: Callable[..., None], words: Iterator[str]) -> dict[str, Any
             raise _NotOrdinary
         else:
             given[name] = True
-    if any(parameters[name].default is parameters[name].empty and name not in given for name in places):
+    if any(parameter.required and parameter.name not in given for parameter in parameters):
         raise _NotOrdinary
     return given
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from lossctl.cli.options import comma_list, named_files, one_of
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from lossctl.inputs import InputFiles
     from lossctl.loss_spec import LossSpec
 
-__all__ = ["evaluating", "input_files", "known_losses", "under_presets", "whole_inputs_of"]
+__all__ = ["evaluating", "known_losses", "under_presets", "whole_inputs_of"]
 
 
 def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
@@ -43,54 +42,6 @@ def under_presets(specs: Sequence[LossSpec], presets: Sequence[str]) -> list[Los
             text = f"{spec.text}{',' if ':' in spec.text else ':'}preset={preset}"
             found.append(LossSpec(text, spec.name, {**spec.options, "preset": preset}))
     return found
-
-
-def input_files(
-    *,
-    predictions: str,
-    targets: str | None,
-    pred_col: str | None,
-    target_col: str | None,
-    weights: str | None,
-    weight_col: str | None,
-    input: Sequence[str] | None,
-    input_col: Sequence[str] | None,
-    input_format: Sequence[str] | None,
-    pred_format: str | None,
-    target_format: str | None,
-    on: str | None,
-    missing: str,
-    classes: str | None,
-    nonfinite: str,
-) -> InputFiles:
-    """The inputs, with lists of columns and further arrays by name taken apart."""
-    from lossctl.inputs import InputFiles
-
-    names = names_file = None
-    if classes is not None:
-        from lossctl.class_names import file_of_classes, read_classes
-
-        names, names_file = read_classes(classes), file_of_classes(classes)
-
-    columns = {name: comma_list(text) or () for name, text in named_files("--input-col", input_col).items()}
-    return InputFiles(
-        predictions,
-        targets,
-        comma_list(pred_col),
-        comma_list(target_col),
-        weights,
-        weight_col,
-        pred_format,
-        target_format,
-        named_files("--input", input),
-        columns,
-        named_files("--input-format", input_format),
-        comma_list(on) or (),
-        one_of("--missing", missing, ("error", "drop")),
-        names,
-        one_of("--nonfinite", nonfinite, ("error", "propagate", "skip")) != "error",
-        names_file,
-    )
 
 
 def whole_inputs_of(files: InputFiles, specs: Sequence[LossSpec]) -> set[str]:

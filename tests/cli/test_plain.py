@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import typer.main
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from lossctl.cli.app import app, for_typer
 from lossctl.cli.commands import COMMANDS
+from lossctl.cli.declarations import parameters_of
 from lossctl.cli.plain import call_of
 
 Arguments = dict[str, Any]
@@ -35,8 +35,16 @@ def plain(*words: str) -> Arguments | None:
         return None
     assert isinstance(call, functools.partial)
     assert call.args == ()
-    defaults = {name: parameter.default for name, parameter in inspect.signature(call.func).parameters.items()}
-    return {**defaults, **call.keywords}
+    return every_argument(call.func, call.keywords)
+
+
+def every_argument(command: Callable[..., None], given: Arguments) -> Arguments:
+    """The arguments of a call with those that it leaves to their defaults, those of groups one by one."""
+    found = {}
+    for parameter in parameters_of(command):
+        values = given if parameter.group is None else vars(given[parameter.group[0]])
+        found[parameter.name] = values.get(parameter.name, parameter.default)
+    return found
 
 
 @functools.cache
@@ -47,7 +55,7 @@ def typers(name: str) -> tuple[Any, list[Arguments]]:
 
     @functools.wraps(command)
     def record(**arguments: Any) -> None:
-        calls.append(arguments)
+        calls.append(every_argument(command, arguments))
 
     recorder = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     recorder.command(name)(for_typer(record))
@@ -137,13 +145,11 @@ def test_values_from_the_environment_and_completion_are_left_to_typer(monkeypatc
 
 def pieces_of(name: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     """Pieces of command lines, each of a word or two: usual ones, and rare spellings, odd numbers and mistakes."""
-    signature = inspect.signature(import_module(COMMANDS[name]).command, eval_str=True)
     usual: list[tuple[str, ...]] = [("a",), ("b=c",)]
     odd: list[tuple[str, ...]] = [(word,) for word in ("--", "-", "-1", "--no-quiet", "=", "")]
-    for parameter in signature.parameters.values():
-        kind, fact = get_args(parameter.annotation)
-        for spelling in getattr(fact, "names", ()):
-            usual += [(spelling,)] if kind is bool else [(spelling, "2"), (f"{spelling}=2",)]
+    for parameter in parameters_of(import_module(COMMANDS[name]).command):
+        for spelling in getattr(parameter.declared, "names", ()):
+            usual += [(spelling,)] if parameter.kind is bool else [(spelling, "2"), (f"{spelling}=2",)]
             odd += [(spelling, value) for value in ("007", "1_0", " 5", "5 ", "٣", "9" * 20, "-1", "")]
             odd += [(f"{spelling}{value}",) for value in ("", "=", "=-1", "2", "q", "=a")]
     return usual, odd

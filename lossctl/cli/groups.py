@@ -1,0 +1,167 @@
+"""Options that commands take together, and what each group of them means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lossctl.cli import options as o
+from lossctl.cli.declarations import OptionGroup
+
+if TYPE_CHECKING:
+    from lossctl.cli.gating import Gating
+    from lossctl.evaluation import Request
+    from lossctl.inputs import InputFiles
+    from lossctl.loss_spec import LossSpec
+
+__all__ = ["DataOptions", "GateOptions", "LossOptions", "RunOptions"]
+
+
+class DataOptions(OptionGroup):
+    """What is read, beside the files of predictions and of targets."""
+
+    pred_col: o.PredColumns = None
+    target_col: o.TargetColumns = None
+    weights: o.Weights = None
+    weight_col: o.WeightColumn = None
+    input: o.Inputs = None
+    input_col: o.InputColumns = None
+    input_format: o.InputFormats = None
+    pred_format: o.PredFormat = None
+    target_format: o.TargetFormat = None
+    on: o.On = None
+    missing: o.Missing = "error"
+    classes: o.Classes = None
+
+    def files(self, predictions: str, targets: str | None, nonfinite: str = "error") -> InputFiles:
+        """The inputs, with lists of columns and further arrays by name taken apart. Raises UsageError."""
+        from lossctl.inputs import InputFiles
+
+        names = names_file = None
+        if self.classes is not None:
+            from lossctl.class_names import file_of_classes, read_classes
+
+            names, names_file = read_classes(self.classes), file_of_classes(self.classes)
+        columns = {
+            name: o.comma_list(text) or () for name, text in o.named_files("--input-col", self.input_col).items()
+        }
+        return InputFiles(
+            predictions,
+            targets,
+            o.comma_list(self.pred_col),
+            o.comma_list(self.target_col),
+            self.weights,
+            self.weight_col,
+            self.pred_format,
+            self.target_format,
+            o.named_files("--input", self.input),
+            columns,
+            o.named_files("--input-format", self.input_format),
+            o.comma_list(self.on) or (),
+            o.one_of("--missing", self.missing, ("error", "drop")),
+            names,
+            nonfinite != "error",
+            names_file,
+        )
+
+
+class LossOptions(OptionGroup):
+    """What holds for every loss of the command, beside its presets."""
+
+    class_weights: o.ClassWeights = None
+    from_logits: o.FromLogits = False
+    reduction: o.Reduction = "mean"
+    denom: o.Denom = None
+    ignore_index: o.IgnoreIndex = None
+    log_base: o.LogBase = None
+
+    @property
+    def paths(self) -> list[str]:
+        """The files that are read for it."""
+        return [] if self.class_weights is None else [self.class_weights]
+
+    def flags(self, preset: str | None) -> dict[str, Any]:
+        """The options of every loss, by the names that SPECs give them. Raises DataError for bad class weights."""
+        flags: dict[str, Any] = {"input": "logit"} if self.from_logits else {}
+        given = {"preset": preset, "denom": self.denom, "ignore_index": self.ignore_index, "log_base": self.log_base}
+        flags |= {name: value for name, value in given.items() if value is not None}
+        if self.class_weights is not None:
+            from lossctl.inputs import class_weights
+
+            flags["class_weight"] = class_weights(self.class_weights)
+        return flags
+
+
+class RunOptions(OptionGroup):
+    """How the work is done, and what is said meanwhile."""
+
+    backend: o.BackendName = "auto"
+    threads: o.Threads = None
+    chunk_rows: o.ChunkRows = None
+    quiet: o.Quiet = False
+    no_progress: o.NoProgress = False
+    debug: o.Debug = False
+
+    @property
+    def progress(self) -> bool:
+        """Whether a person may be shown how far the work is."""
+        return not self.quiet and not self.no_progress
+
+
+def request_of(
+    specs: Sequence[LossSpec],
+    files: InputFiles,
+    losses: LossOptions,
+    work: RunOptions,
+    preset: str | None,
+    *,
+    gradients: Sequence[str] = (),
+    nonfinite: str = "error",
+) -> Request:
+    """What is computed of these files. Raises UsageError, and DataError for bad class weights."""
+    from lossctl.evaluation import Request
+
+    return Request(
+        specs,
+        losses.flags(preset),
+        losses.reduction,
+        work.backend,
+        work.threads,
+        work.chunk_rows,
+        tuple(gradients),
+        nonfinite,
+        files.options,
+    )
+
+
+class GateOptions(OptionGroup):
+    """What a run has to pass, and the statistics of its samples."""
+
+    stats: o.Stats = False
+    confidence: o.Confidence = None
+    fail_if: o.FailIf = None
+    warn_if: o.WarnIf = None
+    strict_gates: o.StrictGates = False
+    baseline: o.BaselineFile = None
+    baseline_any: o.BaselineAny = False
+    baseline_folder: o.BaselineFolder = None
+
+    def plan(self, specs: Sequence[LossSpec], quiet: bool) -> Gating | None:
+        """What is asked of a run of `specs`, None for nothing. Raises UsageError, DataError for a bad baseline."""
+        asked = self.stats or self.confidence is not None or self.fail_if or self.warn_if or self.baseline is not None
+        if not asked:
+            return None
+        from lossctl.cli.gating import plan_gates
+
+        return plan_gates(
+            specs,
+            self.fail_if,
+            self.warn_if,
+            self.baseline,
+            self.baseline_any,
+            self.baseline_folder,
+            self.stats,
+            self.confidence,
+            self.strict_gates,
+            quiet,
+        )
