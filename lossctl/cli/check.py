@@ -12,7 +12,7 @@ from lossctl.cli.list import RowsFormat, rows_format
 if TYPE_CHECKING:
     from lossctl.loss_check import Check, Comparison
 
-HELP = """Compare the gradient of a loss with finite differences of its value.
+HELP = """Compare a loss's gradient with finite differences of its value.
 
 Example: lossctl check my_losses.py:asymmetric
 

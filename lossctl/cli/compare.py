@@ -13,7 +13,7 @@ from lossctl.errors import UsageError, visible
 if TYPE_CHECKING:
     from lossctl.comparison_results import ComparisonResult, Inference, Margin
 
-HELP = """Whether one model has a smaller loss than another, on the same rows.
+HELP = """Whether one model has a smaller loss than another, row by row.
 
 Example: lossctl compare a.npy b.npy --targets labels.npy --loss bce
 

@@ -13,7 +13,7 @@ from lossctl.cli.declarations import Argument, Option
 if TYPE_CHECKING:
     from lossctl.conventions import SideBySide
 
-HELP = """One loss: formula, gradient, domain, options, its names and conventions elsewhere.
+HELP = """One loss: formula, gradient, options, and its names elsewhere.
 
 Example: lossctl explain huber
 

@@ -11,7 +11,7 @@ from lossctl.cli.declarations import Option
 from lossctl.cli.groups import DataOptions, LossOptions, RunOptions, request_of
 from lossctl.errors import UsageError
 
-HELP = """The gradient of the loss with respect to each prediction, or to a further input.
+HELP = """The gradient of the loss by each prediction, or further input.
 
 Example: lossctl grad preds.npy labels.npy --loss bce -o gradient.npy
 """

@@ -10,7 +10,7 @@ from lossctl.cli.declarations import Argument, Option
 if TYPE_CHECKING:
     from lossctl.inspection import Description
 
-HELP = """What is in a file: names, shapes, dtypes, ranges, and what the numbers look like.
+HELP = """What is in a file: names, shapes, dtypes, ranges, likely kind.
 
 Example: lossctl inspect sample_data/digits.csv
 """

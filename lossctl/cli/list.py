@@ -8,7 +8,7 @@ from lossctl.cli import options as o
 from lossctl.cli.declarations import Option
 from lossctl.errors import UsageError, visible
 
-HELP = """The losses, one a line: those built in, then those of installed packages.
+HELP = """The losses, one a line, with those of installed packages.
 
 Example: lossctl list
 """

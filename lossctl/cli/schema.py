@@ -8,7 +8,7 @@ from typing import Annotated
 from lossctl.cli import options as o
 from lossctl.cli.declarations import Argument
 
-HELP = """The JSON Schema of a document that lossctl writes; without a name, their names.
+HELP = """The JSON Schema of a document of lossctl, or the names of all.
 
 Example: lossctl schema result
 """

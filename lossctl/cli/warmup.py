@@ -9,7 +9,7 @@ from lossctl.cli import options as o
 from lossctl.cli.declarations import Option
 from lossctl.errors import UsageError
 
-HELP = """Compile losses and their gradients into the cache, before they are needed.
+HELP = """Compile losses and gradients into the cache ahead of use.
 
 Example: lossctl warmup --loss bce --loss scce:input=logit
 

@@ -12,7 +12,7 @@ from lossctl.cli.list import RowsFormat, rows_format
 if TYPE_CHECKING:
     from lossctl.why import Explanation
 
-HELP = """What makes two numbers differ: options, version, shapes, types, weights, files.
+HELP = """What makes two numbers differ: options, versions, data, files.
 
 Example: lossctl why yesterday.json today.json
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from lossctl.cli.commands import COMMANDS
 from lossctl.cli.text import print_rows
 from lossctl_kernels import LOSSES
 from tests.cli.commands import call
@@ -106,3 +108,10 @@ def test_warmup_compiles_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_rows_are_cleaned_of_line_ends_and_tabs(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows([{"a": "x\ny\tz", "b": ""}], "tsv")
     assert capsys.readouterr().out == "a\tb\nx y z\t\n"
+
+
+def test_the_help_says_what_each_command_does_whole() -> None:
+    shown = call("--help").out
+    for name, path in COMMANDS.items():
+        first = import_module(path).HELP.partition("\n")[0]
+        assert f"{name} {first}" in " ".join(shown.split())
