@@ -23,10 +23,14 @@ Array = NDArray[Any]
 KEPT = 3
 FAR = 1.5
 """How far from the finite end of its domain a number is drawn where the other end is infinite."""
+AWAY_FROM_0 = 0.125
 
 CLASSES_TO_COMPARE = 10
 COMPARE_CLASSES = ("zero_one", "hamming")
 """Losses that only ask whether two numbers are the same."""
+
+DIVIDE_BY_TARGETS = ("mape",)
+"""Losses that are infinite at a target of 0, which millions of random numbers have among them."""
 
 FRAMES, SPELLED, FEWEST_SEQUENCES = 50, 10, 8
 """Of a sequence, the labels that it spells, and how many there are at least."""
@@ -133,7 +137,10 @@ def _target(settings: Settings, shape: tuple[int, ...], dtype: str, soft: bool) 
     labels = loss.target.labels
     if (loss.target.low, loss.target.high) == (0.0, 1.0) and not soft:
         labels = (0.0, 1.0)
-    return _labels(labels, shape, dtype) if labels else _inside(loss.target, shape, dtype, 1)
+    if labels:
+        return _labels(labels, shape, dtype)
+    found = _inside(loss.target, shape, dtype, 1)
+    return np.copysign(np.abs(found) + AWAY_FROM_0, found) if loss.name in DIVIDE_BY_TARGETS else found
 
 
 @lru_cache(KEPT)

@@ -22,7 +22,8 @@ __all__ = ["MedianRun"]
 class MedianRun(PooledRun):
     """The weighted median of all losses, or the mean of those of the columns with `multioutput=columns`.
 
-    Asks for up to four more passes where there are more than a million losses: see `lossctl_kernels.selection`.
+    Asks for further passes where there are more than a million losses that come in order: see
+    `lossctl_kernels.selection`.
     """
 
     def __init__(self, *arguments: Any) -> None:

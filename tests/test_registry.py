@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,43 +16,65 @@ from lossctl_kernels import LOSSES
 from lossctl_kernels.batch import Array
 from lossctl_kernels.domains import Domain, TargetKind
 from lossctl_kernels.facts import Pooling
-from lossctl_kernels.spec import Scope
+from lossctl_kernels.spec import Definition, Scope
 from tests.kernels.cases import Case, Floats, each, for_each_loss, forms
+from tests.kernels.cases import draw as draw_arrays
+from tests.kernels.further import drawn_inputs
 
 BLOCK = 4096
 DENSE = (TargetKind.SAME, TargetKind.DISTRIBUTION, TargetKind.INDEX)
-
-
-def takes_rows_alone(case: Case) -> bool:
-    """Whether rows have losses of their own, of predictions and targets and nothing else."""
-    loss = LOSSES[case.loss]
-    return not loss.inputs and loss.target_kind in DENSE and loss.scope in (Scope.ELEMENT, Scope.ROW)
-
-
-def is_mean(case: Case) -> bool:
-    return takes_rows_alone(case) and LOSSES[case.loss].pooling is Pooling.MEAN
-
-
-FORMS = [case for case in forms() if LOSSES[case.loss].target_kind in DENSE and not LOSSES[case.loss].inputs]
-MEANS = [case for case in FORMS if is_mean(case)]
+FORMS = forms()
+# A row of a loss of all pairs has no loss of its own, and a second one like it makes other pairs.
+ALONE = [case for case in FORMS if LOSSES[case.loss].scope is not Scope.PAIRS]
+MEANS = [
+    case
+    for case in ALONE
+    if LOSSES[case.loss].scope in (Scope.ELEMENT, Scope.ROW) and LOSSES[case.loss].pooling is Pooling.MEAN
+]
 SLOPING = [case for case in MEANS if LOSSES[case.loss].has_gradient]
 
 
-def draw(case: Case, rows: int, seed: int = 3) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class Data:
+    """What a loss is computed of; the further inputs by name, the optional ones too."""
+
+    prediction: Array
+    target: Array
+    inputs: dict[str, Array]
+
+    def rows(self, index: Any) -> Data:
+        return Data(self.prediction[index], self.target[index], {name: a[index] for name, a in self.inputs.items()})
+
+    def each(self, change: Callable[[Array], Array]) -> Data:
+        return Data(change(self.prediction), change(self.target), {n: change(a) for n, a in self.inputs.items()})
+
+
+def form_of(case: Case) -> Definition:
+    return case.plan().definition
+
+
+def draw(case: Case, rows: int, seed: int = 3) -> Data:
     """Data of a case in the shape that its loss takes."""
-    from tests.kernels.cases import draw as draw_data
-
     loss = LOSSES[case.loss]
-    width = 3 if loss.scope is Scope.ROW or "scope" in loss.options else 1
-    return draw_data(case, rows, width, seed=seed)
+    width = 3 if loss.scope in (Scope.ROW, Scope.PAIRS) or "scope" in loss.options else 1
+    prediction, target = draw_arrays(case, rows, width, seed=seed)
+    return Data(prediction, target, drawn_inputs(loss, prediction))
 
 
-def value(case: Case, data: tuple[Array, Array], **more: Any) -> float:
-    return lossctl.evaluate(*data, str(case), backend="python", **more).value
+def value(case: Case, data: Data, **more: Any) -> float:
+    arrays = data.prediction, data.target
+    return lossctl.evaluate(*arrays, str(case), backend="python", inputs=data.inputs, **more).value
 
 
-def per_sample(case: Case, data: tuple[Array, Array]) -> Floats:
-    return lossctl.per_sample(*data, str(case), backend="python")
+def per_sample(case: Case, data: Data) -> Floats:
+    """NaN for a row that has no defined loss, and counts in no mean."""
+    return lossctl.per_sample(data.prediction, data.target, str(case), backend="python", inputs=data.inputs)
+
+
+def mean(losses: Floats, weights: Floats) -> float:
+    there = ~np.isnan(losses)
+    assert there.any()
+    return math.fsum(losses[there] * weights[there]) / math.fsum(weights[there])
 
 
 def weights_of(rows: int) -> Floats:
@@ -69,10 +93,9 @@ def test_the_value_is_the_weighted_mean_of_the_losses_of_the_rows(cases: list[Ca
     def check(case: Case) -> None:
         data, weights = draw(case, 9), weights_of(9)
         losses = per_sample(case, data)
-        weighted = math.fsum(losses * weights)
-        assert close(value(case, data, weights=weights), weighted / weights.sum())
-        assert close(value(case, data, weights=weights, reduction="sum"), weighted)
-        assert close(value(case, data), math.fsum(losses) / 9)
+        assert close(value(case, data, weights=weights), mean(losses, weights))
+        assert close(value(case, data, weights=weights, reduction="sum"), math.fsum(np.nan_to_num(losses) * weights))
+        assert close(value(case, data), mean(losses, np.ones(9)))
 
     each(cases, check)
 
@@ -90,14 +113,13 @@ def test_only_the_proportions_of_weights_matter(cases: list[Case]) -> None:
     each(cases, check)
 
 
-@for_each_loss(FORMS)
+@for_each_loss(ALONE)
 def test_a_row_twice_is_a_row_of_weight_two_and_one_of_weight_0_is_absent(cases: list[Case]) -> None:
     def check(case: Case) -> None:
         data = draw(case, 8)
         weights = np.array([2.0, 1.0, 1.0, 0.0, 1.0, 3.0, 1.0, 0.0])
         index = np.repeat(np.arange(8), weights.astype(int))
-        repeated = data[0][index], data[1][index]
-        assert close(value(case, data, weights=weights), value(case, repeated))
+        assert close(value(case, data, weights=weights), value(case, data.rows(index)))
 
     each([case for case in cases if LOSSES[case.loss].pooling is not Pooling.MEDIAN], check)
 
@@ -106,9 +128,9 @@ def test_a_row_twice_is_a_row_of_weight_two_and_one_of_weight_0_is_absent(cases:
 def test_the_order_of_rows_does_not_matter(cases: list[Case]) -> None:
     def check(case: Case) -> None:
         data, order = draw(case, 50), np.random.default_rng(2).permutation(50)
-        shuffled = data[0][order], data[1][order]
+        shuffled = data.rows(order)
         assert close(value(case, shuffled), value(case, data))
-        if is_mean(case):
+        if case in MEANS:
             np.testing.assert_array_equal(per_sample(case, shuffled), per_sample(case, data)[order])
 
     each(cases, check)
@@ -118,12 +140,16 @@ def test_the_order_of_rows_does_not_matter(cases: list[Case]) -> None:
 def test_gradients_of_means_and_sums_are_those_of_the_rows_times_their_share(cases: list[Case]) -> None:
     def check(case: Case) -> None:
         data, weights = draw(case, 6), weights_of(6)
-        share = weights if data[0].ndim == 1 else weights[:, None]
-        alone = lossctl.gradient(*data, str(case | {"grad_scale": "sample"}), backend="python")
-        both = {
-            reduction: lossctl.gradient(*data, str(case), weights=weights, reduction=reduction, backend="python")
-            for reduction in ("sum", "mean")
-        }
+        data = data.rows(~np.isnan(per_sample(case, data)))
+        weights = weights[: len(data.prediction)]
+        share = weights.reshape(-1, *[1] * (data.prediction.ndim - 1))
+
+        def gradient(case: Case, **more: Any) -> Array:
+            arrays = data.prediction, data.target
+            return lossctl.gradient(*arrays, str(case), backend="python", inputs=data.inputs, **more)
+
+        alone = gradient(case | {"grad_scale": "sample"})
+        both = {kind: gradient(case, weights=weights, reduction=kind) for kind in ("sum", "mean")}
         np.testing.assert_allclose(both["sum"], alone * share, rtol=1e-14)
         np.testing.assert_allclose(both["mean"], alone * share / weights.sum(), rtol=1e-13)
 
@@ -136,9 +162,8 @@ def test_gradients_of_means_and_sums_are_those_of_the_rows_times_their_share(cas
 @for_each_loss(FORMS)
 def test_no_rows_are_refused(cases: list[Case]) -> None:
     def check(case: Case) -> None:
-        prediction, target = draw(case, 2)
         with pytest.raises(DataError, match=r"empty|no rows"):
-            value(case, (prediction[:0], target[:0]))
+            value(case, draw(case, 2).rows(slice(0, 0)))
 
     each(cases, check)
 
@@ -152,16 +177,26 @@ def test_one_row_is_its_own_mean(cases: list[Case]) -> None:
     each(cases, check)
 
 
+@pytest.mark.parametrize("rows", [2, 7, 40])
+@for_each_loss([case for case in FORMS if LOSSES[case.loss].scope is Scope.PAIRS])
+def test_both_engines_agree_on_pairs(cases: list[Case], rows: int) -> None:
+    def check(case: Case) -> None:
+        data = draw(case, rows)
+        compiled = lossctl.evaluate(data.prediction, data.target, str(case), backend="cpu", inputs=data.inputs)
+        assert compiled.value == pytest.approx(value(case, data), rel=1e-12, nan_ok=rows == 2)  # without a pair
+
+    each(cases, check)
+
+
 @pytest.mark.parametrize("rows", [BLOCK - 1, BLOCK, BLOCK + 1])
 @for_each_loss(MEANS)
 def test_ends_of_blocks(cases: list[Case], rows: int) -> None:
     def check(case: Case) -> None:
-        prediction, target = draw(case, rows)
-        losses = per_sample(case, (prediction, target))
+        data = draw(case, rows)
+        losses = per_sample(case, data)
         assert len(losses) == rows
-        assert close(value(case, (prediction, target)), math.fsum(losses) / rows)
-        last = prediction[-1:], target[-1:]
-        assert per_sample(case, last)[0] == losses[-1]
+        assert close(value(case, data), mean(losses, np.ones(rows)))
+        np.testing.assert_array_equal(per_sample(case, data.rows([-1, 0])), losses[[-1, 0]])
 
     each(cases[:1], check)
 
@@ -173,18 +208,14 @@ def test_ends_of_blocks(cases: list[Case], rows: int) -> None:
 @for_each_loss(FORMS)
 def test_floats_of_fewer_bits_are_computed_in_full_precision(cases: list[Case], dtype: str) -> None:
     def check(case: Case) -> None:
-        prediction, target = (array.astype(dtype) if array.dtype == float else array for array in draw(case, 7))
-        if (
-            LOSSES[case.loss]
-            .forms[str(case.options.get("input", next(iter(LOSSES[case.loss].forms))))]
-            .prediction.rows_sum_to_one
-        ):
-            prediction = np.full_like(prediction, 0.25)
-            prediction[:, 0] = 0.5
+        data = draw(case, 7).each(lambda array: array.astype(dtype) if array.dtype == float else array)
+        if form_of(case).prediction.rows_sum_to_one:
+            data.prediction[:] = 0.25
+            data.prediction[:, 0] = 0.5
         if LOSSES[case.loss].target_kind is TargetKind.DISTRIBUTION:
-            target = np.eye(3, dtype=dtype)[np.arange(7) % 3]
-        wide = prediction.astype(float), target.astype(float) if target.dtype == dtype else target
-        assert value(case, (prediction, target)) == value(case, wide)
+            data.target[:] = np.eye(3, dtype=dtype)[np.arange(7) % 3]
+        wide = data.each(lambda array: array.astype(float) if array.dtype == dtype else array)
+        assert value(case, data) == value(case, wide)
 
     each(cases, check)
 
@@ -195,19 +226,23 @@ def test_whole_numbers_and_truth_values_are_the_numbers_that_they_are(cases: lis
     """Ones and, where they are allowed, zeros: no arithmetic wraps, nothing is taken for something else."""
 
     def check(case: Case) -> None:
-        prediction, target = draw(case, 6)
-        loss = LOSSES[case.loss]
-        form = loss.forms[str(case.options.get("input", next(iter(loss.forms))))]
-        ones = np.ones(prediction.shape)
-        if form.prediction.rows_sum_to_one:
+        data, kind, domain = draw(case, 6), LOSSES[case.loss].target_kind, form_of(case).prediction
+        ones = np.ones(data.prediction.shape)
+        if domain.rows_sum_to_one:
             ones[:, 1:] = 0.0
-        elif form.prediction.high < 1.0:
+        elif domain.high < 1.0:
             ones[:] = 0.0
-        goal = np.eye(3)[np.zeros(6, int)] if loss.target_kind is TargetKind.DISTRIBUTION else np.ones(target.shape)
-        if loss.target_kind is TargetKind.INDEX:
+        goal = np.eye(3)[np.zeros(6, int)] if kind is TargetKind.DISTRIBUTION else np.ones(data.target.shape)
+        if kind is TargetKind.INDEX:
             goal = np.zeros(6, np.int64)
-        narrow = ones.astype(dtype), goal.astype(dtype)
-        assert value(case, narrow) == value(case, (ones, goal))
+        inputs = {name: np.ones(array.shape) for name, array in data.inputs.items()}
+        wide = Data(ones, goal if kind in DENSE else data.target, inputs)
+        narrow = Data(
+            ones.astype(dtype),
+            goal.astype(dtype) if kind in DENSE else data.target,
+            {name: array.astype(dtype) for name, array in inputs.items()},
+        )
+        assert value(case, narrow) == value(case, wide)
 
     each(cases, check)
 
@@ -225,23 +260,27 @@ def ends(domain: Domain) -> list[tuple[float, bool]]:
     return found
 
 
-def is_refused(case: Case, prediction: Array, target: Array) -> bool:
+def is_refused(case: Case, data: Data) -> bool:
     try:
-        value(case, (prediction, target))
+        value(case, data)
     except DataError as error:
         return "outside" in str(error)
     return False
 
 
+def at_row_1(array: Array, number: float) -> Array:
+    changed = array.copy()
+    changed[1] = number
+    return changed
+
+
 @for_each_loss(FORMS)
 def test_predictions_at_the_ends_of_their_domain(cases: list[Case]) -> None:
     def check(case: Case) -> None:
-        prediction, target = draw(case, 4)
-        domain = case.plan().prediction_domain
+        data, domain = draw(case, 4), case.plan().prediction_domain
         for number, allowed in [] if domain.rows_sum_to_one else ends(domain):
-            changed = prediction.copy()
-            changed[1] = number
-            assert is_refused(case, changed, target) is not allowed, number
+            changed = replace(data, prediction=at_row_1(data.prediction, number))
+            assert is_refused(case, changed) is not allowed, number
 
     each(cases, check)
 
@@ -249,15 +288,27 @@ def test_predictions_at_the_ends_of_their_domain(cases: list[Case]) -> None:
 @for_each_loss(FORMS)
 def test_targets_at_the_ends_of_their_domain(cases: list[Case]) -> None:
     def check(case: Case) -> None:
-        prediction, target = draw(case, 4)
-        settled = case.plan().settings.loss
+        data, settled = draw(case, 4), case.plan().settings.loss
         if settled.target_kind is not TargetKind.SAME:
             return
         for number, allowed in ends(settled.target):
-            changed = target.copy()
-            changed[1] = number
+            changed = replace(data, target=at_row_1(data.target, number))
             expected = allowed and (not settled.target.labels or number in settled.target.labels)
-            assert is_refused(case, prediction, changed) is not expected, number
+            assert is_refused(case, changed) is not expected, number
+
+    each(cases, check)
+
+
+@for_each_loss([case for case in FORMS if LOSSES[case.loss].inputs])
+def test_further_inputs_at_the_ends_of_their_domain(cases: list[Case]) -> None:
+    def check(case: Case) -> None:
+        data, facts = draw(case, 4), case.plan().settings.loss.inputs
+        for name, array in data.inputs.items():
+            domain = facts[name].domain
+            for number, allowed in ends(domain):
+                changed = replace(data, inputs=data.inputs | {name: at_row_1(array, number)})
+                expected = allowed and (not domain.labels or number in domain.labels)
+                assert is_refused(case, changed) is not expected, f"{name} {number}"
 
     each(cases, check)
 
@@ -265,11 +316,9 @@ def test_targets_at_the_ends_of_their_domain(cases: list[Case]) -> None:
 @for_each_loss([case for case in FORMS if case.plan().sparse])
 def test_classes_at_the_ends_of_a_row(cases: list[Case]) -> None:
     def check(case: Case) -> None:
-        prediction, target = draw(case, 4)
+        data = draw(case, 4)
         for index, allowed in ((-1, False), (0, True), (2, True), (3, False)):
-            changed = target.copy()
-            changed[1] = index
-            assert is_refused(case, prediction, changed) is not allowed, index
+            assert is_refused(case, replace(data, target=at_row_1(data.target, index))) is not allowed, index
 
     each(cases, check)
 
@@ -278,12 +327,13 @@ def test_classes_at_the_ends_of_a_row(cases: list[Case]) -> None:
 @for_each_loss(FORMS)
 def test_what_is_not_finite_is_refused(cases: list[Case], bad: float) -> None:
     def check(case: Case) -> None:
-        prediction, target = draw(case, 4)
-        for side in (0, 1):
-            changed = [prediction.copy(), target.astype(float)]
-            changed[side][1] = bad
+        data = draw(case, 4)
+        changes = [replace(data, prediction=at_row_1(data.prediction, bad))]
+        changes += [replace(data, target=at_row_1(data.target.astype(float), bad))]
+        changes += [replace(data, inputs=data.inputs | {n: at_row_1(a, bad)}) for n, a in data.inputs.items()]
+        for changed in changes:
             with pytest.raises(DataError):
-                value(case, (changed[0], changed[1]))
+                value(case, changed)
 
     each(cases, check)
 
@@ -300,6 +350,5 @@ def test_ends_of_a_domain() -> None:
 
 
 def test_a_refusal_is_told_from_another_fault() -> None:
-    assert is_refused(Case("bce"), np.array([1.5]), np.array([1.0]))
-    assert not is_refused(Case("bce"), np.array([0.5]), np.array([1.0]))
-    assert not is_refused(Case("bce"), np.array([math.nan]), np.array([1.0]))
+    for prediction, refused in ((1.5, True), (0.5, False), (math.nan, False)):
+        assert is_refused(Case("bce"), Data(np.array([prediction]), np.array([1.0]), {})) is refused

@@ -5,17 +5,18 @@ without blanks, are the labels. After each frame it has reached one of 2 S + 1 s
 (i < S) or after the last one (i = S), or label i itself. A blank is left for its label; a label for the blank behind
 it, or, where the next label is another, for that one at once.
 
-Sums over alignments are made in one of two ways. *Sums* are probabilities, over their total in each frame: a few
-operations a state, every one of positive numbers, so that each is right to a few units in the last place for each
-frame. What falls below `NOTHING` of the total is dropped, and the result stands only if that cannot have mattered.
-*Logs* hold any probability that has a logarithm, at the price of an exponential a term: they are for the rest.
+The probability of a state may be far below the smallest float64. It is a number times a power of `UNIT`, its *units*, a
+whole number, minus infinity for what cannot be. Sums and products of those are a few operations, every one of positive
+numbers, so that each is right to a few units in the last place for each frame.
 
 The probability of labels that are nearly certain is 1 less what is *lost*: the sum, over frames and states, of the
 probability that the frame leads to no state, and of ending in a state that is no end. Its terms keep what 1 - P loses.
 
 Plain loops over slices of one scratch array, so that every compiler takes them. A row of states is its S + 1 blanks,
-then its S labels. Arguments: `frames` (T, K) of one sequence, of which `length` count and are enough for the labels;
-`labels` (at least S,), `count` is S; `softmax`: whether the frames are logits, and not logarithms of probabilities.
+then its S labels, then the units of all. `emissions` and `units` have the S labels, then the blank. Other arguments:
+`frames` (T, K) of one sequence, of which `length` count and are enough for the labels; `labels` (at least S,), `count`
+is S; `softmax`: whether the frames are logits, and not logarithms of probabilities; `facts`: of each frame of logits
+the largest, and the sum of e**(logit - largest) of the others.
 """
 
 from __future__ import annotations
@@ -23,22 +24,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = [
-    "backward_logs",
-    "backward_sums",
-    "forward_logs",
-    "forward_lost",
-    "forward_sums",
-    "frames_needed",
-    "weigh",
-]
+from .row_vectors import exponentials, largest_of, sum_of_others
+from .scalar import LN2_HIGH, LN2_LOW, LOG2_E, SHIFT
 
-TOTAL = 2.0**500
-"""Of the sums after a frame. A power of two: scaling by it rounds nothing."""
-NOTHING = 1e-140
-"""Sums below this, some 1e-290 of the total, become 0. Times a weight that is not below it, no other underflows."""
-UNDROPPED = -600.0
-"""What is dropped, of all frames and states, is below e**-640 or so of what there was: next to e**-600, nothing."""
+__all__ = ["backward", "clear", "forward", "forward_lost", "frames_needed", "weigh"]
+
+UNIT, PER_UNIT = 2.0**256, 2.0**-256
+LARGEST, SMALLEST = 2.0**128, 2.0**-128
+"""Of a number beside its units. What is two units less is then too small to be noticed in a sum."""
+UNITS_PER_NAT = LOG2_E / 256.0
+UNIT_HIGH, UNIT_LOW = 256.0 * LN2_HIGH, 256.0 * LN2_LOW
+"""The logarithm of a unit, in two parts."""
+HALF_UNIT = 90.0
+"""A little more than half of it."""
 
 
 def frames_needed(labels: Any, count: int, skips: Any) -> int:
@@ -53,117 +51,125 @@ def frames_needed(labels: Any, count: int, skips: Any) -> int:
     return needed
 
 
-NEGLIGIBLE = -40.0
-"""A term of a sum that is e**-40 of the largest changes no digit of a logarithm beyond 1e-16."""
+# ---- numbers and their units
 
 
-def weigh(frame: Any, softmax: bool, weights: Any) -> tuple[int, float, float]:
-    """(best, rest, scale): ln p of class k is (frame[k] - frame[best]) + scale, of logarithms frame[k].
-
-    Fills `weights` with e**(frame[k] - frame[best]); `rest` is their sum without that of the best class.
-    """
-    classes, best = frame.size, 0
-    for k in range(1, classes):
-        if frame[k] > frame[best]:
-            best = k
-    largest = float(frame[best])
-    if largest == -math.inf and not softmax:
-        largest = 0.0  # of what is impossible all weights are 0
-    for k in range(classes):
-        weights[k] = math.exp(float(frame[k]) - largest)
-    # Summed without the largest, which is 1: what a nearly certain class leaves to the others is kept.
-    one, weights[best] = weights[best], 0.0
-    rest, second, third, fourth = 0.0, 0.0, 0.0, 0.0
-    fours = classes - classes % 4
-    for k in range(0, fours, 4):
-        rest += weights[k]
-        second += weights[k + 1]
-        third += weights[k + 2]
-        fourth += weights[k + 3]
-    for k in range(fours, classes):
-        rest += weights[k]
-    weights[best] = one
-    rest = (rest + second) + (third + fourth)
-    return best, rest, (-math.log1p(rest) if softmax else largest)
+def settled(number: float, units: float) -> tuple[float, float]:
+    """The same, with a number that is neither large nor small, of one that is so by one unit at most."""
+    factor = PER_UNIT if number > LARGEST else (UNIT if number < SMALLEST else 1.0)
+    return number * factor, units + (1.0 if number > LARGEST else (-1.0 if number < SMALLEST else 0.0))
 
 
-# ---- sums
+def within(units: float, most: float) -> float:
+    """What a number of so many units is multiplied by to be of `most`, which is more."""
+    return 1.0 if units == most else (PER_UNIT if units == most - 1.0 else 0.0)
 
 
-def forward_sums(
+def weigh(frame: Any, labels: Any, count: int, blank: int, largest: float, emissions: Any, units: Any) -> None:
+    """The emissions of the labels and the blank, e**(frame[k] - largest), and their units."""
+    for i in range(count + 1):
+        x = float(frame[labels[i] if i < count else blank]) - largest
+        units[i] = (x * UNITS_PER_NAT + SHIFT) - SHIFT
+        # Of minus infinity not a number, which max leaves out; of what is beyond 2**52 units without a meaning.
+        emissions[i] = min(max(-HALF_UNIT, (x - units[i] * UNIT_HIGH) - units[i] * UNIT_LOW), HALF_UNIT)
+    exponentials(emissions[: count + 1], 0.0, 1.0, emissions)
+
+
+# ---- forward and backward
+
+
+def forward(
     frames: Any, length: int, labels: Any, count: int, blank: int, softmax: bool,
-    weights: Any, skips: Any, emissions: Any, alphas: Any, kept: int,
+    skips: Any, facts: Any, emissions: Any, units: Any, alphas: Any, kept: int,
 ) -> float:  # fmt: skip
-    """The logarithm of the probability of the labels; NaN where sums that may matter were dropped.
+    """The logarithm of the probability of the labels, -inf if that is 0.
 
-    `alphas` gets the states after t frames, over their total, in row t modulo `kept`.
+    `alphas` gets the states after t frames in row t modulo `kept`, of weights relative to the largest.
     """
     states = 2 * count + 1
-    for s in range(states):
-        alphas[s] = 0.0
-    alphas[0] = TOTAL  # as if a blank had been before
-    logarithm, growth, dropped = 0.0, 0.0, -math.inf
+    clear(alphas, states)
+    alphas[states] = 0.0  # as if a blank had been before
+    logarithm, largest = 0.0, 0.0
     for t in range(length):
-        _, rest, scale = weigh(frames[t], softmax, weights)
-        # By how much probabilities can grow in this frame: not at all if its own sum to 1.
-        growth += 0.0 if softmax else max(0.0, scale + math.log1p(rest))
-        before, now = (t % kept) * states, ((t + 1) % kept) * states
-        labels_before, labels_now = before + count + 1, now + count + 1
-        blank_weight = weights[blank]
-        smallest = blank_weight
-        for i in range(count):
-            emissions[i] = weights[labels[i]]
-            smallest = min(smallest, emissions[i])
-        alphas[now] = alphas[before] * blank_weight
-        total = alphas[now]
-        for i in range(count):
-            # Before the first label stands a blank in this row, with a factor of 0.
-            reached = alphas[labels_before + i] + alphas[before + i] + skips[i] * alphas[labels_before + i - 1]
-            alphas[labels_now + i] = reached * emissions[i]
-            alphas[now + i + 1] = (alphas[before + i + 1] + alphas[labels_before + i]) * blank_weight
-            total += alphas[labels_now + i] + alphas[now + i + 1]
-        if not total > NOTHING:
-            return math.nan
-        factor = TOTAL / total
-        for s in range(now, now + states):
-            alphas[s] *= factor
-            if alphas[s] < NOTHING:
-                smallest = 0.0 if alphas[s] > 0.0 else smallest
-                alphas[s] = 0.0
-        logarithm += math.log(total / TOTAL) + scale
-        if smallest < NOTHING and dropped == -math.inf:
-            dropped = logarithm - growth
-    end = (length % kept) * states
-    at_end = alphas[end + count] + (alphas[end + 2 * count] if count > 0 else 0.0)
-    if not at_end > 0.0:
-        return math.nan
-    logarithm += math.log(at_end / TOTAL)
-    return logarithm if logarithm - growth - dropped > UNDROPPED else math.nan
+        if softmax:
+            largest = largest_of(frames[t])
+            facts[2 * t], facts[2 * t + 1] = largest, sum_of_others(frames[t], largest)
+            logarithm -= math.log1p(facts[2 * t + 1])
+        weigh(frames[t], labels, count, blank, largest, emissions, units)
+        before, now = alphas[(t % kept) * 2 * states :], alphas[((t + 1) % kept) * 2 * states :]
+        step_forward(before, now, count, skips, emissions, units)
+    number, more = ending(alphas[(length % kept) * 2 * states :], count)
+    return logarithm + (math.log(number) + more * (UNIT_HIGH + UNIT_LOW))
 
 
-def backward_sums(
-    count: int, blank_weight: float, emissions: Any, skips: Any, alphas: Any, now: int, betas: Any, shares: Any
+def clear(row: Any, states: int) -> None:
+    """States of which none can be."""
+    for s in range(states):
+        row[s], row[states + s] = 1.0, -math.inf
+
+
+def ending(row: Any, count: int) -> tuple[float, float]:
+    """The probability of the two states that are ends, and its units."""
+    states = 2 * count + 1
+    label, label_units = row[states - 1], row[2 * states - 1] if count > 0 else -math.inf
+    most = max(row[states + count], label_units)
+    return row[count] * within(row[states + count], most) + label * within(label_units, most), most
+
+
+def step_forward(before: Any, now: Any, count: int, skips: Any, emissions: Any, units: Any) -> None:
+    """The states after a frame from those before it."""
+    states, first = 2 * count + 1, count + 1
+    weight, weight_units = emissions[count], units[count]
+    now[0], now[states] = settled(before[0] * weight, before[states] + weight_units)
+    for i in range(count):
+        label, label_units = before[first + i], before[states + first + i]
+        blank, blank_units = before[i], before[states + i]
+        # Before the first label stands a blank in this row, which is not skipped to.
+        last, last_units = before[count + i], before[states + count + i] if skips[i] > 0.0 else -math.inf
+        most = max(label_units, blank_units, last_units)
+        reached = label * within(label_units, most) + blank * within(blank_units, most)
+        reached += last * within(last_units, most)
+        now[first + i], now[states + first + i] = settled(reached * emissions[i], most + units[i])
+        following, following_units = before[i + 1], before[states + i + 1]
+        most = max(label_units, following_units)
+        reached = label * within(label_units, most) + following * within(following_units, most)
+        now[i + 1], now[states + i + 1] = settled(reached * weight, most + weight_units)
+
+
+def backward(
+    count: int, skips: Any, emissions: Any, units: Any, alphas: Any, betas: Any, spans: Any, shares: Any
 ) -> None:
     """One frame backward: `shares` gets the probability of each state given the labels, `betas` goes a frame back.
 
-    `betas` are the sums over the rest of the alignments, without the frame itself, on any scale.
+    `betas` are the sums over the rest of the alignments, without the frame itself. Shares are over their own sum, and
+    not over the probability of the labels: of extreme weights both are rounded alike.
     """
-    states = 2 * count + 1
-    total = 0.0
+    states, first = 2 * count + 1, count + 1
     for s in range(states):
-        shares[s] = alphas[now + s] * betas[s]
+        i = count if s <= count else s - first
+        shares[s], spans[s] = alphas[s] * betas[s], alphas[states + s] + betas[states + s]
+        betas[s], betas[states + s] = settled(betas[s] * emissions[i], betas[states + s] + units[i])
+    total, most = 0.0, largest_of(spans[:states])
+    for s in range(states):
+        # Products of two numbers reach two units further.
+        shares[s] *= within(spans[s], most) + (PER_UNIT * PER_UNIT if spans[s] == most - 2.0 else 0.0)
         total += shares[s]
     for s in range(states):
         shares[s] /= total
-        # About 1 where most alignments are, so that no weight makes it underflow. What is not reached has no share,
-        # whatever follows: kept, it might overflow.
-        weight = blank_weight if s <= count else emissions[s - count - 1]
-        betas[s] = betas[s] * (TOTAL / total) * weight if alphas[now + s] > 0.0 else 0.0
     for i in range(count):
-        follows = skips[i + 1] * betas[count + 2 + i] if i + 1 < count else 0.0
-        label = betas[count + 1 + i]
-        betas[count + 1 + i] = label + betas[i + 1] + follows
-        betas[i] += label
+        label, label_units = betas[first + i], betas[states + first + i]
+        blank, blank_units = betas[i + 1], betas[states + i + 1]
+        following, following_units = 0.0, -math.inf
+        if i + 1 < count and skips[i + 1] > 0.0:
+            following, following_units = betas[first + i + 1], betas[states + first + i + 1]
+        most = max(label_units, blank_units, following_units)
+        total = label * within(label_units, most) + blank * within(blank_units, most)
+        betas[first + i] = total + following * within(following_units, most)
+        betas[states + first + i] = most
+        own_units = betas[states + i]
+        most = max(own_units, label_units)
+        betas[i] = betas[i] * within(own_units, most) + label * within(label_units, most)
+        betas[states + i] = most
 
 
 # ---- what is lost
@@ -171,23 +177,19 @@ def backward_sums(
 
 def forward_lost(
     frames: Any, length: int, labels: Any, count: int, blank: int, softmax: bool,
-    weights: Any, skips: Any, emissions: Any, alphas: Any,
+    skips: Any, facts: Any, emissions: Any, alphas: Any,
 ) -> float:  # fmt: skip
-    """1 less the probability of the labels, for labels that are likely. `alphas` are two rows of states."""
+    """1 less the probability of the labels, for labels that are likely. `alphas` are two rows, without units."""
     states = 2 * count + 1
     for s in range(states):
         alphas[s] = 0.0
     alphas[0] = 1.0
     lost = 0.0
     for t in range(length):
-        best, rest, scale = weigh(frames[t], softmax, weights)
-        factor = math.exp(scale)
-        missed = rest * factor if softmax else -math.expm1(scale)  # 1 less the probability of the best
+        best, missed = weigh_all(frames[t], labels, count, blank, softmax, facts, t, emissions)
         before, now = (t % 2) * states, ((t + 1) % 2) * states
         labels_before, labels_now = before + count + 1, now + count + 1
-        blank_weight, blank_is_best = weights[blank] * factor, 1.0 if best == blank else 0.0
-        for i in range(count):
-            emissions[i] = weights[labels[i]] * factor
+        blank_weight, blank_is_best = emissions[count], 1.0 if best == blank else 0.0
         alphas[now] = alphas[before] * blank_weight
         for i in range(count + 1):
             # What may follow the blank, then label i: its probability, but for that of the best class, is taken from 1
@@ -211,74 +213,20 @@ def forward_lost(
     return lost
 
 
-# ---- logs
-
-
-def log_of_sum(a: float, b: float, c: float) -> float:
-    """ln(e**a + e**b + e**c) to 1e-16; NaN where one is."""
-    if b > a:
-        a, b = b, a
-    if c > a:
-        a, c = c, a
-    if a == -math.inf:
-        return a + b + c
-    b -= a
-    c -= a
-    if b < NEGLIGIBLE and c < NEGLIGIBLE:
-        return a
-    return a + math.log1p(math.exp(b) + math.exp(c))
-
-
-def forward_logs(
-    frames: Any, length: int, labels: Any, count: int, blank: int, softmax: bool,
-    weights: Any, skips: Any, alphas: Any, kept: int,
-) -> float:  # fmt: skip
-    """The logarithm of the probability of the labels, -inf if that is 0; `alphas` gets logarithms, as they are."""
-    states = 2 * count + 1
-    for s in range(states):
-        alphas[s] = -math.inf
-    alphas[0] = 0.0
-    for t in range(length):
-        frame = frames[t]
-        best, _, scale = weigh(frame, softmax, weights)
-        largest = float(frame[best]) if softmax else scale
-        before, now = (t % kept) * states, ((t + 1) % kept) * states
-        for s in range(states):
-            i = s if s <= count else s - count - 1
-            if s <= count:
-                moved = alphas[before + count + i] if i > 0 else -math.inf
-                skipped, emitted = -math.inf, blank
-            else:
-                moved, emitted = alphas[before + i], labels[i]
-                skipped = alphas[before + s - 1] if skips[i] > 0.0 else -math.inf
-            log_weight = (float(frame[emitted]) - largest) + scale
-            alphas[now + s] = log_of_sum(alphas[before + s], moved, skipped) + log_weight
-    end = (length % kept) * states
-    return log_of_sum(alphas[end + count], alphas[end + 2 * count] if count > 0 else -math.inf, -math.inf)
-
-
-def backward_logs(
-    frame: Any, labels: Any, count: int, blank: int, offset: float, skips: Any, alphas: Any, now: int, betas: Any,
-    shares: Any,
-) -> None:  # fmt: skip
-    """As `backward_sums`, of logarithms; `offset` is ln p less what `frame` has.
-
-    Shares are over their own sum, and not over the probability of the labels: what logarithms as large as these have
-    rounded is nearly the same for all states.
-    """
-    states = 2 * count + 1
-    largest, total = -math.inf, 0.0
-    for s in range(states):
-        shares[s] = alphas[now + s] + betas[s]
-        largest = max(largest, shares[s])
-        betas[s] += float(frame[blank if s <= count else labels[s - count - 1]]) + offset
-    for s in range(states):
-        shares[s] = math.exp(shares[s] - largest)
-        total += shares[s]
-    for s in range(states):
-        shares[s] /= total
+def weigh_all(
+    frame: Any, labels: Any, count: int, blank: int, softmax: bool, facts: Any, t: int, emissions: Any
+) -> tuple[int, float]:
+    """(the likeliest class among the blank and the labels, 1 less its probability); the emissions become
+    probabilities."""
+    largest, rest = (facts[2 * t], facts[2 * t + 1]) if softmax else (0.0, 0.0)
+    emissions[count] = float(frame[blank]) - largest
+    best, ahead = blank, emissions[count]
     for i in range(count):
-        follows = betas[count + 2 + i] if i + 1 < count and skips[i + 1] > 0.0 else -math.inf
-        label = betas[count + 1 + i]
-        betas[count + 1 + i] = log_of_sum(label, betas[i + 1], follows)
-        betas[i] = log_of_sum(betas[i], label, -math.inf)
+        emissions[i] = float(frame[labels[i]]) - largest
+        if emissions[i] > ahead:
+            best, ahead = labels[i], emissions[i]
+    exponentials(emissions[: count + 1], 0.0, 1.0 / (1.0 + rest), emissions)
+    if softmax:
+        # Where it is the largest of all, what it lacks is what the others have.
+        return best, (rest if ahead == 0.0 else (1.0 + rest) - math.exp(ahead)) / (1.0 + rest)
+    return best, -math.expm1(ahead)

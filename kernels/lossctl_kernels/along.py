@@ -96,12 +96,15 @@ class Along(Rows):
         for source, check, total, has_unit_rows in zip(
             (self.predictions, self.targets), self.checks, sums, self.layout.unit_rows, strict=False
         ):
-            values = self.chunk(source, self.at(self.row, self.width, start), lanes)
+            values = self.chunk_to_check(source, self.at(self.row, self.width, start), lanes)
             self.look_at(check, values)
             if has_unit_rows:
                 before = builder.load(total)
                 after = builder.fadd(before, self.widened(values))
                 builder.store(after if new is None else builder.select(new, after, before), total)
+
+    def chunk_to_check(self, pointer: Value, start: Value, lanes: int) -> Value:
+        return self.chunk(pointer, start, lanes)
 
     def run_level(
         self, steps: Sequence[Step], known: dict[str, Value], folds: dict[str, Value], place: Value | None = None

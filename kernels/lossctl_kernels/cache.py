@@ -17,6 +17,7 @@ import os
 import stat
 import sys
 import tempfile
+import time
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +28,12 @@ from . import LOADED_NS
 
 __all__ = ["cache_folder", "is_kept", "keep", "kept", "source_digest"]
 
+_PACKAGE = Path(__file__).parent
 _DIGEST_BYTES = 32
+_MOST_BYTES = 64 << 20
+_PROBE, _UNFINISHED = ".probe-", ".write-"
+_ABANDONED_SECONDS = 3600
+"""No file takes so long to write: the process that began it was killed."""
 
 
 @cache
@@ -37,16 +43,24 @@ def source_digest() -> str | None:
     None where a source is younger than the code of this process: the digest would name other code than what runs.
     """
     digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+    for path in _sources():
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-        facts = path.stat()
-        if max(facts.st_mtime_ns, facts.st_ctime_ns) >= LOADED_NS:
-            return None
+    if not _are_as_loaded():
+        return None
     for part in (sys.version, np.__version__, _version("numba"), _version("llvmlite")):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
+
+
+def _sources() -> list[Path]:
+    return sorted(_PACKAGE.rglob("*.py"))
+
+
+def _are_as_loaded() -> bool:
+    """Whether no source is younger than this process: modules that it has yet to import are those of the digest too."""
+    states = (path.stat() for path in _sources())
+    return all(max(state.st_mtime_ns, state.st_ctime_ns) < LOADED_NS for state in states)
 
 
 def _version(package: str) -> str:
@@ -91,7 +105,7 @@ def _can_be_filled(folder: Path) -> bool:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_owned(folder, by_root=False):
             return False
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".probe-")
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_PROBE)
         os.close(handle)
         os.unlink(name)
     except OSError:
@@ -133,14 +147,17 @@ def _places(kind: str, key: str) -> list[Path]:
 
 
 def is_kept(kind: str, key: str) -> bool:
-    """Whether there is a file of this kind and key; it is not opened."""
-    return any(os.access(path, os.R_OK) and path.is_file() for path in _places(kind, key))
+    """Whether there is a file of this kind and key, undamaged."""
+    return kept(kind, key) is not None
 
 
 def kept(kind: str, key: str) -> bytes | None:
     """What was kept, or None where nothing was or it is damaged."""
     for path in _places(kind, key):
         with contextlib.suppress(OSError):
+            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MOST_BYTES:
+                continue  # a pipe would be waited for, and none of ours is that large
             content = path.read_bytes()
             digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if payload and hashlib.sha256(payload).digest() == digest:
@@ -153,12 +170,26 @@ def keep(kind: str, key: str, payload: bytes) -> None:
     folder, name = cache_folder(), _name(kind, key)
     if folder is not None and name is not None:
         with contextlib.suppress(OSError):
+            if not _are_as_loaded():
+                return
             write_whole(folder / name, hashlib.sha256(payload).digest() + payload)
+            _remove_abandoned(folder)
+
+
+@cache
+def _remove_abandoned(folder: Path) -> None:
+    """Removes what processes that were killed have left half written; once a process is often enough."""
+    latest = time.time() - _ABANDONED_SECONDS
+    for pattern in (f"{_PROBE}*", f"{_UNFINISHED}*"):
+        for path in folder.glob(pattern):
+            with contextlib.suppress(OSError):  # another process may be as quick
+                if path.lstat().st_mtime < latest:
+                    path.unlink()
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file that other processes see whole or not at all. Whoever may read its folder may read the file."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".write-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             if hasattr(os, "fchmod"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from .domains import Domain
 from .plan import Plan
 from .processors import usable_processors
 from .program import Program
-from .recipes import EXTREMES, SUM, Recipe, is_flat, recipe_of
+from .recipes import ACROSS_WIDTH, EXTREMES, SUM, Recipe, is_flat, recipe_of
 from .roads import block_function
 from .row_cpu import run_on_threads
 from .row_functions import gradient as row_gradient
@@ -63,9 +65,9 @@ class Cpu:
         divisor = plan.settings.value_divisor
         if plan.scope is Scope.ELEMENT and plan.settings["row"] == "mean":
             divisor *= plan.width
-        with np.errstate(all="ignore"):
-            reports[:, Column.SUM] /= divisor
-            if described and divisor != 1.0:
+        if divisor != 1.0:
+            with np.errstate(all="ignore"):
+                reports[:, Column.SUM] /= divisor
                 losses /= divisor
         if described:
             self._describe(plan, batch, losses, reports)
@@ -97,8 +99,7 @@ class Cpu:
         reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
         weights = batch.weights if batch.keep is None else None
         self._run(
-            recipe_of(plan, plan.value, batch.prediction.dtype.name), plan, batch,
-            numbers=plan.vector(plan.value), bounds=bounds(plan, batch), scales=weights,
+            _call_of(plan, plan.value, batch), plan, batch, scales=weights,
             inputs=input_arrays(plan, batch), result=losses if needed else None, reports=reports,
         )  # fmt: skip
         return reports, losses
@@ -106,11 +107,7 @@ class Cpu:
     def _factored_sums(self, plan: Plan, factored: Program, batch: Batch) -> Floats:
         """The sum of each block by its factored form; NaN where it does not hold. See `products.py`."""
         reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
-        self._run(
-            recipe_of(plan, factored, batch.prediction.dtype.name), plan, batch,
-            numbers=plan.vector(factored), bounds=bounds(plan, batch), inputs=input_arrays(plan, batch),
-            reports=reports,
-        )  # fmt: skip
+        self._run(_call_of(plan, factored, batch), plan, batch, inputs=input_arrays(plan, batch), reports=reports)
         return reports[:, Column.SUM]
 
     def _block_sums(self, plan: Plan, batch: Batch, losses: Floats, keep: NDArray[np.bool_]) -> Floats:
@@ -118,14 +115,14 @@ class Cpu:
         losses = np.where(keep, losses, 0.0)
         weights = None if batch.weights is None else np.where(keep, batch.weights, 0.0)
         sums = np.empty((-(-batch.rows // plan.block_rows), 1))
-        self._run(SUM, plan, Batch(losses, losses), scales=weights, states=sums)
+        self._run(_SUM, plan, Batch(losses, losses), scales=weights, states=sums)
         return sums[:, 0]
 
     def _describe(self, plan: Plan, batch: Batch, losses: Floats, reports: Floats) -> None:
         """Fills the columns of the report that come from each loss; those of rows that are left out become NaN."""
         if batch.keep is not None:
             losses[~batch.keep] = np.nan
-        self._run(EXTREMES, plan, Batch(losses, losses), reports=reports)
+        self._run(_EXTREMES, plan, Batch(losses, losses), reports=reports)
         if batch.keep is not None:
             starts = np.arange(0, batch.rows, plan.block_rows)
             reports[:, Column.NONFINITE] -= np.add.reduceat(~batch.keep, starts, dtype=np.int64)
@@ -135,10 +132,8 @@ class Cpu:
         states, reports = np.zeros((blocks, len(plan.folds.steps))), np.zeros((blocks, len(Column)))
         weights = None if batch.weights is None else np.repeat(batch.weights, plan.width)
         self._run(
-            recipe_of(plan, plan.folds, batch.prediction.dtype.name), plan, batch,
-            numbers=plan.vector(plan.folds, scales), bounds=bounds(plan, batch), scales=weights, states=states,
-            reports=reports,
-        )  # fmt: skip
+            _call_of(plan, plan.folds, batch, scales), plan, batch, scales=weights, states=states, reports=reports
+        )
         return reports, states
 
     def gradient(
@@ -155,20 +150,17 @@ class Cpu:
         elif repeated > 1:
             row_scales = np.repeat(row_scales, repeated)
         self._run(
-            recipe_of(plan, program, batch.prediction.dtype.name), plan, batch,
-            numbers=plan.vector(program, totals), scales=row_scales, one_scale=one_scale,
+            _call_of(plan, program, batch, totals), plan, batch, scales=row_scales, one_scale=one_scale,
             inputs=input_arrays(plan, batch), result=result,
         )  # fmt: skip
         return result
 
     def _run(
         self,
-        recipe: Recipe,
+        call: _Call,
         plan: Plan,
         batch: Batch,
         *,
-        numbers: Floats = _NOTHING,
-        bounds: Floats = _NOTHING,
         scales: Floats | None = None,
         one_scale: bool = False,
         inputs: tuple[Array, ...] = (),
@@ -182,36 +174,64 @@ class Cpu:
         """
         width = plan.width if batch.prediction.ndim > 1 else 1
         rows, block = batch.rows, plan.block_rows
-        class_weights, scales = plan.class_weights, None if scales is None else np.ascontiguousarray(scales)
-        results = place(result, block) if states is None else place(states, 1)
+        scales = None if scales is None else np.ascontiguousarray(scales)
         scale_step = 0 if scales is None or one_scale else 8 * block * (scales.size // rows)
         places = np.array(
             [
                 place(batch.prediction, block),
                 place(batch.target, block),
-                place(class_weights, 0),
-                place(numbers, 0),
-                place(bounds, 1) if bounds.size else (0, 0),
+                *call.places,
                 (place(scales, 0)[0], scale_step),
-                results,
+                place(result, block) if states is None else place(states, 1),
                 place(reports, 1),
                 *(place(values, block) for values in inputs),
             ],
             np.int64,
         )
-        arrays = (batch, class_weights, numbers, bounds, scales, result, states, reports, inputs)
-        block_function(recipe)(rows, width, block, places, self.threads, arrays)
+        arrays = (batch, call, scales, result, states, reports, inputs)
+        block_function(call.recipe)(rows, width, block, places, self.threads, arrays)
 
 
-def bounds(plan: Plan, batch: Batch) -> Floats:
-    """For each block: bounds of predictions and targets, the tolerance of their row sums, rows to look at whole."""
-    prediction = bounds_of(plan.prediction_domain, batch.prediction.dtype)
-    target = bounds_of(plan.settings.loss.target, batch.target.dtype)
-    result = np.empty((-(-batch.rows // plan.block_rows), 7))
-    result[:] = *prediction, *target, plan.tolerance, plan.tolerance, 0.0
-    left = rows_looked_at_first(plan.width) - batch.first_row - plan.block_rows * np.arange(len(result))
-    result[:, -1] = np.clip(left, -(-plan.block_rows // LOOKED_AT_ONE_IN), plan.block_rows)
-    return result
+@dataclass(frozen=True)
+class _Call:
+    """What a block function is given with every batch: put together once, since a small batch takes no longer.
+
+    `bounds` are those of predictions and targets, the tolerances of their row sums, and how many rows are looked at
+    whole: one row of them for all blocks, or one for each.
+    """
+
+    recipe: Recipe
+    class_weights: Floats
+    numbers: Floats
+    bounds: Floats
+
+    @cached_property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        by_block = place(self.bounds, 1 if len(self.bounds) > 1 else 0)
+        return place(self.class_weights, 0), place(self.numbers, 0), by_block
+
+
+_SUM, _EXTREMES = (_Call(recipe, _NOTHING, _NOTHING, _NOTHING) for recipe in (SUM, EXTREMES))
+
+
+def _call_of(plan: Plan, program: Program, batch: Batch, more: Mapping[str, float] | None = None) -> _Call:
+    """The call of a program; `more` are numbers that are known only after a pass over the data."""
+    prediction, target = batch.prediction.dtype, batch.target.dtype
+    looks_at_some = plan.at_target_only and plan.width > ACROSS_WIDTH
+    left = max(0, rows_looked_at_first(plan.width) - batch.first_row) if looks_at_some else 0
+    blocks = -(-batch.rows // plan.block_rows) if left else 1
+    key = program.kind, program.key, prediction.char, target.char, left, blocks, bool(more)
+    call: _Call | None = plan.memory.get(key)
+    if call is None:
+        numbers = _NOTHING if more else plan.vector(program)
+        bounds = np.empty((blocks, 7))
+        bounds[:, :4] = *bounds_of(plan.prediction_domain, prediction), *bounds_of(plan.settings.loss.target, target)
+        bounds[:, 4:6] = plan.tolerance
+        fewest = -(-plan.block_rows // LOOKED_AT_ONE_IN) if looks_at_some else plan.block_rows
+        bounds[:, 6] = np.clip(left - plan.block_rows * np.arange(blocks), fewest, plan.block_rows)
+        call = _Call(recipe_of(plan, program, prediction.name), plan.class_weights, numbers, bounds)
+        plan.memory[key] = call
+    return replace(call, numbers=plan.vector(program, more)) if more else call
 
 
 def rows_looked_at_first(width: int) -> int:

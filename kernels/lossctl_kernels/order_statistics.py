@@ -1,8 +1,9 @@
-"""Exact quantiles of streams of any length in bounded memory: the stream is read again until few candidates are left.
+"""Exact quantiles of streams of any length in bounded memory.
 
-The bits of a float64, its sign turned so that they grow with the number, are an integer in the order of the numbers. A
-pass counts how many numbers share their leading bits; each number that is looked for is among those of one count, of
-which the next pass looks at the following bits. As soon as the candidates fit into memory they are kept and sorted.
+A stream is read once, as a rule: see `brackets.py`. Otherwise it is read again until few candidates are left. The bits
+of a float64, its sign turned so that they grow with the number, are an integer in the order of the numbers. A pass
+counts how many numbers share their leading bits; each number that is looked for is among those of one count, of which
+the next pass looks at the following bits. As soon as the candidates fit into memory they are kept and sorted.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from .brackets import Brackets
+
 __all__ = ["Quantiles"]
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
 
 MOST_KEPT = 1 << 22
-"""Numbers that are kept, 32 MiB of them: streams that are no longer are read once."""
+"""Numbers that are kept, 32 MiB of them."""
 
 _BITS = 64
 _BITS_A_PASS = 16
@@ -31,13 +34,14 @@ class Quantiles:
 
     Feed every pass with `add`; while `needs_another_pass`, the same numbers have to come again. NaN is not among them.
     Memory: at most 2**22 numbers, or 2**16 counts for each of the two neighbours of a quantile. Passes: one for up to
-    2**22 numbers, as a rule two for up to a hundred times as many, at most five.
+    2**22 numbers, and for more as long as their order says little about their size; at most six.
     """
 
     def __init__(self, quantiles: Iterable[float]) -> None:
         self.quantiles = tuple(quantiles)
         self.values = dict.fromkeys(self.quantiles, math.nan)
         """The quantiles, once no other pass is needed; NaN of no numbers."""
+        self._brackets: Brackets | None = Brackets(self.quantiles, MOST_KEPT)
         self._count = 0
         self._kept: list[Floats] = []
         self._waiting = 0
@@ -48,6 +52,9 @@ class Quantiles:
 
     def add(self, values: Floats) -> None:
         """Adds numbers, shape (count,)."""
+        if self._brackets is not None:
+            self._brackets.add(values)
+            return
         if not self._known_bits:
             self._count += values.size
         if self._counts is None:
@@ -81,6 +88,13 @@ class Quantiles:
 
     def needs_another_pass(self) -> bool:
         """Ends a pass: whether the numbers must come again."""
+        if self._brackets is not None:
+            brackets, self._brackets = self._brackets, None
+            found = brackets.neighbours()
+            if found is not None:
+                for quantile, pair in zip(self.quantiles, found, strict=True):
+                    self.values[quantile] = _between(*pair, _part(quantile, brackets.count))
+            return found is None and brackets.count > 0
         if not self._known_bits:
             self._ranks = {rank: (0, rank) for rank in self._wanted_ranks()}
         if self._counts is None:
@@ -124,9 +138,15 @@ class Quantiles:
     def _settle(self, numbers: dict[int, float]) -> None:
         for quantile in self.quantiles if numbers else ():
             last = self._count - 1
-            position = quantile * last
-            below = math.floor(position)
-            self.values[quantile] = _between(numbers[below], numbers[min(below + 1, last)], position - below)
+            below = math.floor(quantile * last)
+            pair = numbers[below], numbers[min(below + 1, last)]
+            self.values[quantile] = _between(*pair, _part(quantile, self._count))
+
+
+def _part(quantile: float, count: int) -> float:
+    """How far a quantile of so many numbers is from the one neighbour to the other."""
+    position = quantile * (count - 1)
+    return position - math.floor(position)
 
 
 def _between(low: float, high: float, part: float) -> float:

@@ -1,4 +1,4 @@
-"""The loops of long rows of which one value counts, that at the class index. See `rows.py`."""
+"""The loops of rows of which one value counts, that at the class index. See `rows.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Picked"]
 
 
 class Picked(Along):
-    """Of each row the value at its class and nothing else, `LANES` rows at once; the first rows are looked at whole.
+    """Of each row the value at its class, `LANES` rows at once; the first rows are looked at whole.
 
     How many is the last of the bounds.
     """
@@ -20,20 +20,44 @@ class Picked(Along):
         self.start_checks()
         self.row_sums = [self.buffer(LANES)]
         self.ends = self.buffer(LANES)
+        looked_at = builder.fptosi(self.load(self.bounds, whole(6)), INTEGER)
+        whole_rows = self.smaller(looked_at, self.rows)
+        if not self.layout.unit_rows[0]:
+            self.look_at_values(builder.mul(whole_rows, self.width))
         with self.row_groups(self.rows) as (first, count):
             self.write_group(first, count)
-        looked_at = builder.fptosi(self.load(self.bounds, whole(6)), INTEGER)
-        with self.row_groups(self.smaller(looked_at, self.rows)) as (first, count):
+        if self.layout.unit_rows[0]:
+            self.look_at_rows(whole_rows)
+        self.report_checks()
+
+    def look_at_values(self, count: Value) -> None:
+        """Checks so many of the predictions, the first ones: whole rows, as if they were one."""
+        builder = self.builder
+        is_short = builder.icmp_signed("<", count, whole(LANES))
+        with builder.if_else(is_short, likely=False) as (few, many):
+            with few, self.loop(count) as i:
+                value = builder.load(builder.gep(self.predictions, [i]))
+                self.look_at(self.checks[0], self.splat(value))
+            with many, self.chunks(count) as (start, _):
+                self.look_at(self.checks[0], self.streamed(self.predictions, start))
+
+    def look_at_rows(self, rows: Value) -> None:
+        """Checks the values of so many rows, the first ones, and the sum of each."""
+        with self.row_groups(rows) as (first, count):
             with self.loop(count) as place:
-                self.row = builder.add(first, place)
+                self.row = self.builder.add(first, place)
                 self.run_level((), {}, {}, place)
             self.check_row_sums(count)
-        self.report_checks()
+
+    def chunk_to_check(self, pointer: Value, start: Value, lanes: int) -> Value:
+        """Of rows that follow each other, and that nothing has read before."""
+        return self.streamed(pointer, start, lanes)
 
     def write_group(self, first: Value, count: Value) -> None:
         builder, kind = self.builder, vector(DOUBLE, LANES)
-        rows, _ = self.rows_of_group(first, count)
-        labels = self.gathered(self.targets, rows)
+        rows, present = self.rows_of_group(first, count)
+        labels = self.of_group(self.targets, first, present)
+        labels = builder.select(present, labels, self.splat(self.load(self.targets, first)))
         picked = self.gathered(self.predictions, builder.add(builder.mul(rows, self.splat(self.width)), labels))
         self.look_at(self.checks[0], picked)
         index, weight = builder.sitofp(labels, kind), self.gathered(self.class_weights, labels)

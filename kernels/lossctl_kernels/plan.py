@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +46,16 @@ class Plan:
         weights = self.settings[name] if name in self.settings.loss.options else None
         return weights * self.width if name == "alpha" and weights and len(weights) == 1 else weights
 
-    @property
+    @cached_property
+    def memory(self) -> dict[tuple[Any, ...], Any]:
+        """What a backend keeps of what it has worked out for this plan: batches may be small, and come in thousands."""
+        return {}
+
+    @cached_property
     def definition(self) -> Definition:
         return self.settings.definition
 
-    @property
+    @cached_property
     def scope(self) -> Scope:
         return self.definition.scope
 
@@ -68,7 +74,7 @@ class Plan:
         """Whether the terms of target sums are 0 where the target is 0, as it was given."""
         return not self.settings["label_smoothing"]
 
-    @property
+    @cached_property
     def block_rows(self) -> int:
         return self.rows_a_block or block_rows(self.width)
 

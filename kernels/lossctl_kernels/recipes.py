@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from .plan import Plan
@@ -65,7 +66,7 @@ class Recipe:
     layout: Layout
     program: Program
 
-    @property
+    @cached_property
     def key(self) -> str:
         return f"{self.program.kind}|{self.program.key}|{self.layout.key}"
 
@@ -98,15 +99,12 @@ def _layout(plan: Plan, program: Program, dtype: str) -> Layout:
         return Layout("factored" if program.form else "flat", dtype, row_inputs=(False,) * len(inputs))
     is_value = program.kind == "value"
     unit_rows = (plan.rows_sum_to_one, plan.targets_sum_to_one) if is_value else (False, False)
-    if plan.width <= ACROSS_WIDTH:
-        name = "across"
-    elif (
-        is_value
-        and not inputs
-        and plan.at_target_only
-        and all(step.monoid is Monoid.TARGET_SUM for step in program.steps)
-    ):
+    is_at_target = plan.at_target_only and all(step.monoid is Monoid.TARGET_SUM for step in program.steps)
+    is_wide = plan.width > ACROSS_WIDTH
+    if is_value and is_at_target and not inputs and (is_wide or not any(unit_rows)):
         name = "picked"
+    elif not is_wide:
+        name = "across"
     else:
         name = "along"
     skips_zeros = name == "along" and plan.zeros_add_nothing and not plan.sparse

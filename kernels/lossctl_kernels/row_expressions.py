@@ -35,6 +35,8 @@ __all__ = ["Expressions"]
 
 ARITHMETIC = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%"}
 COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+AT_HAND = (ast.IfExp, ast.Compare, ast.UnaryOp, ast.Name, ast.Constant, ast.unaryop, ast.cmpop, ast.expr_context)
+"""What expressions consist of that take no time, so that a choice between them needs no branch."""
 
 
 class Expressions(ABC):
@@ -143,6 +145,8 @@ class Expressions(ABC):
         return Number(holds)
 
     def _of_IfExp(self, node: ast.IfExp) -> Value:
+        if all(isinstance(part, AT_HAND) for part in ast.walk(node)):
+            return self._selected(node)
         holds = truth(self.builder, self._number(node.test))
         then, other, after = (self.builder.function.append_basic_block() for _ in range(3))
         self.builder.cbranch(holds, then, other)
@@ -158,6 +162,13 @@ class Expressions(ABC):
         self.builder.branch(after)
         self.builder.position_at_end(after)
         return read(self.builder, slots)
+
+    def _selected(self, node: ast.IfExp) -> Value:
+        """Of two numbers that are at hand: no branch, which LLVM would first have to recognise as this."""
+        holds = truth(self.builder, self._number(node.test))
+        value, otherwise = self._number(node.body), self._number(node.orelse)
+        kind = common(self.builder, value, otherwise).type  # type: ignore[union-attr]
+        return Number(self.builder.select(holds, to(self.builder, kind, value), to(self.builder, kind, otherwise)))
 
     def _of_Call(self, node: ast.Call) -> Value:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):

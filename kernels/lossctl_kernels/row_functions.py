@@ -20,13 +20,15 @@ Arguments come in this order: where, arrays, `scale`, `scratch`, what is filled,
   of a gradient `scales` of shape (rows,), by which each row's loss is multiplied.
 - `scale`: the scale of this row, of a gradient by `row`.
 - `scratch`: float64 of shape (n,), this call's own, with n by the function `scratch` of the shapes; it holds anything.
-- what is filled: `gradient`, in the shape and dtype of what it is with respect to, or `state`. A loss is returned.
+- what is filled: `gradient`, in the shape and dtype of what it is with respect to, or `state`; it begins as zeros. A
+  loss is returned.
 - numbers, all float64: parameters, options such as `kink`, and `<input>_given`, which is 1 where an optional input was
   given and else 0.
 
 Arithmetic is in float64: `float(prediction[row, i])` before anything else. Elementary functions are those of `math`,
-which must not raise (`math.exp` only of what is not positive); nothing may be divided by 0. What a row function sees
-lies in its domain: the other rows have loss NaN and are not computed (with `Scope.PAIRS` no row is).
+which must not raise (`math.exp` only of what is not positive); nothing may be divided by 0. Passes over many numbers
+are best left to the functions of `row_vectors.py`. What a row function sees lies in its domain: the other rows have
+loss NaN and are not computed (with `Scope.PAIRS` no row is).
 
 With `Scope.ROW` a batch is any few blocks, as for other losses. With `Scope.PAIRS` it is the whole data set: the caller
 gathers it (predictions, targets, weights, further inputs), calls `Backend.losses` and `Backend.gradient` once each with
@@ -300,7 +302,7 @@ def _inside(array: Array, domain: Domain) -> Mask:
     # As NumPy scalars: a Python float would be rounded to the dtype of the array, the largest float64 to infinity.
     low, high = (np.float64(bound) for bound in domain.bounds())
     # A NaN is its own minimum and maximum, and within no bounds.
-    if array.size and not domain.labels and array.min() >= low and array.max() <= high:
+    if array.size and not domain.labels and array.max() <= high and (low == -np.inf or array.min() >= low):
         return np.ones(len(array), np.bool_)
     within = np.isin(array, domain.labels) if domain.labels else (array >= low) & (array <= high)
     return np.asarray(within if within.ndim == 1 else within.reshape(len(within), -1).all(axis=1))

@@ -5,8 +5,9 @@ A number is an integer of 64 bits, a float64 or a truth value. An array is C-con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any, TypeAlias
 
 from llvmlite import ir
@@ -16,6 +17,7 @@ from .trace import DOUBLE, FLAGS, INTEGER
 __all__ = [
     "BOOLEAN",
     "ELEMENTS",
+    "SHORT",
     "Array",
     "NotCompilable",
     "Number",
@@ -25,8 +27,11 @@ __all__ = [
     "compared",
     "constant",
     "elementary",
+    "kind_of",
     "load",
+    "parts_of",
     "read",
+    "rebuilt",
     "slots_for",
     "store",
     "to",
@@ -63,6 +68,32 @@ class Array:
 
 
 Value: TypeAlias = "Number | Array | tuple[Any, ...]"
+
+
+# ---- values as arguments of a function
+
+
+def kind_of(value: Value) -> Any:
+    """What tells values apart for which different code is written."""
+    if isinstance(value, tuple):
+        return tuple(kind_of(part) for part in value)
+    return str(value.type) if isinstance(value, Number) else (value.dtype, len(value.shape))
+
+
+def parts_of(value: Value) -> list[ir.Value]:
+    """The LLVM values that a value consists of."""
+    if isinstance(value, tuple):
+        return [part for whole in value for part in parts_of(whole)]
+    return [value.value] if isinstance(value, Number) else [value.pointer, *value.shape]
+
+
+def rebuilt(like: Value, parts: Iterator[ir.Value]) -> Value:
+    """A value of the kind of another one, from its parts."""
+    if isinstance(like, tuple):
+        return tuple(rebuilt(part, parts) for part in like)
+    if isinstance(like, Number):
+        return Number(next(parts))
+    return Array(like.dtype, next(parts), tuple(next(parts) for _ in like.shape))
 
 
 def constant(number: float) -> Number:
@@ -161,8 +192,8 @@ def common(builder: ir.IRBuilder, one: Value, other: Value) -> Value:
 
 def elementary(builder: ir.IRBuilder, name: str, arguments: list[Number]) -> Value:
     """A function of `math`, or abs, min and max. Raises NotCompilable for others."""
-    if name in ("min", "max") and len(arguments) == 2:
-        return _chosen(builder, "<" if name == "min" else ">", *arguments)
+    if name in ("min", "max") and len(arguments) > 1:
+        return reduce(partial(_chosen, builder, "<" if name == "min" else ">"), arguments)
     if name == "abs" and arguments[0].type == INTEGER:
         negative = builder.neg(arguments[0].value)
         return _chosen(builder, ">", arguments[0], Number(negative))

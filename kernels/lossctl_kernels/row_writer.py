@@ -2,8 +2,11 @@
 
 The part of Python that is known: numbers, arrays that are given and slices of them, tuples; assignments, `if`, `for`
 over `range`, `while`, `return`; arithmetic, comparisons, `and`, `or`, `not`, conditional expressions; functions of
-`math`, `abs`, `min`, `max`, `int`, `float`, and plain functions, which are written in place. A variable keeps the kind
+`math`, `abs`, `min`, `max`, `int`, `float`, those of `row_vectors.py`, and plain functions. A variable keeps the kind
 that it is first given. Indices count from the front: nothing wraps around, and nothing is checked.
+
+Plain functions are written in place. One that has loops, and says what it returns, is written once for arguments of the
+same kinds, however often it is called: what takes longest is what LLVM does with code that it is given several times.
 """
 
 from __future__ import annotations
@@ -14,24 +17,110 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from llvmlite import ir
 
 from .row_expressions import Expressions
-from .row_values import Array, NotCompilable, Number, Value, read, slots_for, store, truth, write
-from .trace import INTEGER
+from .row_tile_code import TILE_FUNCTIONS
+from .row_values import (
+    BOOLEAN,
+    Array,
+    NotCompilable,
+    Number,
+    Value,
+    kind_of,
+    parts_of,
+    read,
+    rebuilt,
+    slots_for,
+    store,
+    truth,
+    write,
+)
+from .row_vector_code import VECTOR_FUNCTIONS
+from .trace import DOUBLE, INTEGER
+from .writer import prefer_wide_vectors
 
 __all__ = ["write_call"]
 
 DEEPEST = 30
+RETURNED = {"None": None, "bool": BOOLEAN, "int": INTEGER, "float": DOUBLE}
+
+COMPUTED = ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Call, ast.Tuple, ast.Name, ast.Constant
+PLAIN = *COMPUTED, ast.Assign, ast.AugAssign, ast.Subscript, ast.Slice, ast.Attribute, ast.expr_context
+"""What loops consist of that LLVM makes vector code of: they compute, and choose nothing."""
+
+VECTOR_CODE: dict[Callable[..., Any], Callable[..., ir.Value | None]] = {**VECTOR_FUNCTIONS, **TILE_FUNCTIONS}
+"""What writes the functions of `row_vectors.py`, each into a function of its own."""
+
+Written: TypeAlias = dict[tuple[Callable[..., Any], Any], ir.Function]
+"""The functions of a module that are written by themselves, each for arguments of certain kinds."""
 
 
-def write_call(builder: ir.IRBuilder, function: Callable[..., Any], arguments: list[Value], depth: int = 0) -> Value:
+def write_call(
+    builder: ir.IRBuilder,
+    function: Callable[..., Any],
+    arguments: list[Value],
+    depth: int = 0,
+    written: Written | None = None,
+) -> Value:
     """Writes what a call does; returns its result, an empty tuple for none. Raises NotCompilable."""
     if depth > DEEPEST:
         raise NotCompilable(f"{function.__qualname__} calls itself")
-    return _Scope(builder, function, depth).run(arguments)
+    return _Scope(builder, function, depth, {} if written is None else written).run(arguments)
+
+
+@cache
+def _stands_alone(function: Callable[..., Any]) -> bool:
+    """Whether a function is worth being written by itself, and can be."""
+    if function in VECTOR_CODE:
+        return True
+    definition = _definition(function)
+    returned = ast.unparse(definition.returns) if definition.returns else ""
+    return returned in RETURNED and any(isinstance(node, ast.For | ast.While) for node in ast.walk(definition))
+
+
+def _call_written(
+    builder: ir.IRBuilder, function: Callable[..., Any], arguments: list[Value], depth: int, written: Written
+) -> Value:
+    """Calls a function that stands alone, which is written where it is not yet."""
+    key = function, tuple(kind_of(argument) for argument in arguments)
+    if key not in written:
+        _write_function(builder.module, key, arguments, depth, written)
+    found = builder.call(written[key], [part for argument in arguments for part in parts_of(argument)])
+    return () if isinstance(found.type, ir.VoidType) else Number(found)
+
+
+def _write_function(module: ir.Module, key: Any, like: list[Value], depth: int, written: Written) -> None:
+    function = key[0]
+    returned = RETURNED[ast.unparse(_definition(function).returns)]  # type: ignore[arg-type]
+    types = [part.type for argument in like for part in parts_of(argument)]
+    name = f"{function.__module__}.{function.__qualname__}.{len(written)}"
+    own = written[key] = ir.Function(module, ir.FunctionType(returned or ir.VoidType(), types), name)
+    own.linkage = "internal"
+    prefer_wide_vectors(own)
+    # Where variables have their places, and nothing else: it ends with a branch when those are known.
+    entry = own.append_basic_block()
+    builder = ir.IRBuilder(own.append_basic_block())
+    start, values = builder.block, iter(own.args)
+    arguments = [rebuilt(argument, values) for argument in like]
+    own.attributes.add("noinline")
+    if function in VECTOR_CODE:
+        plain = [part.value if isinstance(part, Number) else part for part in arguments]
+        found: Any = VECTOR_CODE[function](builder, *plain)
+    else:
+        scope = _Scope(builder, function, depth, written)
+        if returned:
+            scope.returns(returned)
+        result = scope.run(arguments)
+        found = result.value if isinstance(result, Number) else None
+    if returned:
+        builder.ret(found)
+    else:
+        builder.ret_void()
+    builder.position_at_end(entry)
+    builder.branch(start)
 
 
 @cache
@@ -49,12 +138,17 @@ def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
 class _Scope(Expressions):
     """The variables of one call, and where it is in its code."""
 
-    def __init__(self, builder: ir.IRBuilder, function: Callable[..., Any], depth: int) -> None:
+    def __init__(self, builder: ir.IRBuilder, function: Callable[..., Any], depth: int, written: Written) -> None:
         super().__init__(builder, function)
-        self._depth = depth
+        self._depth, self._written = depth, written
         self._loops: list[tuple[ir.Block, ir.Block]] = []
         self._result: Any = None
         self._end = builder.function.append_basic_block()
+
+    def returns(self, kind: ir.Type) -> None:
+        """Says of what type the number is that is returned."""
+        with self.builder.goto_entry_block():
+            self._result = self.builder.alloca(kind)
 
     def run(self, arguments: list[Value]) -> Value:
         definition = _definition(self._function)
@@ -71,7 +165,9 @@ class _Scope(Expressions):
         return () if self._result is None else read(self.builder, self._result)
 
     def _call(self, function: Callable[..., Any], arguments: list[Value]) -> Value:
-        return write_call(self.builder, function, arguments, self._depth + 1)
+        if _stands_alone(function):
+            return _call_written(self.builder, function, arguments, self._depth + 1, self._written)
+        return write_call(self.builder, function, arguments, self._depth + 1, self._written)
 
     # ---- statements
 
@@ -148,7 +244,9 @@ class _Scope(Expressions):
             self._body(node.body)
         self.builder.position_at_end(following)
         self.builder.store(self.builder.add(now, ir.Constant(INTEGER, step), flags=("nsw",)), counter)
-        self.builder.branch(head)
+        back = self.builder.branch(head)
+        if not all(isinstance(part, PLAIN) for statement in node.body for part in ast.walk(statement)):
+            back.set_metadata("llvm.loop", _not_for_vectors(self.builder.module))
         self.builder.position_at_end(after)
 
     def _range(self, node: ast.For) -> tuple[ir.Value, ir.Value, int]:
@@ -209,6 +307,14 @@ class _Scope(Expressions):
         self.builder.store(self.builder.add(now, ir.Constant(INTEGER, 1), flags=("nsw",)), counter)
         self.builder.branch(head)
         self.builder.position_at_end(after)
+
+
+def _not_for_vectors(module: ir.Module) -> ir.MDValue:
+    """What tells LLVM not to try: it would take longer for loops that choose, and make them no faster."""
+    no = module.add_metadata(["llvm.loop.vectorize.enable", ir.Constant(BOOLEAN, 0)])
+    found = ir.MDValue(module, [no], name=str(len(module.metadata)))
+    found.operands = (found, no)  # a loop is known by a node that names itself
+    return found
 
 
 def _loaded(target: ast.expr) -> ast.expr:

@@ -1,8 +1,9 @@
-"""Exact medians of streams of any length in bounded memory: the stream is read again until few candidates are left.
+"""Exact medians of streams of any length in bounded memory.
 
-The bits of a float64 from 0 up, read as an integer, are in the order of the numbers. A pass counts how many numbers
-share their leading bits; the median is among those of one count, of which the next pass looks at the following bits. As
-soon as the candidates fit into memory they are kept and sorted.
+Without weights a stream is read once, as a rule: see `brackets.py`. Otherwise it is read again until few candidates are
+left. The bits of a float64 from 0 up, read as an integer, are in the order of the numbers. A pass counts how many
+numbers share their leading bits; the median is among those of one count, of which the next pass looks at the following
+bits. As soon as the candidates fit into memory they are kept and sorted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from .brackets import Brackets
+
 __all__ = ["Medians"]
 
 Floats = NDArray[np.float64]
@@ -22,6 +25,8 @@ _Candidates = tuple[Integers, Integers, Floats | None]
 
 MOST_KEPT = 1 << 20
 """Candidates that are kept, of all columns together, and about as many counts at a time."""
+_MOST_BRACKETS = 16
+"""Columns that are worth a bracket each."""
 
 _BITS = 63  # of a number without its sign
 _MOST_BITS_A_PASS, _FEWEST_BITS_A_PASS = 16, 4
@@ -39,7 +44,8 @@ class Medians:
 
     Feed every pass with `add`; while `needs_another_pass`, the same numbers have to come again. Memory: at most 2**20
     candidates or counts with their weights, 24 or 16 bytes each, and a few times a chunk; beyond 65536 columns 16
-    counts a column. Passes: one for up to 2**20 numbers; up to 16 columns hardly more than two, and at most five.
+    counts a column. Passes: one for up to 2**20 numbers, and up to 16 columns without weights, as long as the order of
+    the rows says little about the numbers; otherwise up to 16 columns hardly more than two, and at most six.
     """
 
     def __init__(self, columns: int) -> None:
@@ -52,6 +58,9 @@ class Medians:
         self._totals: list[float] | None = None
         self.values = np.full(columns, np.nan)
         """The medians, once no other pass is needed; NaN for a column without any weight."""
+        self._brackets: list[Brackets] | None = None
+        if columns <= _MOST_BRACKETS:
+            self._brackets = [Brackets((0.5,), MOST_KEPT // columns) for _ in range(columns)]
         self._start()
 
     def _start(self) -> None:
@@ -67,6 +76,12 @@ class Medians:
 
     def add(self, values: Floats, weights: Floats | None) -> None:
         """Adds rows of numbers, shape (rows, columns), and the weight of each row, shape (rows,) or None for 1."""
+        if weights is not None:
+            self._brackets = None
+        if self._brackets is not None:
+            for column, brackets in enumerate(self._brackets):
+                brackets.add(values[:, column])
+            return
         if weights is not None and not weights.all():
             present = weights > 0.0
             values, weights = values[present], weights[present]
@@ -98,6 +113,8 @@ class Medians:
 
     def needs_another_pass(self) -> bool:
         """Ends a pass: whether the numbers must come again."""
+        if self._brackets is not None:
+            return self._leaves_brackets(self._brackets)
         if self._counts is None:
             self._select_from_kept()
             return False
@@ -116,6 +133,17 @@ class Medians:
         self._span = self._shift
         self._start()
         return self._span > 0
+
+    def _leaves_brackets(self, brackets: list[Brackets]) -> bool:
+        """Settles what the brackets have found; whether that is not all of it, so that counts have to."""
+        self._brackets = None
+        for column, of_column in enumerate(brackets):
+            found = of_column.neighbours()
+            if found is None:
+                return of_column.count > 0
+            ((low, high),) = found
+            self.values[column] = _halfway(low, high) if of_column.count % 2 == 0 else low + 0.0
+        return False
 
     def _select_from_kept(self) -> None:
         places, columns = (np.concatenate([kept[part] for kept in self._kept]) for part in (0, 1))
@@ -149,7 +177,7 @@ class Medians:
         """The median is the number of this key; the mean with that `after` it where half of the weight is up to it."""
         low, high = np.array([key, after], np.int64).view(np.float64).tolist()
         is_half = 2.0 * _sum(self._below[column], *up_to) <= (1.0 + _TOLERANCE) * total and after != _BEYOND
-        self.values[column] = low + 0.5 * (high - low) if is_half and high != low else low
+        self.values[column] = _halfway(low, high) if is_half else low
 
 
 class _Counts:
@@ -189,6 +217,10 @@ class _Counts:
 
     def weight(self, column: int) -> float:
         return _sum([], *self.of(column))
+
+
+def _halfway(low: float, high: float) -> float:
+    return low + 0.5 * (high - low) if high != low else low + 0.0
 
 
 def _sum(numbers: list[float], *arrays: Floats) -> float:

@@ -33,12 +33,14 @@ def run_spans(
     places: NDArray[np.int64],
     threads: int,
     arrays: tuple[Any, ...] = (),
+    work: int | None = None,
 ) -> None:
     """Runs all blocks with a compiled loop, on the calling thread and up to `threads` - 1 others.
 
-    See `kernels.py` for the loop and its arguments; `arrays` own the memory behind `places`.
+    See `kernels.py` for the loop and its arguments; `arrays` own the memory behind `places`. `work`: as how many values
+    a row counts, where it is fewer than there are.
     """
-    job = _Job(loop, rows, width, block, places, threads, arrays)
+    job = _Job(loop, (rows, width, block, places.ctypes.data), min(work or width, width), threads, (places, arrays))
     try:
         _pool.lend(job, min(threads, job.most_spans) - 1)
         job.work()
@@ -54,14 +56,12 @@ def run_spans(
 class _Job:
     """One run of a loop. It holds the arrays: no thread writes into memory that is gone."""
 
-    def __init__(
-        self, loop: Loop, rows: int, width: int, block: int, places: NDArray[np.int64], threads: int, arrays: Any
-    ) -> None:
-        self._arguments = (rows, width, block, places.ctypes.data)
-        self._loop, self._held = loop, (places, arrays)
+    def __init__(self, loop: Loop, arguments: tuple[int, int, int, int], work: int, threads: int, held: Any) -> None:
+        rows, _, block, _ = self._arguments = arguments
+        self._loop, self._held = loop, held
         self._blocks = -(-rows // block)
-        self._smallest = -(-SMALLEST_SPAN // (block * width))
-        self._largest = max(self._smallest, LARGEST_SPAN // (block * width))
+        self._smallest = -(-SMALLEST_SPAN // (block * work))
+        self._largest = max(self._smallest, LARGEST_SPAN // (block * work))
         self._shares = 2 * threads
         self._lock = threading.Lock()
         self._next = self._helpers = 0

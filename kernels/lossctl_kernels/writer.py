@@ -123,7 +123,7 @@ class Writer:
         place = self.builder.bitcast(self.builder.gep(pointer, [start]), ir.VectorType(kind, lanes).as_pointer())
         return self.builder.load(place, align=4 if kind == SINGLE else 8)
 
-    def streamed(self, pointer: Value, start: Value) -> Value:
+    def streamed(self, pointer: Value, start: Value, lanes: int = LANES) -> Value:
         """The chunk from an index on, of data that is read in order: what comes a little later is asked for as well.
 
         Processors by themselves look no further than the end of a page of memory. Beyond the data it does nothing.
@@ -133,10 +133,10 @@ class Writer:
             "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
         )
         size = 4 if kind == SINGLE else 8
-        for offset in range(AHEAD_BYTES, AHEAD_BYTES + LANES * size, CACHE_LINE_BYTES):
+        for offset in range(AHEAD_BYTES, AHEAD_BYTES + lanes * size, CACHE_LINE_BYTES):
             place = builder.gep(pointer, [builder.add(start, whole(offset // size))])
             builder.call(function, [builder.bitcast(place, ir.PointerType()), number(0), number(3), number(1)])
-        return self.chunk(pointer, start)
+        return self.chunk(pointer, start, lanes)
 
     def widened(self, value: Value) -> Value:
         if element_of(value.type) != SINGLE:

@@ -57,12 +57,13 @@ def slopes(function: Function, points: Floats, step: float = STEP) -> Slopes:
 def fault(gradient: Floats, found: Slopes, tolerance: float) -> str | None:
     """What is wrong with a gradient, if anything.
 
-    Where the function is smooth it is the central difference; at a kink it lies between the slopes of the two sides.
+    Where the function is smooth it is the central difference; at a kink, of the function or of its slope, it lies
+    between the slopes of the two sides.
     """
     low, high = np.minimum(found.left, found.right), np.maximum(found.left, found.right)
     slack = found.slack(tolerance)
     between = (gradient >= low - slack) & (gradient <= high + slack)
-    right = np.where(found.smooth(tolerance), np.abs(gradient - found.centre) <= slack, between)
+    right = between | (found.smooth(tolerance) & (np.abs(gradient - found.centre) <= slack))
     if right.all():
         return None
     worst = int(np.argmin(right))

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     forget_folders()
     monkeypatch.setenv("LOSSCTL_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "source_digest", lambda: "of some sources")  # whoever edits them meanwhile
+    monkeypatch.setattr(cache, "_are_as_loaded", lambda: True)
     yield tmp_path / "cache"
     forget_folders()
 
@@ -69,6 +71,7 @@ def test_a_damaged_file_is_compiled_again(folder: Path, damage: str) -> None:
     whole = file.read_bytes()
     DAMAGE[damage](file)
     assert file.read_bytes() != whole
+    assert not cache.is_kept(".object", "one")
     assert compiled() == MISSED
     assert list(folder.iterdir()) == [file]
     assert compiled() == HIT
@@ -82,6 +85,35 @@ def test_a_folder_in_place_of_a_file_is_no_error(folder: Path) -> None:
     assert compiled() == MISSED
     assert not cache.is_kept(".object", "one")
     assert list(folder.iterdir()) == [file]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(folder: Path) -> None:
+    compiled()
+    (file,) = folder.iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    assert compiled() == MISSED
+    assert compiled() == HIT
+
+
+def test_a_file_without_end_is_not_read(folder: Path) -> None:
+    compiled()
+    (file,) = folder.iterdir()
+    with file.open("r+b") as handle:
+        handle.truncate(1 << 40)
+    assert compiled() == MISSED
+    assert compiled() == HIT
+
+
+def test_what_killed_processes_have_left_is_removed_in_the_end(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    for name, age in ((".write-old", 7200), (".probe-old", 7200), (".write-new", 60), ("other-old", 7200)):
+        (folder / name).write_bytes(b"half")
+        then = time.time() - age
+        os.utime(folder / name, (then, then))
+    assert compiled() == MISSED
+    assert {path.name for path in folder.iterdir() if path.suffix == ""} == {".write-new", "other-old"}
 
 
 def test_kernels_are_found_by_key_and_sources(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,19 @@ def test_sources_that_change_under_a_process_are_not_mistaken_for_its_code(machi
     assert machine.run(VALUE).values == [0.0]
 
 
+def test_code_of_sources_that_change_after_they_were_looked_at_is_not_kept(machine: Machine) -> None:
+    """An upgrade between the digest and the import of the modules that write the code."""
+    path = machine.package / "rows.py"
+    upgrade = (
+        "import pathlib, sys, lossctl_kernels.cache\n"
+        "assert lossctl_kernels.cache.source_digest()\n"
+        "assert 'lossctl_kernels.rows' not in sys.modules\n"
+        f"path = pathlib.Path({str(path)!r})\npath.write_text(path.read_text() + '# new')\n"
+    )
+    assert machine.run(Run(programs=1, before=upgrade)).values == [4.0]
+    assert not machine.files()
+
+
 def test_four_processes_at_once_leave_whole_files_and_nothing_else(machine: Machine) -> None:
     processes = [machine.start(BOTH, DEFAULTS) for _ in range(4)]
     outcomes = [outcome(process) for process in processes]

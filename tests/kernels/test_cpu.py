@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,8 @@ def runner(fill: Callable[..., None]) -> Callable[..., None]:
 def interpreted_cpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A `Cpu` whose block functions are run by Python: here they are their own recipes."""
     monkeypatch.setattr(cpu_module, "recipe_of", block_function)
-    monkeypatch.setattr(cpu_module, "SUM", sum_function())
-    monkeypatch.setattr(cpu_module, "EXTREMES", extremes_function())
+    for name, fill in (("_SUM", sum_function()), ("_EXTREMES", extremes_function())):
+        monkeypatch.setattr(cpu_module, name, replace(getattr(cpu_module, name), recipe=fill))
     monkeypatch.setattr(cpu_module, "block_function", runner)
     return cpu_module.Cpu()
 

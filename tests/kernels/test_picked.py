@@ -102,6 +102,51 @@ def test_which_rows_those_are_does_not_depend_on_where_batches_begin() -> None:
     assert found(plan_of(), later)[Column.BAD_PREDICTION_ROWS] == []
 
 
+def test_one_plan_goes_with_batches_of_any_size_place_and_type() -> None:
+    plan = plan_of()
+    prediction, target = data()
+    prediction[LOOKED_AT_FIRST + 20] *= 1.01
+    prediction[-1, target[-1]] = 1.5
+    start = BLOCK
+    for _ in range(2):
+        for dtype in ("float64", "float32"):
+            rows = prediction.astype(dtype)
+            for batch in (
+                Batch(rows, target),
+                Batch(rows[start:], target[start:], first_row=start),
+                Batch(rows[start:], target[start:]),
+            ):
+                assert found(plan, batch) == found(plan_of(), batch)
+    first, later = (Batch(prediction[start:], target[start:], first_row=row) for row in (0, start))
+    assert found(plan, first)[Column.BAD_PREDICTION_ROWS] == [0, 1]
+    assert found(plan, later)[Column.BAD_PREDICTION_ROWS] == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [1, 2, 3, 10, 32])
+def test_of_narrow_rows_that_need_no_sum_every_value_is_looked_at(width: int, dtype: str) -> None:
+    plan = Plan(resolve(LOSSES["scce"], {"input": "log_prob"}), width, dtype)
+    assert recipe_of(plan, plan.value, dtype).layout.name == "picked"
+    rng = np.random.default_rng(width)
+    for rows in (1, 2, 5, 6, 15, 17, BLOCK + 1):
+        prediction = -rng.uniform(0.1, 9.0, (rows, width)).astype(dtype)
+        target = rng.integers(0, width, rows)
+        reports, losses = Cpu(2).losses(plan, Batch(prediction, target))
+        assert not reports[:, Column.BAD_PREDICTIONS].any()
+        np.testing.assert_array_equal(losses, -prediction[np.arange(rows), target].astype(np.float64))
+        for row, column in {(0, 0), (0, width - 1), (rows // 2, width // 2), (rows - 1, 0), (rows - 1, width - 1)}:
+            for bad in (0.5, np.nan):
+                changed = prediction.copy()
+                changed[row, column] = bad
+                reports, _ = Cpu(2).losses(plan, Batch(changed, target))
+                assert np.flatnonzero(reports[:, Column.BAD_PREDICTIONS]).tolist() == [row // BLOCK]
+
+
+def test_narrow_rows_of_probabilities_are_summed() -> None:
+    plan = Plan(resolve(LOSSES["scce"], {}), 3)
+    assert recipe_of(plan, plan.value, "float64").layout.name == "across"
+
+
 @pytest.mark.parametrize(("width", "rows"), [(40, 6554), (1024, 256), (4096, 64), (1_000_000, 64)])
 def test_the_first_rows_are_a_number_of_values_but_not_too_few_rows(width: int, rows: int) -> None:
     assert rows_looked_at_first(width) == rows

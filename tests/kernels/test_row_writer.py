@@ -96,7 +96,29 @@ def elementary(row: int, prediction: Any, target: Any, scratch: Any, number: flo
     x = abs(float(prediction[row, 0])) + number
     fraction, exponent = math.frexp(x)
     found = math.exp(-x) + math.log(x) + math.sqrt(x) + math.log1p(x) + math.expm1(-x) + math.fabs(-x)
-    return found + fraction * exponent + math.ldexp(x, 3) + math.frexp(x)[1] + min(x, math.inf) + max(-math.inf, x)
+    return found + fraction * exponent + math.ldexp(x, 3) + math.frexp(x)[1] + min(x, math.inf, 9.0) + max(-math.inf, x)
+
+
+def is_increasing(values: Any, strictly: bool) -> bool:
+    for i in range(values.size - 1):
+        if values[i] > values[i + 1] or (strictly and values[i] == values[i + 1]):
+            return False
+    return True
+
+
+def double(values: Any, factor: float = 2.0) -> None:
+    for i in range(values.size):
+        values[i] *= factor
+
+
+def functions_with_loops(row: int, prediction: Any, target: Any, scratch: Any, number: float) -> float:
+    """Written once for arguments of the same kinds, whatever they are: int, bool or float in place of each other."""
+    scratch[:4] = number
+    double(scratch[:4])
+    double(scratch[:2], 3)
+    double(scratch[:2], number)
+    increasing = is_increasing(target[row], True) or is_increasing(scratch[:4], False)
+    return helper(scratch[:4]) + first_positive(prediction[row]) + first_positive(target[row]) * 0.5 + increasing
 
 
 def not_numbers(row: int, prediction: Any, target: Any, scratch: Any, number: float) -> float:
@@ -107,7 +129,7 @@ def not_numbers(row: int, prediction: Any, target: Any, scratch: Any, number: fl
     )
 
 
-FUNCTIONS = [sums_and_slices, loops, choices, whole_numbers, elementary, not_numbers]
+FUNCTIONS = [sums_and_slices, loops, choices, whole_numbers, elementary, functions_with_loops, not_numbers]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

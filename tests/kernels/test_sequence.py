@@ -13,7 +13,6 @@ from mpmath import mpf
 from numpy.typing import NDArray
 
 from lossctl_kernels import LOSSES, Plan, SpecificationError, resolve
-from lossctl_kernels.alignments import forward_logs, forward_sums, frames_needed
 from lossctl_kernels.batch import Batch, Column
 from tests.kernels.cases import assert_close, backend_of, backends
 from tests.kernels.reference import derivative, numbers
@@ -229,15 +228,32 @@ def test_gradients_of_long_sequences(spread: float, rtol: float, backend: str) -
             assert_close(found[t], exact, rtol, 1e-12)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_sums_and_logarithms_agree(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    frames, labels = random.normal(0.0, 2.0, (40, 6)), random.integers(1, 6, 9)
-    scratch, skips = np.empty(2 * 19), np.empty(9)
-    frames_needed(labels, 9, skips)
-    sums = forward_sums(frames, 40, labels, 9, 0, True, np.empty(6), skips, np.empty(9), scratch, 2)
-    logs = forward_logs(frames, 40, labels, 9, 0, True, np.empty(6), skips, scratch, 2)
-    assert sums == pytest.approx(logs, rel=1e-14)
+@engines
+@forms
+@pytest.mark.parametrize("spread", [1.0, 40.0])
+def test_many_classes_of_which_few_are_named(form: str, spread: float, backend: str) -> None:
+    """Those that no label names have the slope of their probability, or none."""
+    prediction, labels = frames_of("logit", (1, 6, 41), 7, spread), [40, 5, 5, 17]
+    if form == "log_prob":
+        prediction -= prediction.max(axis=-1, keepdims=True)
+        prediction = np.minimum(prediction - np.log(np.exp(prediction).sum(axis=-1, keepdims=True)), 0.0)
+    target = np.array([labels])
+    with mpmath.workdps(40):
+        exact = recursive_loss(prediction[0], labels, form)
+        weights = frame_probabilities(numbers(prediction[0, 3]), "logit")
+
+        def loss(frame: list[Any]) -> Any:
+            return recursive_loss([*prediction[0, :3], frame, *prediction[0, 4:]], labels, form)
+
+        of_named = [derivative(loss, numbers(prediction[0, 3]), k) for k in (0, 5)]
+    assert_close(values({"input": form}, prediction, target, backend), [exact], RTOL)
+    found = slopes({"input": form}, prediction, target, backend)[0]
+    assert_close(found[3, [0, 5]], of_named, 1e-11, 1e-15)
+    others = [k for k in range(41) if k not in (0, *labels)]
+    if form == "log_prob":
+        assert not found[:, others].any()
+    else:
+        assert_close(found[3, others], [weights[k] for k in others], 1e-13)
 
 
 @engines

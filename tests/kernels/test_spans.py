@@ -54,6 +54,18 @@ def test_a_span_is_neither_long_nor_short() -> None:
     assert min(sizes[:-1]) >= spans.SMALLEST_SPAN
 
 
+def test_rows_of_which_little_is_read_make_longer_spans() -> None:
+    sizes = {}
+    for work in (None, 24, 9999):
+        loop = Loop(1000)
+        run_spans(loop, 1000 * 1024, 1000, 1024, PLACES, 1, work=work)
+        assert (loop.counts == 1).all()
+        sizes[work] = max(last - first for first, last in loop.spans)
+    assert sizes[24] * 1024 * 24 <= spans.LARGEST_SPAN
+    assert sizes[24] > 10 * sizes[None]
+    assert sizes[9999] == sizes[None]
+
+
 def test_several_threads_share_the_work() -> None:
     """Each span waits until another thread has come, too."""
     both = threading.Barrier(2, timeout=60)
@@ -69,9 +81,11 @@ def test_several_threads_share_the_work() -> None:
 
 
 def test_the_threads_are_kept() -> None:
+    run_spans(Loop(1000), 1000 * 4096, 1, 4096, PLACES, 3)
+    kept = set(threading.enumerate())
     for _ in range(20):
         run_spans(Loop(1000), 1000 * 4096, 1, 4096, PLACES, 3)
-    assert len([thread for thread in threading.enumerate() if thread.name.startswith("lossctl-")]) <= 7
+    assert set(threading.enumerate()) == kept
 
 
 def test_callers_on_several_threads_at_once() -> None:

@@ -11,15 +11,19 @@ from ..spec import Parameter, Scope, degenerate_for, gradient_of, loss, row_func
 from .pair_tiles import (
     TILE,
     add_exponential,
+    add_exponentials,
     counts_of,
+    exponentials,
     load,
     log_of,
     meet,
+    nothing_added,
     pull,
     scratch_of_pairs,
     sigmoid_of,
     softplus_of,
     store,
+    tiles_of,
 )
 
 UNIT_TOLERANCE = 1e-3
@@ -73,26 +77,31 @@ def circle_sums(
     remove_diagonal: float,
 ) -> None:
     """State: the logarithms of the sums over positives and negatives, and the slope of the loss by either."""
-    lanes, width, count = last - first, prediction.shape[1], reference.shape[0]
-    anchors, similarities = scratch[: lanes * width], scratch[lanes * width : lanes * (width + TILE)]
-    sums, factors = scratch[lanes * (width + TILE) : lanes * (width + TILE + 4)], scratch[scratch.size - TILE :]
+    lanes, count = last - first, reference.shape[0]
+    anchors, _, pairs, sums, factors = tiles_of(scratch, lanes, prediction.shape[1])
+    alike, alike_totals, unlike, unlike_totals = sums[:lanes], sums[lanes:], sums[2 * lanes :], sums[3 * lanes :]
     load(prediction, first, last, anchors)
     factors[:TILE] = 1.0
-    for lane in range(lanes):
-        sums[4 * lane], sums[4 * lane + 1], sums[4 * lane + 2], sums[4 * lane + 3] = -math.inf, 0.0, -math.inf, 0.0
+    nothing_added(alike[:lanes], alike_totals)
+    nothing_added(unlike[:lanes], unlike_totals)
     for start in range(0, count, TILE):
         stop = min(start + TILE, count)
-        meet(anchors, lanes, reference, factors, start, stop, similarities)
+        meet(anchors, lanes, reference, factors, start, stop, pairs)
         for j in range(start, stop):
             for lane in range(lanes):
-                positive = target[first + lane] == reference_labels[j]
-                if not (positive and remove_diagonal != 0.0 and j == first + lane):
-                    distance = distance_of(similarities[(j - start) * lanes + lane])
-                    at = 4 * lane if positive else 4 * lane + 2
-                    add_exponential(sums, at, circle_exponent(distance, positive, gamma, margin))
+                at = (j - start) * lanes + lane
+                distance, positive = distance_of(pairs[at]), target[first + lane] == reference_labels[j]
+                if not positive:
+                    pairs[at] = circle_exponent(distance, False, gamma, margin)
+                    continue
+                pairs[at] = -math.inf
+                if not (remove_diagonal != 0.0 and j == first + lane):
+                    add_exponential(alike, alike_totals, lane, circle_exponent(distance, True, gamma, margin))
+        add_exponentials(pairs, lanes, stop - start, unlike, unlike_totals)
     for lane in range(lanes):
         row = first + lane
-        state[row, 0], state[row, 1] = log_of(sums, 4 * lane), log_of(sums, 4 * lane + 2)
+        state[row, 0] = log_of(alike[lane], alike_totals[lane])
+        state[row, 1] = log_of(unlike[lane], unlike_totals[lane])
         state[row, 2] = sigmoid_of(state[row, 0] + state[row, 1])
 
 
@@ -158,36 +167,44 @@ def circle_gradient(
     reference_given: float,
 ) -> None:
     """An anchor is pulled as the one of its own pairs, and as a reference of others, of which it then is one."""
-    lanes, width, count = last - first, prediction.shape[1], reference.shape[0]
-    anchors, similarities = scratch[: lanes * width], scratch[lanes * width : lanes * (width + TILE)]
-    slopes, factors = scratch[lanes * (width + TILE) : lanes * (2 * width + TILE)], scratch[scratch.size - TILE :]
+    lanes, count = last - first, reference.shape[0]
+    anchors, slopes, pairs, _, factors = tiles_of(scratch, lanes, prediction.shape[1])
+    size = lanes * TILE
+    similarities, own, others = pairs[:size], pairs[size : 2 * size], pairs[2 * size :]
     load(prediction, first, last, anchors)
     factors[:TILE] = 1.0
-    slopes[: lanes * width] = 0.0
+    slopes[:] = 0.0
     for start in range(0, count, TILE):
         stop = min(start + TILE, count)
+        met = (stop - start) * lanes
         meet(anchors, lanes, reference, factors, start, stop, similarities)
         for j in range(start, stop):
             for lane in range(lanes):
                 row, at = first + lane, (j - start) * lanes + lane
                 positive = target[row] == reference_labels[j]
-                similarity, similarities[at] = similarities[at], 0.0
+                own[at], others[at] = -math.inf, -math.inf
                 if not (positive and remove_diagonal != 0.0 and j == row):
-                    x = circle_exponent(distance_of(similarity), positive, gamma, margin)
-                    share = share_of(state, scales, row, positive, x)
+                    x = circle_exponent(distance_of(similarities[at]), positive, gamma, margin)
+                    own[at] = behind(state, row, positive, x)
                     if reference_given == 0.0:
-                        share += share_of(state, scales, j, positive, x)
-                    similarities[at] = share * circle_slope(similarity, positive, gamma, margin, detach_weights)
+                        others[at] = behind(state, j, positive, x)
+        exponentials(own[:met], 0.0, 1.0, own)
+        exponentials(others[:met], 0.0, 1.0, others)
+        for j in range(start, stop):
+            for lane in range(lanes):
+                row, at = first + lane, (j - start) * lanes + lane
+                share = scales[row] * state[row, 2] * own[at]
+                if reference_given == 0.0:
+                    share += scales[j] * state[j, 2] * others[at]
+                positive = target[row] == reference_labels[j]
+                similarities[at] = share * circle_slope(similarities[at], positive, gamma, margin, detach_weights)
         pull(slopes, lanes, reference, factors, start, stop, similarities)
     store(slopes, first, last, gradient)
 
 
-def share_of(state: Any, scales: Any, anchor: int, positive: bool, x: float) -> float:
-    """Slope of the loss of an anchor by the exponent of one of its pairs, scaled."""
-    factor = scales[anchor] * state[anchor, 2]
-    if factor == 0.0:
-        return 0.0
-    return float(factor * math.exp(x - (state[anchor, 0] if positive else state[anchor, 1])))
+def behind(state: Any, anchor: int, positive: bool, x: float) -> float:
+    """The exponent of one of the pairs of an anchor, less the logarithm of the sum that it is in."""
+    return x - (state[anchor, 0] if positive else state[anchor, 1]) if state[anchor, 2] > 0.0 else -math.inf
 
 
 @degenerate_for(circle, "a vector that is not of length 1")

@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 from ..domains import TargetKind
 from ..spec import Parameter, Scope, degenerate_for, gradient_of, loss, row_function
-from .pair_tiles import TILE, add_exponential, counts_of, log_of, meet, pull, scratch_of_pairs, sigmoid_of, softplus_of
+from .pair_tiles import (
+    TILE,
+    add_exponentials,
+    counts_of,
+    exponentials,
+    log_of,
+    meet,
+    nothing_added,
+    pull,
+    scratch_of_pairs,
+    sigmoid_of,
+    softplus_of,
+    tiles_of,
+)
 from .parts import KERAS
 
 
@@ -60,21 +73,21 @@ def ntxent_sums(
     first: int, last: int, prediction: Any, target: Any, scratch: Any, state: Any, temperature: float
 ) -> None:
     """State: the logarithm of the sum over negatives, then the loss and its slope by that, summed over positives."""
-    lanes, width, count = last - first, prediction.shape[1], prediction.shape[0]
-    anchors, logits = scratch[: lanes * width], scratch[lanes * width : lanes * (width + TILE)]
-    sums, factors = scratch[lanes * (width + TILE) : lanes * (width + TILE + 2)], scratch[scratch.size - TILE :]
+    lanes, count = last - first, prediction.shape[0]
+    anchors, _, logits, sums, factors = tiles_of(scratch, lanes, prediction.shape[1])
+    largest, totals = sums[:lanes], sums[lanes:]
     load_units(prediction, first, last, state, anchors)
-    for lane in range(lanes):
-        sums[2 * lane], sums[2 * lane + 1] = -math.inf, 0.0
+    nothing_added(largest, totals)
     for start in range(0, count, TILE):
         stop = min(start + TILE, count)
         meet_units(anchors, lanes, prediction, state, start, stop, factors, logits, temperature)
         for j in range(start, stop):
             for lane in range(lanes):
-                if target[first + lane] != target[j]:
-                    add_exponential(sums, 2 * lane, logits[(j - start) * lanes + lane])
+                if target[first + lane] == target[j]:
+                    logits[(j - start) * lanes + lane] = -math.inf
+        add_exponentials(logits, lanes, stop - start, largest, totals)
     for lane in range(lanes):
-        state[first + lane, 2] = log_of(sums, 2 * lane)
+        state[first + lane, 2] = log_of(largest[lane], totals[lane])
         state[first + lane, 3], state[first + lane, 4] = 0.0, 0.0
     for start in range(0, count, TILE):
         stop = min(start + TILE, count)
@@ -140,21 +153,30 @@ def ntxent_gradient(
 ) -> None:
     """By the unit vectors, each anchor and reference, and from there through the normalisation."""
     lanes, width, count = last - first, prediction.shape[1], prediction.shape[0]
-    anchors, logits = scratch[: lanes * width], scratch[lanes * width : lanes * (width + TILE)]
-    slopes, factors = scratch[lanes * (width + TILE) : lanes * (2 * width + TILE)], scratch[scratch.size - TILE :]
+    anchors, slopes, pairs, _, factors = tiles_of(scratch, lanes, width)
+    size = lanes * TILE
+    logits, own, others = pairs[:size], pairs[size : 2 * size], pairs[2 * size :]
     load_units(prediction, first, last, state, anchors)
-    slopes[: lanes * width] = 0.0
+    slopes[:] = 0.0
     for start in range(0, count, TILE):
         stop = min(start + TILE, count)
+        met = (stop - start) * lanes
         meet_units(anchors, lanes, prediction, state, start, stop, factors, logits, temperature)
         for j in range(start, stop):
             for lane in range(lanes):
                 row, at = first + lane, (j - start) * lanes + lane
-                logit, positive = logits[at], target[row] == target[j]
-                slope = 0.0
-                if row != j:
-                    slope = scales[row] * ntxent_slope(state, row, positive, logit)
-                    slope += scales[j] * ntxent_slope(state, j, positive, logit)
+                negative = target[row] != target[j]
+                own[at] = logits[at] - state[row, 2] if negative else -math.inf
+                others[at] = logits[at] - state[j, 2] if negative else -math.inf
+        exponentials(own[:met], 0.0, 1.0, own)
+        exponentials(others[:met], 0.0, 1.0, others)
+        for j in range(start, stop):
+            for lane in range(lanes):
+                row, at = first + lane, (j - start) * lanes + lane
+                slope = scales[row] * state[row, 4] * own[at] + scales[j] * state[j, 4] * others[at]
+                if target[row] == target[j] and row != j:
+                    slope = -scales[row] * sigmoid_of(state[row, 2] - logits[at])
+                    slope -= scales[j] * sigmoid_of(state[j, 2] - logits[at])
                 logits[at] = slope * state[j, 1] / temperature
         pull(slopes, lanes, prediction, factors, start, stop, logits)
     for lane in range(lanes):
@@ -163,13 +185,6 @@ def ntxent_gradient(
             along += slopes[d * lanes + lane] * anchors[d * lanes + lane]
         for d in range(width):
             gradient[first + lane, d] = (slopes[d * lanes + lane] - along * anchors[d * lanes + lane]) * length
-
-
-def ntxent_slope(state: Any, anchor: int, positive: bool, logit: float) -> float:
-    """Of the loss of an anchor by the logit of one of its pairs."""
-    if positive:
-        return -sigmoid_of(state[anchor, 2] - logit)
-    return state[anchor, 4] * math.exp(logit - state[anchor, 2]) if state[anchor, 4] > 0.0 else 0.0
 
 
 @degenerate_for(ntxent)

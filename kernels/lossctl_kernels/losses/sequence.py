@@ -6,17 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from ..alignments import (
-    backward_logs,
-    backward_sums,
-    forward_logs,
-    forward_lost,
-    forward_sums,
-    frames_needed,
-    weigh,
-)
+from ..alignments import backward, clear, forward, forward_lost, frames_needed, weigh
 from ..domains import LOG_PROBABILITY, LOGIT, NONNEGATIVE, TargetKind
 from ..options import SpecificationError
+from ..row_vectors import exponentials
 from ..spec import (
     Input,
     InputShape,
@@ -37,8 +30,13 @@ near 1 is about 1e-16 times that root."""
 
 
 def scratch_of_a_row(prediction: tuple[int, ...], target: tuple[int, ...]) -> int:
-    """The weights and slopes of the classes, two numbers a label, and the states: twice, and after each frame."""
-    return 2 * prediction[2] + 2 * target[1] + (prediction[1] + 3) * (2 * target[1] + 1)
+    """Three numbers a label, two a frame, one a class, and rows of states: three, and one after each frame."""
+    return 3 * target[1] + 2 + 2 * prediction[1] + prediction[2] + (prediction[1] + 4) * row_of_states(target[1])
+
+
+def row_of_states(labels: int) -> int:
+    """How many numbers a row of states has: see `alignments.py`."""
+    return 2 * (2 * labels + 1)
 
 
 def length_of(row: int, lengths: Any, full: int) -> int:
@@ -54,6 +52,13 @@ def label_count(row: int, target: Any, target_lengths: Any, blank: int) -> int:
     return count
 
 
+def divided(scratch: Any, labels: int, frames: int) -> tuple[Any, Any, Any, Any, Any]:
+    """Room for what each label, and each frame, needs, and the rest: see `alignments.py`."""
+    units, facts = 2 * labels + 1, 3 * labels + 2
+    rest = facts + 2 * frames
+    return scratch[:labels], scratch[labels:units], scratch[units:facts], scratch[facts:rest], scratch[rest:]
+
+
 def likelihood_loss(
     row: int, prediction: Any, target: Any, input_lengths: Any, target_lengths: Any, softmax: bool, scratch: Any,
     blank: int, length_normalize: float, zero_infinity: float, infeasible: float,
@@ -62,18 +67,16 @@ def likelihood_loss(
     frames, labels = prediction[row], target[row]
     length = length_of(row, input_lengths, prediction.shape[1])
     count = label_count(row, target, target_lengths, blank)
-    classes, most = prediction.shape[2], target.shape[1]
-    weights, skips = scratch[:classes], scratch[classes : classes + most]
-    emissions, alphas = scratch[classes + most : classes + 2 * most], scratch[classes + 2 * most :]
+    skips, emissions, units, facts, rest = divided(scratch, target.shape[1], prediction.shape[1])
     logarithm = -math.inf
     if frames_needed(labels, count, skips) <= length:
-        logarithm = forward_sums(frames, length, labels, count, blank, softmax, weights, skips, emissions, alphas, 2)
+        logarithm = forward(
+            frames, length, labels, count, blank, softmax, skips, facts, emissions, units, rest, 2
+        )  # fmt: skip
         if logarithm >= -NEARLY_CERTAIN * math.sqrt(length):
             logarithm = math.log1p(
-                -forward_lost(frames, length, labels, count, blank, softmax, weights, skips, emissions, alphas)
+                -forward_lost(frames, length, labels, count, blank, softmax, skips, facts, emissions, rest)
             )
-        elif logarithm != logarithm:
-            logarithm = forward_logs(frames, length, labels, count, blank, softmax, weights, skips, alphas, 2)
     if logarithm == -math.inf:
         return 0.0 if zero_infinity > 0.0 else (infeasible if infeasible == infeasible else math.inf)
     return -logarithm / (max(count, 1) if length_normalize > 0.0 else 1)
@@ -85,71 +88,66 @@ def fill_gradient(
 ) -> None:  # fmt: skip
     """The derivative of `likelihood_loss` times `scale`; 0 where that is infinite, and behind the end of the row."""
     frames, labels, slopes_of_row = prediction[row], target[row], gradient[row]
-    length = length_of(row, input_lengths, prediction.shape[1])
+    length, classes = length_of(row, input_lengths, prediction.shape[1]), prediction.shape[2]
     count = label_count(row, target, target_lengths, blank)
-    classes, most = prediction.shape[2], target.shape[1]
-    states, start, rows = 2 * count + 1, 2 * classes + 2 * most, length + 1
-    weights, skips = scratch[:classes], scratch[classes : classes + most]
-    emissions, slopes = scratch[classes + most : classes + 2 * most], scratch[classes + 2 * most : start]
-    betas, shares = scratch[start : start + states], scratch[start + states : start + 2 * states]
-    alphas = scratch[start + 2 * states :]
+    width = row_of_states(count)
+    skips, emissions, units, facts, rest = divided(scratch, target.shape[1], prediction.shape[1])
+    slopes, betas, shares = rest[:classes], rest[classes:], rest[classes + width :]
+    spans, alphas = rest[classes + width + width // 2 :], rest[classes + 2 * width :]
     if frames_needed(labels, count, skips) > length:
-        clear(slopes_of_row, 0)
         return
-    clear(slopes_of_row, length)
+    logarithm = forward(
+        frames, length, labels, count, blank, softmax, skips, facts, emissions, units, alphas, length + 1
+    )  # fmt: skip
+    if logarithm == -math.inf:
+        return
     scale /= max(count, 1) if length_normalize > 0.0 else 1
-    logarithm = forward_sums(frames, length, labels, count, blank, softmax, weights, skips, emissions, alphas, rows)
-    in_logs = logarithm != logarithm
-    if in_logs:
-        logarithm = forward_logs(frames, length, labels, count, blank, softmax, weights, skips, alphas, rows)
-        if logarithm == -math.inf:
-            clear(slopes_of_row, 0)
-            return
-    for s in range(states):
-        betas[s] = -math.inf if in_logs else 0.0
-    betas[count] = betas[states - 1] = 0.0 if in_logs else 1.0
+    clear(betas, width // 2)
+    betas[width // 2 + count] = betas[width - 1] = 0.0  # the two ends
+    slopes[:] = 0.0
     for t in range(length - 1, -1, -1):
-        after = (t + 1) * states
-        best, rest, log_scale = weigh(frames[t], softmax, weights)
-        if in_logs:
-            offset = log_scale - float(frames[t, best]) if softmax else 0.0
-            backward_logs(frames[t], labels, count, blank, offset, skips, alphas, after, betas, shares)
+        weigh(frames[t], labels, count, blank, facts[2 * t] if softmax else 0.0, emissions, units)
+        backward(count, skips, emissions, units, alphas[(t + 1) * width :], betas, spans, shares)
+        if softmax:
+            fill_slopes(frames[t], labels, count, blank, facts[2 * t], facts[2 * t + 1], shares, slopes)
+            for k in range(classes):
+                slopes_of_row[t, k] = scale * slopes[k]
         else:
-            for i in range(count):
-                emissions[i] = weights[labels[i]]
-            backward_sums(count, weights[blank], emissions, skips, alphas, after, betas, shares)
-        factor = math.exp(log_scale) if softmax else 0.0
-        fill_slopes(labels, count, blank, best, rest, factor, softmax, weights, shares, slopes)
-        for k in range(classes):
-            slopes_of_row[t, k] = scale * slopes[k]
+            take_shares(labels, count, blank, shares, slopes)
+            for i in range(count + 1):
+                k = labels[i] if i < count else blank
+                slopes_of_row[t, k] = scale * slopes[k]
+            for i in range(count + 1):
+                slopes[labels[i] if i < count else blank] = 0.0
 
 
-def clear(array: Any, first: int) -> None:
-    """Zeros the rows of a matrix from `first` on."""
-    for t in range(first, array.shape[0]):
-        for k in range(array.shape[1]):
-            array[t, k] = 0.0
+def take_shares(labels: Any, count: int, blank: int, shares: Any, slopes: Any) -> None:
+    """Takes the share of each state from the slope of its class."""
+    for i in range(count + 1):
+        slopes[blank] -= shares[i]
+    for i in range(count):
+        slopes[labels[i]] -= shares[count + 1 + i]
 
 
 def fill_slopes(
-    labels: Any, count: int, blank: int, best: int, rest: float, factor: float, softmax: bool,
-    weights: Any, shares: Any, slopes: Any,
-) -> None:  # fmt: skip
-    """The derivative by one frame: its probabilities if they come from a softmax, less the shares of the classes.
+    frame: Any, labels: Any, count: int, blank: int, largest: float, rest: float, shares: Any, slopes: Any
+) -> None:
+    """The derivative by the logits of one frame: its probabilities, less the shares of the classes.
 
-    The slopes of logits sum to 0: that of the likeliest class, 1 from nearly 1, is got from what the others have.
+    They sum to 0: that of a class that is likeliest of all, 1 from nearly 1, is got from what the others have.
     """
-    for k in range(slopes.size):
-        slopes[k] = factor * weights[k]
-    others = 0.0
-    for i in range(count + 1):
-        slopes[blank] -= shares[i]
-        others += 0.0 if blank == best else shares[i]
+    exponentials(frame, largest, 1.0 / (1.0 + rest), slopes)
+    take_shares(labels, count, blank, shares, slopes)
+    best = blank if frame[blank] == largest else -1
     for i in range(count):
-        slopes[labels[i]] -= shares[count + 1 + i]
-        others += 0.0 if labels[i] == best else shares[count + 1 + i]
-    if softmax:
-        slopes[best] = others - rest * factor
+        best = labels[i] if best < 0 and frame[labels[i]] == largest else best
+    if best >= 0:
+        others = 0.0
+        for i in range(count + 1):
+            others += 0.0 if blank == best else shares[i]
+        for i in range(count):
+            others += 0.0 if labels[i] == best else shares[count + 1 + i]
+        slopes[best] = others - rest / (1.0 + rest)
 
 
 # ---- the loss

@@ -33,24 +33,26 @@ def threshold(scores: Any, largest: float, scratch: Any) -> float:
     Each step leaves out classes, and the excess of the sum times their number falls to a quarter or less: some 50 steps
     at most, whatever the width. Only classes less than 1 below the largest can be in the support.
     """
+    # No step depends on a comparison by a branch: which classes are left is hard to foresee, and to mispredict it would
+    # take longer than all of the arithmetic.
     count = 0
     for j in range(scores.size):
         score = float(scores[j]) - largest
-        if score > -1.0:
-            scratch[count] = score
-            count += 1
+        scratch[count] = score
+        count += 1 if score > -1.0 else 0
     tau, before = -1.0, 0
     for _ in range(MOST_STEPS):
         total, lost, kept = 0.0, 0.0, 0
         for j in range(count):
             score = scratch[j]
-            if score > tau:
-                # The sum and what it loses by rounding: they stand for each other only where one is much the larger.
-                new = total + score
-                lost += (total - new) + score if abs(total) >= abs(score) else (score - new) + total
-                total = new
-                scratch[kept] = score
-                kept += 1
+            scratch[kept] = score
+            kept += 1 if score > tau else 0
+            term = score if score > tau else 0.0
+            # The sum and what it loses by rounding, in whatever order of size they come (Knuth).
+            new = total + term
+            part = new - total
+            lost += (total - (new - part)) + (term - part)
+            total = new
         if kept == before:
             break
         tau = (total - 1.0 + lost) / kept
@@ -68,15 +70,15 @@ def shortfall_of(scores: Any, label: int, tau: float, largest: float) -> float:
 
     With h = 1 + (s - s_y) it is the sum of h over the others in the support, divided by the size of the support.
     """
-    total, kept, own = 0.0, 1, float(scores[label])
+    total, size, own = 0.0, 1.0, float(scores[label])
     if not is_ahead(own, tau, largest):
         return 1.0 - max(own - largest - tau, 0.0)
     for j in range(scores.size):
         score = float(scores[j])
-        if j != label and score - largest > tau:
-            total += 1.0 + (score - own)
-            kept += 1
-    return total / kept
+        term, inside = 1.0 + (score - own), (j != label) & (score - largest > tau)
+        total += term if inside else 0.0
+        size += 1.0 if inside else 0.0
+    return total / size
 
 
 @loss(
@@ -104,9 +106,10 @@ def sparsemax(row: int, prediction: Any, target: Any, scratch: Any) -> float:
     squares = 0.0
     for j in range(scores.size):
         score = float(scores[j])
-        if j != label and score - largest > tau:
-            p = 1.0 + (score - own) - q if ahead else score - largest - tau
-            squares += p * p
+        from_own, from_tau = 1.0 + (score - own) - q, score - largest - tau
+        inside, p = (j != label) & (from_tau > 0.0), from_own if ahead else from_tau
+        p = p if inside else 0.0
+        squares += p * p
     if own - largest > tau:
         return 0.5 * (q * q + squares)
     return 0.5 * squares + (tau + (largest - own)) + 0.5
@@ -121,8 +124,9 @@ def sparsemax_gradient(row: int, prediction: Any, target: Any, scale: float, scr
     ahead, q = is_ahead(own, tau, largest), shortfall_of(scores, label, tau, largest)
     for j in range(scores.size):
         score = float(scores[j])
-        p = 1.0 + (score - own) - q if ahead else score - largest - tau
-        gradient[row, j] = scale * p if score - largest > tau else 0.0
+        from_own, from_tau = 1.0 + (score - own) - q, score - largest - tau
+        slope = scale * (from_own if ahead else from_tau)
+        gradient[row, j] = slope if from_tau > 0.0 else 0.0
     gradient[row, label] = scale * -q
 
 

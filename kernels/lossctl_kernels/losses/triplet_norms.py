@@ -39,8 +39,18 @@ def size_of(largest: float, eps_root: float) -> float:
     return where((size > 0.0) & (size < np.inf), size, 1.0)
 
 
-def norm_of(total: float, size: float, eps_root: float, norm: float) -> float:
-    return size * power(total + power(eps_root / size, norm), 1.0 / norm)
+@fold(Monoid.ONCE, "eps_root")
+def no_eps_root() -> float:
+    """Where nothing is added to the sum: each power is much to compile."""
+    return 0.0
+
+
+def norm_of(total: float, size: float, norm: float) -> float:
+    return size * power(total, 1.0 / norm)
+
+
+def guarded_norm_of(total: float, size: float, eps_root: float, norm: float) -> float:
+    return norm_of(total + power(eps_root / size, norm), size, norm)
 
 
 def norm_slope(difference: float, distance: float, norm: float) -> float:
@@ -99,18 +109,33 @@ def swapped_total(
 
 
 @fold(Monoid.ONCE, "positive_distance")
-def norm_of_positive(positive_total: float, positive_size: float, eps_root: float, norm: float) -> float:
-    return norm_of(positive_total, positive_size, eps_root, norm)
+def norm_of_positive(positive_total: float, positive_size: float, norm: float) -> float:
+    return norm_of(positive_total, positive_size, norm)
 
 
 @fold(Monoid.ONCE, "direct_distance")
-def norm_of_direct(direct_total: float, direct_size: float, eps_root: float, norm: float) -> float:
-    return norm_of(direct_total, direct_size, eps_root, norm)
+def norm_of_direct(direct_total: float, direct_size: float, norm: float) -> float:
+    return norm_of(direct_total, direct_size, norm)
 
 
 @fold(Monoid.ONCE, "swapped_distance")
-def norm_of_swapped(swapped_total: float, swapped_size: float, eps_root: float, norm: float) -> float:
-    return norm_of(swapped_total, swapped_size, eps_root, norm)
+def norm_of_swapped(swapped_total: float, swapped_size: float, norm: float) -> float:
+    return norm_of(swapped_total, swapped_size, norm)
+
+
+@fold(Monoid.ONCE, "positive_distance")
+def guarded_norm_of_positive(positive_total: float, positive_size: float, eps_root: float, norm: float) -> float:
+    return guarded_norm_of(positive_total, positive_size, eps_root, norm)
+
+
+@fold(Monoid.ONCE, "direct_distance")
+def guarded_norm_of_direct(direct_total: float, direct_size: float, eps_root: float, norm: float) -> float:
+    return guarded_norm_of(direct_total, direct_size, eps_root, norm)
+
+
+@fold(Monoid.ONCE, "swapped_distance")
+def guarded_norm_of_swapped(swapped_total: float, swapped_size: float, eps_root: float, norm: float) -> float:
+    return guarded_norm_of(swapped_total, swapped_size, eps_root, norm)
 
 
 def norm_by_anchor(
@@ -164,11 +189,15 @@ def norm_by_negative(
     return counted(direct_weight, direct) + counted(swapped_weight, swapped)
 
 
-NORM = (
-    *(eps_root, positive_largest, direct_largest, positive_size, direct_size),
-    *(positive_total, direct_total, norm_of_positive, norm_of_direct),
+LARGEST = (positive_largest, direct_largest, positive_size, direct_size, positive_total, direct_total)
+SWAPPED_LARGEST = (*LARGEST, swapped_largest, swapped_size, swapped_total)
+NORM = (no_eps_root, *LARGEST, norm_of_positive, norm_of_direct)
+SWAPPED_NORM = (no_eps_root, *SWAPPED_LARGEST, norm_of_positive, norm_of_direct, norm_of_swapped)
+GUARDED = (eps_root, *LARGEST, guarded_norm_of_positive, guarded_norm_of_direct)
+SWAPPED_GUARDED = (
+    *(eps_root, *SWAPPED_LARGEST),
+    *(guarded_norm_of_positive, guarded_norm_of_direct, guarded_norm_of_swapped),
 )
-SWAPPED_NORM = (*NORM, swapped_largest, swapped_size, swapped_total, norm_of_swapped)
 NORM_GRADIENTS = norm_by_anchor, norm_by_positive, norm_by_negative
 
 

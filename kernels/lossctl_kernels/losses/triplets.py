@@ -34,9 +34,11 @@ from .triplet_cosines import COSINE, COSINE_GRADIENTS, SWAPPED_COSINE
 from .triplet_norms import (
     EUCLIDEAN,
     EUCLIDEAN_GRADIENTS,
+    GUARDED,
     NORM,
     NORM_GRADIENTS,
     SWAPPED_EUCLIDEAN,
+    SWAPPED_GUARDED,
     SWAPPED_NORM,
 )
 from .triplet_sums import (
@@ -90,10 +92,11 @@ SIMPLER_NORMS = {1.0: "manhattan", 2.0: "euclidean"}
 
 
 def as_options_say(settled: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The definition of the family; norms of degree 1 and 2 have simpler ones of their own."""
+    """The definition of the family; norms of degree 1 and 2, or without an addend, have simpler ones of their own."""
     family = options["distance"]
     if family == "lp":
-        family = SIMPLER_NORMS.get(options["norm"], family)
+        is_guarded = options["eps"] and options["eps_mode"] == "sq_add"
+        family = SIMPLER_NORMS.get(options["norm"], "guarded" if is_guarded else family)
     return {"forms": {"value": FORMS[family, bool(options["swap"])]}}
 
 
@@ -154,6 +157,8 @@ def family(folds: tuple[Scalar, ...], gradients: tuple[Scalar, Scalar, Scalar]) 
 FORMS = {
     ("lp", False): family((*NORM, never_nearer), NORM_GRADIENTS),
     ("lp", True): family(SWAPPED_NORM, NORM_GRADIENTS),
+    ("guarded", False): family((*GUARDED, never_nearer), NORM_GRADIENTS),
+    ("guarded", True): family(SWAPPED_GUARDED, NORM_GRADIENTS),
     ("euclidean", False): family((*EUCLIDEAN, never_nearer), EUCLIDEAN_GRADIENTS),
     ("euclidean", True): family(SWAPPED_EUCLIDEAN, EUCLIDEAN_GRADIENTS),
     ("manhattan", False): family((*MANHATTAN, never_nearer), MANHATTAN_GRADIENTS),
