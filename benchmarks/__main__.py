@@ -19,7 +19,7 @@ from benchmarks.timing import CLOCKS
 from lossctl_kernels import LOSSES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-PARTS = ("kernels", "processes", "files", "growth")
+PARTS = ("kernels", "processes", "files", "large", "growth")
 INTRODUCTION = """\
 Written by `python -m benchmarks`: this project and its peers, in turn, in one run on one machine. Times are the medians
 of several runs; a ratio is the median of the ratios of runs that followed one another, and above 1 × the peer is
@@ -70,7 +70,9 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--only", choices=PARTS, action="append", help="repeatable; all parts by default")
     found.add_argument("--quick", action="store_true", help="small sizes: for a look, the figures mean little")
-    found.add_argument("--long", action="store_true", help="100 million rows as well")
+    found.add_argument(
+        "--long", action="store_true", help="100 million rows of arrays and 160 million of tables as well"
+    )
     found.add_argument("--losses", metavar="NAME,…", help="the losses of the kernel tables; all by default")
     found.add_argument("--threads", type=int, default=2, help="processors for everyone (default: 2)")
     found.add_argument(

@@ -15,7 +15,19 @@ from pathlib import Path
 from benchmarks.report import megabytes
 from benchmarks.timing import Times, race
 
-__all__ = ["TOOL", "Command", "Contest", "ProcessFailed", "contest", "evaluation", "held", "peak", "program"]
+__all__ = [
+    "TOOL",
+    "Command",
+    "Contest",
+    "ProcessFailed",
+    "Weighed",
+    "contest",
+    "evaluation",
+    "held",
+    "peak",
+    "program",
+    "weighed",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = (sys.executable,)
@@ -102,18 +114,33 @@ def contest(commands: Mapping[str, Command], rounds: int, share: float) -> Conte
     return Contest(race(tasks, rounds, share) if rounds else Times(first), answers, failures)
 
 
-def peak(command: Command) -> int | None:
-    """The most memory that the process holds, in bytes; None where the system does not say.
+@dataclass(frozen=True)
+class Weighed:
+    """One run of a process: its seconds, the most bytes that it held, NaN where the system does not say, its answer."""
 
-    The process asks the system at its end: see `benchmarks/peak.py`.
-    """
-    if not os.path.exists("/proc/self/status"):
-        return None
+    seconds: float
+    peak: float
+    answer: float | None
+
+
+def weighed(command: Command) -> Weighed:
+    """Runs the process, which asks the system at its end what it has held: see `benchmarks/peak.py`."""
     words: Sequence[str] = command.words[len(PYTHON) :]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "peak"
-        Command(*PYTHON, "-m", "benchmarks.peak", str(report), *words)()
-        return int(report.read_text())
+        start = time.perf_counter()
+        answer = Command(*PYTHON, "-m", "benchmarks.peak", str(report), *words)()
+        seconds = time.perf_counter() - start
+        told = report.read_text(encoding="utf-8")
+    return Weighed(seconds, math.nan if told == "None" else int(told), answer)
+
+
+def peak(command: Command) -> int | None:
+    """The most memory that the process holds, in bytes; None where the system does not say."""
+    if not os.path.exists("/proc/self/status"):
+        return None
+    found = weighed(command).peak
+    return None if math.isnan(found) else int(found)
 
 
 def held(command: Command) -> str:

@@ -1,4 +1,4 @@
-"""How time grows with rows, how it shrinks with threads, and that memory does not grow with files."""
+"""How time grows with rows, and how it shrinks with threads."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.children import contest, evaluation, held, program
 from benchmarks.engine import Engine
 from benchmarks.kernels import Case
 from benchmarks.options import Options
 from benchmarks.peers.scripts import ARRAYS
 from benchmarks.processes import write_probabilities
-from benchmarks.report import Section, Table, megabytes, milliseconds, times
+from benchmarks.report import Section, Table, milliseconds, times
 from benchmarks.targets import Targets
 from benchmarks.timing import race
 
@@ -32,12 +30,11 @@ SCALED = (
 
 
 def sections(options: Options) -> Iterator[Section]:
-    """Rows, threads, memory."""
+    """Rows and threads."""
     with tempfile.TemporaryDirectory(prefix="lossctl-bench-") as folder:
         yield _rows(Path(folder), options)
         targets = Targets("growth")
         yield _threads(targets, options)
-        yield _memory(Path(folder), options)
         yield targets.section()
 
 
@@ -87,17 +84,3 @@ def _threads(targets: Targets, options: Options) -> Section:
         "fast more threads are. A loss that only reads is bound by memory, which one thread may already fill."
     )
     return Section("Growth with threads", what, table)
-
-
-def _memory(folder: Path, options: Options) -> Section:
-    rows = options.sparse_rows
-    paths = [str(folder / name) for name in ("p.npy", "y.npy")]
-    for path in paths:
-        # Zeros that the file system does not store.
-        np.lib.format.open_memmap(path, "w+", np.float32, (rows,)).flush()
-    table = Table(["backend", "files, MB", "held, MB"])
-    for backend in ("cpu", "python"):
-        command = evaluation(*paths, "--loss", "mse", "--backend", backend)
-        table.add(backend, megabytes(2 * 4 * rows), held(command))
-    what = f"The most memory that `lossctl eval` held for the mean squared error of two NPY files of {rows:,} float32."
-    return Section("Memory for files larger than that", what, table)

@@ -73,7 +73,28 @@ class Options:
         most = (100_000_000,) if self.long else ()
         return 1_000, 10_000, 100_000, 1_000_000, 10_000_000, *most
 
+    # ---- large
+
+    @property
+    def large_rows(self) -> tuple[int, ...]:
+        """Of tables; the last CSV file is larger than what is held."""
+        most = (160_000_000,) if self.long else ()
+        return (20_000, 100_000) if self.quick else (10_000_000, 40_000_000, *most)
+
+    @property
+    def large_rounds(self) -> int:
+        return 1 if self.quick else 2
+
     @property
     def sparse_rows(self) -> int:
-        """Of each of the two files that are larger than anything that is held."""
-        return 10_000_000 if self.quick else 1_000_000_000 if self.long else 250_000_000
+        """Of each of two float32 arrays: 20 GB together."""
+        return 10_000_000 if self.quick else 2_500_000_000
+
+    @property
+    def cached_rows(self) -> int:
+        """Of each of two float32 arrays that fit in the page cache: 2 GB together."""
+        return 100_000 if self.quick else 250_000_000
+
+    @property
+    def key_rows(self) -> tuple[int, ...]:
+        return (10_000, 50_000) if self.quick else (1_000_000, 5_000_000)

@@ -8,6 +8,7 @@ temporary file in the order of the predictions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,7 +41,10 @@ def check_missing(missing: str) -> None:
 
 
 def key_selections(names: Sequence[str]) -> dict[str, Selection]:
-    """The roles of the columns of a key, as a reader takes them."""
+    """The roles of the columns of a key, as a reader takes them. Raises UsageError for a column that is named twice."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UsageError(f"--on names '{visible(name)}' {count} times", hint="name each column of the key once")
     return {f"{KEY_ROLE}{name}": Selection((name,), is_key=True) for name in names}
 
 

@@ -5,7 +5,8 @@ The engines only say that something is wrong in a block. Here the data is read o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from lossctl.errors import DataError
 from lossctl.feed import Feed
 from lossctl.labels import LENGTHS, are_numbers, inexact, not_whole, wrong
+from lossctl.preparation import TooLarge
 from lossctl.remedies import label_remedy, prediction_remedy, row_sum_remedy, target_remedy, whole_remedy
+from lossctl.sources.arrays import LARGEST_EXACT
 from lossctl.sources.base import Array
 from lossctl_kernels import Loss, Plan
 from lossctl_kernels.domains import Domain, TargetKind
@@ -28,6 +31,7 @@ __all__ = [
     "diagnose",
     "diagnose_labels",
     "has_bad_labels",
+    "placing_integers",
 ]
 
 Mask = NDArray[np.bool_]
@@ -159,6 +163,22 @@ def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
         f"{found.count} of {found.total} {name} are",
         hint=hint,
     )
+
+
+@contextmanager
+def placing_integers(feed: Feed, chunk_rows: int) -> Iterator[None]:
+    """Adds to the error for integers that are too large where the first of them stands, and how many there are."""
+    try:
+        yield
+    except TooLarge as error:
+        fault = Fault(error.role, lambda array: (array < -LARGEST_EXACT) | (array > LARGEST_EXACT))
+        if _Search(feed, chunk_rows, [fault]).run() is None:
+            raise _changed(feed.arrays[error.role].path) from None
+        raise DataError(
+            f"{feed.place(error.role, fault.row, fault.column)}: integers beyond 2**53 are not exact in float64, found "
+            f"{fault.value}; {fault.count} of {fault.total} {NAMES.get(error.role, 'values')} are such",
+            hint=error.hint,
+        ) from None
 
 
 def _changed(loss: str) -> DataError:

@@ -50,6 +50,11 @@ class Feed:
     def place(self, role: str, row: int, column: int | None = None) -> str:
         return self._of_role[role].place(role, row, column)
 
+    def begin(self) -> None:
+        """Lets the readers work ahead of the first pass."""
+        for reader in self.readers:
+            reader.begin()
+
     def chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         """One dictionary of all roles a chunk. Raises DataError where one array ends before another."""
         whole = self.read_whole(rows)

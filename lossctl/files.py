@@ -181,9 +181,12 @@ def _files_of(name: str) -> list[str]:
     """The files that the name of an input stands for."""
     if not os.path.isdir(name) and not _MAY_BE_MANY.search(name):
         return [name]
+    from lossctl.sources.base import is_remote
     from lossctl.sources.opening import is_many
     from lossctl.sources.shards import shard_paths
 
+    if is_remote(name):  # no output is there
+        return [name]
     with suppress(LossctlError):
         return [name, *shard_paths(name)] if is_many(name) else [name]
     return [name]

@@ -1,4 +1,7 @@
-"""What is in a file: each array or column, its range, and what its numbers look like."""
+"""What is in a file: each array or column, its range, and what its numbers look like.
+
+Of a large file the first rows are looked at, and what is said of it says so.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from lossctl.sources.base import Array
 __all__ = ["Description", "inspect"]
 
 _CHUNK_VALUES = 1 << 20
+# About a second's work.
+_MOST_VALUES = 1 << 23
 _MOST_CLASSES = 100_000
 _NUMBERED = re.compile(r"(.*?)[0-9]+$")
 
@@ -28,13 +33,16 @@ class Description:
     file: str
     name: str
     """Of the column, the array, or the columns of a glob; "" of an array without a name."""
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
+    """The number of rows is None where only the end of a file tells, which is not reached."""
     dtype: str
     lowest: float | None
     highest: float | None
     missing: float | None
     """The share of values that are NaN."""
     looks_like: str
+    first_rows: int | None = None
+    """How many rows, from the first one on, all this is about; None where it is about every row."""
 
 
 def inspect(path: str, format: str | None = None) -> list[Description]:
@@ -87,25 +95,33 @@ def _measured(path: str, format: str | None, roles: dict[str, tuple[str, ...] | 
     with closing(open_reader(path, {role: Selection(names) for role, names in roles.items()}, format=format)) as reader:
         width = sum(int(np.prod([size or 1 for size in info.shape[1:]])) for info in reader.arrays.values())
         measures = {role: _Measure() for role in reader.arrays}
+        rows, whole = 0, True
         for chunk in reader.chunks(max(1, _CHUNK_VALUES // width)):
+            if rows * width >= _MOST_VALUES:
+                whole = False
+                break
             for role, array in chunk.items():
                 measures[role].add(array)
-        return [_described(path, role, info, measures[role]) for role, info in reader.arrays.items()]
+            rows += len(next(iter(chunk.values())))
+        return [_described(path, role, info, measures[role], whole) for role, info in reader.arrays.items()]
 
 
-def _described(path: str, role: str, info: ArrayInfo, measure: _Measure) -> Description:
+def _described(path: str, role: str, info: ArrayInfo, measure: _Measure, whole: bool) -> Description:
     name = role if info.columns else ""
-    shape = (measure.rows, *(int(size or 0) for size in info.shape[1:]))
+    shape = (measure.rows if whole else info.shape[0], *(int(size or 0) for size in info.shape[1:]))
+    # Of a text table that is not read to its end it is what the first block holds.
+    dtype = "float64" if not whole and info.dtype == "int64" and measure.has_decimals else info.dtype
     seen = measure.values > 0
     return Description(
         path,
         name,
         shape,
-        info.dtype,
+        dtype,
         measure.lowest if seen else None,
         measure.highest if seen else None,
         measure.missing / measure.total if measure.total else None,
-        measure.looks_like(info.dtype),
+        measure.looks_like(dtype),
+        None if whole else measure.rows,
     )
 
 
@@ -126,11 +142,14 @@ class _Measure:
     one_hot: bool = True
     signs: bool = True
     two_dimensional: bool = False
+    has_decimals: bool = False
+    """Whether a chunk was of floats."""
     classes: set[int] = field(default_factory=set)
 
     def add(self, array: Array) -> None:
         self.rows += len(array)
         self.total += array.size
+        self.has_decimals = self.has_decimals or array.dtype.kind == "f"
         numbers = array.astype(np.float64)
         present = numbers[~np.isnan(numbers)]
         self.missing += array.size - present.size
@@ -196,13 +215,17 @@ def as_row(description: Description) -> dict[str, str]:
     """For a table of text, without the name of the file."""
     return {
         "name": visible(description.name),
-        "shape": " x ".join(map(str, description.shape)),
+        "shape": " x ".join("?" if size is None else str(size) for size in description.shape),
         "dtype": description.dtype,
         "min": _shown(description.lowest),
         "max": _shown(description.highest),
         "NaN": f"{description.missing:.3%}" if description.missing else "",
-        "looks like": description.looks_like,
+        "looks like": description.looks_like + _extent(description.first_rows),
     }
+
+
+def _extent(first_rows: int | None) -> str:
+    return "" if first_rows is None else f" (the first {first_rows} rows)"
 
 
 def _shown(number: float | None) -> str:

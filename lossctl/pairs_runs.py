@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.memory import available_bytes, spelled_bytes
 from lossctl.preparation import Prepared
 from lossctl.runs import Floats, Run, SampleRun
@@ -116,14 +116,15 @@ class PairsRun(SampleRun):
         return self._like(chunk[of], self._gradients[of][start:end])
 
     def _check_memory(self, rows: int) -> None:
-        """Raises DataError where so many rows do not fit in the memory that is there."""
+        """Raises EnvironmentFault where so many rows do not fit in the memory that is there."""
         self._checked = rows
         needed = rows * self._bytes_a_row()
         room = available_bytes()
         if room is not None and needed > room:
-            raise DataError(
-                f"{self.paths['prediction']}: {self.settings.loss.name} takes all rows at once, and {rows} rows need "
-                f"{needed} bytes ({spelled_bytes(needed)}) of memory; {room} ({spelled_bytes(room)}) are available",
+            raise EnvironmentFault(
+                f"out of memory: {self.paths['prediction']}: {self.settings.loss.name} takes all rows at once, and "
+                f"{rows} rows need {needed} bytes ({spelled_bytes(needed)}) of memory; {room} ({spelled_bytes(room)}) "
+                "are available",
                 hint="give it fewer rows",
             )
 

@@ -24,6 +24,7 @@ from lossctl_kernels.spec import Input, InputShape
 
 __all__ = [
     "Prepared",
+    "TooLarge",
     "check_input_shapes",
     "check_shapes",
     "compute_dtype",
@@ -194,7 +195,7 @@ def prepare(
     rows, kind = len(prediction), plan.settings.loss.target_kind
     inputs = _inputs(plan, prediction, chunk, paths)
     if are_numbers(kind):
-        target = exact(chunk["target"], prediction.dtype.name, paths["target"]).reshape(prediction.shape)
+        target = exact(chunk["target"], prediction.dtype.name, paths["target"], "target").reshape(prediction.shape)
         batch, shares = of_items(Batch(prediction, target, weights, inputs=inputs)), weights
         if plan.settings["class_weight"] is not None:
             by_class = batch.target.astype(np.float64) @ plan.class_weights
@@ -232,7 +233,7 @@ def _dtype(plan: Plan, dtype: str, chunk: dict[str, Array]) -> str:
 
 def _prediction(plan: Plan, dtype: str, chunk: dict[str, Array], paths: dict[str, str]) -> Array:
     """The predictions in the shape that a backend takes them in."""
-    given = exact(chunk["prediction"], dtype, paths["prediction"])
+    given = exact(chunk["prediction"], dtype, paths["prediction"], "prediction")
     if dimensions(plan.settings.loss) > 2:
         return given
     wide = plan.width > 1 or plan.scope in (Scope.ROW, Scope.PAIRS)
@@ -246,7 +247,7 @@ def _inputs(plan: Plan, prediction: Array, chunk: dict[str, Array], paths: dict[
     for name, facts in plan.settings.loss.inputs.items():
         if name in chunk:
             array = chunk[name]
-            numbers = integers(array) if facts.integer else exact(array, prediction.dtype.name, paths[name])
+            numbers = integers(array) if facts.integer else exact(array, prediction.dtype.name, paths[name], name)
             whole = (len(array),) if facts.integer else array.shape
             found[name] = numbers.reshape(shapes.get(facts.shape, whole))
     return found
@@ -256,8 +257,19 @@ def _all_inside(labels: NDArray[np.int64], classes: int) -> bool:
     return bool(labels.min(initial=0) >= 0 and labels.max(initial=0) < classes)
 
 
-def exact(array: Array, dtype: str, path: str) -> Array:
-    """The array in a float dtype, C-contiguous, with every value unchanged. Raises DataError for integers too large."""
+class TooLarge(DataError):
+    """An integer of the array of a role that no float holds."""
+
+    def __init__(self, path: str, value: int, role: str) -> None:
+        super().__init__(
+            f"{path}: integers beyond 2**53 are not exact in float64, found {value}",
+            hint="rescale them, or save floating-point numbers",
+        )
+        self.role = role
+
+
+def exact(array: Array, dtype: str, path: str, role: str) -> Array:
+    """The array in a float dtype, C-contiguous, with every value unchanged. Raises TooLarge."""
     if array.dtype.kind not in "iu" or array.dtype.itemsize < 8:
         return np.ascontiguousarray(array, dtype=dtype)
     given, converted = array.reshape(-1), np.empty(array.size, dtype)
@@ -266,11 +278,7 @@ def exact(array: Array, dtype: str, path: str) -> Array:
         piece = given[start : start + _CACHED_VALUES]
         low, high = int(piece.min()), int(piece.max())  # Python's integers: neither sign nor width can wrap
         if low < -LARGEST_EXACT or high > LARGEST_EXACT:
-            found = high if high > LARGEST_EXACT else low
-            raise DataError(
-                f"{path}: integers beyond 2**53 are not exact in float64, found {found}",
-                hint="rescale them, or save floating-point numbers",
-            )
+            raise TooLarge(path, high if high > LARGEST_EXACT else low, role)
         converted[start : start + _CACHED_VALUES] = piece
     return converted.reshape(array.shape)
 

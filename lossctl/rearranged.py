@@ -80,7 +80,7 @@ class RearrangedReader(_Derived):
     def _copy(self, rows: int) -> None:
         places = np.full(rows, -1, np.int64)
         places[self._partners] = np.arange(len(self._partners))
-        targets = {role: _Target(info) for role, info in self.arrays.items()}
+        targets = {role: _Target(role, info) for role, info in self.arrays.items()}
         try:
             values = sum(math.prod(size or 1 for size in info.shape[1:]) for info in self.arrays.values())
             first = 0
@@ -120,8 +120,8 @@ class _OwnFile(InputFile):
 class _Target:
     """A temporary file of an array that is written row by row, in any order."""
 
-    def __init__(self, info: ArrayInfo) -> None:
-        self._info = info
+    def __init__(self, role: str, info: ArrayInfo) -> None:
+        self._role, self._info = role, info
         self._dtype = delivered_dtype(np.dtype(info.dtype))
         self._shape = tuple(int(size or 0) for size in info.shape)
         self._row_bytes = self._dtype.itemsize * math.prod(self._shape[1:])
@@ -136,7 +136,7 @@ class _Target:
         if self._rows is None:
             raise ValueError("the file is complete")
         if values.dtype != self._dtype:  # whole numbers of a text table that goes over into decimals
-            values = exact(values, self._dtype.name, self._info.path)
+            values = exact(values, self._dtype.name, self._info.path, self._role)
         step = max(1, TOUCHED_BYTES // (self._row_bytes + mmap.PAGESIZE))
         for start in range(0, len(places), step):
             at = places[start : start + step]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-__all__ = ["ARRAYS", "TABLES", "available"]
+__all__ = ["ARRAYS", "READ", "TABLES", "available"]
 
 ARRAYS: Mapping[str, str] = {
     "NumPy": """
@@ -34,6 +34,24 @@ print(float(sklearn.metrics.log_loss(y, p)))
 """,
 }
 """Binary cross-entropy of two NPY files, by who computes it."""
+
+READ = """
+import sys
+from threading import Thread
+
+def read(path):
+    buffer = bytearray(1 << 18)
+    with open(path, "rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+
+threads = [Thread(target=read, args=(path,)) for path in sys.argv[1:3]]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+"""Two files, each read by a thread of its own, and nothing done with them."""
 
 _NUMPY = {"mse": "np.square(p - y).mean()", "bce": "-(y * np.log(p) + (1 - y) * np.log1p(-p)).mean()"}
 _POLARS = {"mse": "((p - y) ** 2).mean()", "bce": "-(y * p.log() + (1 - y) * (1 - p).log()).mean()"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lossctl_kernels.processors import usable_processors
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["reading_threads", "worked_ahead"]
+__all__ = ["WorkedAhead", "reading_threads"]
 
 # More would wait for the one thread that reads the file for them, and hold memory.
 _MOST_THREADS = 8
@@ -25,37 +25,47 @@ def reading_threads() -> int:
     return min(_MOST_THREADS, usable_processors())
 
 
-def worked_ahead(
-    work: Callable[[Item], Result], items: Iterator[Item], threads: int, ahead: int
-) -> Iterator[tuple[Item, Result]]:
+class WorkedAhead(Generic[Item, Result]):
     """Each item and its result, in the order of the items; at most `ahead` are begun and not taken.
 
-    What `items` or `work` raises is raised in the place of the result that it is about. `items` is asked for the next
-    one by the thread that takes the results.
+    The first of them are begun at once. What `items` or `work` raises is raised in the place of the result that it is
+    about. `items` is asked for the next one by the thread that takes the results.
     """
-    # It takes some milliseconds to load, which small inputs do without.
-    from concurrent.futures import ThreadPoolExecutor
 
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    failure: Exception | None = None
-    more = True
-    pool = ThreadPoolExecutor(threads)
-    try:
-        while True:
-            while more and len(waiting) < ahead:
-                try:
-                    item = next(items)
-                except StopIteration:
-                    more = False
-                except Exception as error:  # noqa: BLE001 - raised below, after the results of the items before it
-                    more, failure = False, error
-                else:
-                    waiting.append((item, pool.submit(work, item)))
-            if not waiting:
-                break
-            item, result = waiting.popleft()
-            yield item, result.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    if failure is not None:
-        raise failure
+    def __init__(self, work: Callable[[Item], Result], items: Iterator[Item], threads: int, ahead: int) -> None:
+        # It takes some milliseconds to load, which small inputs do without.
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._work, self._items, self._ahead = work, items, ahead
+        self._waiting: deque[tuple[Item, Future[Result]]] = deque()
+        self._failure: Exception | None = None
+        self._more = True
+        self._pool = ThreadPoolExecutor(threads)
+        self._begin()
+
+    def __iter__(self) -> Iterator[tuple[Item, Result]]:
+        """Once; the threads end with it."""
+        try:
+            while self._waiting:
+                item, result = self._waiting.popleft()
+                yield item, result.result()
+                self._begin()
+        finally:
+            self.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """Waits for what is being worked on, and begins no more."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _begin(self) -> None:
+        while self._more and len(self._waiting) < self._ahead:
+            try:
+                item = next(self._items)
+            except StopIteration:
+                self._more = False
+            except Exception as error:  # noqa: BLE001 - raised after the results of the items before it
+                self._more, self._failure = False, error
+            else:
+                self._waiting.append((item, self._pool.submit(self._work, item)))

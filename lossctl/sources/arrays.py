@@ -28,7 +28,7 @@ def check_dtype(dtype: np.dtype[Any], name: str, selection: Selection | None = N
     Where a key or names of classes are selected, it is text, bool or an integer.
     """
     if selection is not None and selection.is_text:
-        if dtype.kind not in "Ubiu":
+        if dtype.kind not in ("Ubiuf" if selection.encoder is not None else "Ubiu"):
             raise DataError(
                 f"{name} holds {visible(dtype)}; a key or the name of a class is text or a whole number",
                 hint="name another array",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
@@ -15,7 +16,7 @@ from lossctl.sources.arrow import from_arrow, machine_fault
 from lossctl.sources.base import Array, ArrayInfo, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
-from lossctl.sources.text import is_textual, key_or_classes, text_dtype
+from lossctl.sources.text import check_textual, key_or_classes, text_dtype
 
 
 class Column(NamedTuple):
@@ -125,12 +126,7 @@ class ArrowTable:
             constant = pa.array([self._constants[name].item()])
             return Column(np.dtype(text_dtype(self._texts[name], constant.type)), 0)
         kind = self._schema.field(name).type
-        if not is_textual(kind):
-            raise DataError(
-                f"{self.file.name}, column '{visible(name)}' holds {visible(kind)}; a key or the name of a class is "
-                "text or a whole number",
-                hint="name another column",
-            )
+        check_textual(kind, self._texts[name], f"{self.file.name}, column '{visible(name)}'")
         return Column(np.dtype(text_dtype(self._texts[name], kind)), 0)
 
     def _length_of(self, name: str, row: Any) -> int:
@@ -162,7 +158,8 @@ class ArrowTable:
         constant = self._constants.get(name)
         if name in self._texts:
             array = batch.column(name) if constant is None else pa.array([constant.item()] * batch.num_rows)
-            if array.null_count and name not in self._with_gaps:
+            gaps = name in self._with_gaps or self._texts[name].encoder is not None
+            if array.null_count and not gaps:
                 self._refuse_null(name, start + array.is_null().to_pylist().index(True), "a name or a key")
             return key_or_classes(
                 array, self._texts[name], lambda row: f"{self._where(start + row)}, column '{visible(name)}'"
@@ -238,6 +235,10 @@ def arrow_faults(file: InputFile) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if (fault := machine_fault(file.name, error)) is not None:
             raise fault from error
+        if isinstance(error, OSError) and error.errno:  # the system's, of which Arrow tells in a sentence of its own
+            with file.faults():
+                raise OSError(error.errno, os.strerror(error.errno)) from error
+        file.check_unchanged()
         raise DataError(
             f"{file.name} is damaged or uses what is not supported: {visible(str(error).strip())}",
             hint="write the file again",

@@ -6,9 +6,9 @@ Nothing here imports NumPy: a reader loads what its format needs when it opens a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,6 +19,12 @@ Array: TypeAlias = "npt.NDArray[Any]"
 KEY_ROLE = "key "
 """What the roles of keys begin with; the name of the column follows."""
 
+SLICE_ROLE = "slice "
+"""What the roles of columns begin with that put rows in slices."""
+
+ROW_ROLE = "row "
+"""What the roles of the numbers of rows in their own file begin with."""
+
 _OPTION_STEMS = {"file": "--file", "prediction": "--pred", "target": "--target", "weights": "--weight"}
 
 
@@ -26,8 +32,15 @@ def option(role: str, what: str) -> str:
     """The command line's option for `what` ("col" or "format") of a role, as messages name it."""
     if role.startswith(KEY_ROLE):
         return "--on"
+    if role.startswith(SLICE_ROLE):
+        return "--by" if what == "col" else "the extension of its name:"
     stem = _OPTION_STEMS.get(role)
     return f"--input-{what} {role}=…" if stem is None else f"{stem}-{what}"
+
+
+def is_beside(role: str) -> bool:
+    """Whether what a role delivers travels beside the data: no loss is computed of it."""
+    return role.startswith((SLICE_ROLE, ROW_ROLE))
 
 
 def is_remote(path: str) -> bool:
@@ -36,23 +49,37 @@ def is_remote(path: str) -> bool:
     return bool(found) and scheme.replace("+", "").isalnum()
 
 
+class Encoder(Protocol):
+    """What makes numbers of a column of any type, nulls included: Arrow's array to an array of `dtype` as long.
+
+    `where(row)` says where a row of the array stands. Raises DataError for what it does not take.
+    """
+
+    dtype: str
+
+    def encode(self, array: Any, where: Callable[[int], str]) -> Array:
+        """The numbers of the next rows; several threads may ask at once, for parts in any order."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which columns of a table make one array: names or globs, or None for the only column or the whole array.
 
     With `classes`, what stands in the column is the name of a class, and the array is its index among them. A key, by
     which rows are matched, is text or whole numbers and is delivered as such. With `gaps`, what is missing (a null, an
-    empty cell) is NaN and not an error, and a column that is not of floats is delivered as float64.
+    empty cell) is NaN and not an error, and a column that is not of floats is delivered as float64. An `encoder` is
+    given the column as it is.
     """
 
     columns: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
     is_key: bool = False
     gaps: bool = False
+    encoder: Encoder | None = None
 
     @property
     def is_text(self) -> bool:
-        return self.is_key or self.classes is not None
+        return self.is_key or self.classes is not None or self.encoder is not None
 
 
 @dataclass(frozen=True)
@@ -89,6 +116,13 @@ class Reader(ABC):
         if rows < 1:
             raise ValueError(f"a chunk has at least one row, not {rows}")
         return self._chunks(rows)
+
+    def begin(self) -> None:
+        """Says that all of it will be read: a reader that works ahead may do so while its caller does something else.
+
+        What is wrong with the file is raised by `chunks`.
+        """
+        return
 
     @abstractmethod
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:

@@ -118,8 +118,9 @@ class CellParser:
         from lossctl.sources.text import key_or_classes
 
         wanted = [column for column, kind in kinds.items() if kind == "text"]
+        gaps = self._gaps or any(self._texts_of[column].encoder is not None for column in wanted)
         try:
-            table = self._parse(block, dict.fromkeys(wanted, pa.string()), self._gaps)
+            table = self._parse(block, dict.fromkeys(wanted, pa.string()), gaps)
         except pa.ArrowException as error:
             raise self._fault(block, {}) or self._refused(block, error) from error
 
@@ -138,7 +139,7 @@ class CellParser:
     @staticmethod
     def _told(texts: Any, selection: Selection) -> Any:
         """An empty cell is a key, or the name of a class, where there are no gaps."""
-        return texts if selection.gaps else texts.fill_null("")
+        return texts if selection.gaps or selection.encoder is not None else texts.fill_null("")
 
     def _texts(self, block: Block, column: str) -> list[Any]:
         import pyarrow as pa

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from lossctl.errors import DataError, visible
 from lossctl.sources import records
-from lossctl.sources.ahead import reading_threads, worked_ahead
+from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.arrays import LARGEST_EXACT, rechunk, stack_columns
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
 from lossctl.sources.cells import CellParser
@@ -103,7 +103,7 @@ class _DelimitedReader(Reader):
         self._kinds = kinds
         self.arrays = self._describe(rows)
 
-    def _parsed(self, kinds: Mapping[str, str]) -> Iterator[tuple[Block, tuple[dict[str, Array], set[str]] | None]]:
+    def _parsed(self, kinds: Mapping[str, str]) -> Iterable[tuple[Block, tuple[dict[str, Array], set[str]] | None]]:
         """Each block, its columns, and which of them are `_inexact`.
 
         None for both where the columns are not all of the `kinds` known when they were parsed.
@@ -120,7 +120,7 @@ class _DelimitedReader(Reader):
         if self._file.file.size <= records.BLOCK_BYTES:
             return ((block, attempt(block)) for block in blocks)
         threads = reading_threads()
-        return worked_ahead(attempt, blocks, threads, 2 * threads + 1)
+        return WorkedAhead(attempt, blocks, threads, 2 * threads + 1)
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         columns = self._columns[role]

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
-from lossctl.sources.base import Reader, Selection, option
+from lossctl.sources.base import Reader, Selection, is_remote, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.opening import STDIN, bare_name, is_many, open_input
 
@@ -101,31 +101,25 @@ def open_reader(path: str | os.PathLike[str], roles: dict[str, Selection], *, fo
     name in `FORMATS`; None goes by the extension, else by the first bytes. Raises UsageError for a format or a column
     that does not exist, DataError for a file that is missing, unreadable or malformed.
     """
-    text, role = os.fspath(path), next(iter(roles))
+    text = os.fspath(path)
     if format is not None and format not in FORMATS:
         raise UsageError(f"unknown format '{visible(format)}'", hint=f"known formats: {', '.join(FORMATS)}")
     if _is_zarr(text, format):
         return FORMATS["zarr"].load()(text, roles)
-    if is_many(text):
-        return _open_many(text, roles, format)
-    file = open_input(text)
-    try:
-        return _recognised(file, role, format).load()(file, roles)
-    except BaseException:
-        file.close()
-        raise
+    shards = _shards(text)
+    return _open_one(text, roles, format) if shards is None else _open_many(text, shards, roles, format)
 
 
 def contents(path: str, *, format: str | None = None) -> list[str] | None:
     """The names of the columns or arrays of what `open_reader` would open; None of an array without a name."""
     if _is_zarr(path, format):
         return FORMATS["zarr"].contents(path)
-    if not is_many(path):
+    shards = _shards(path)
+    if shards is None:
         with closing(open_input(path)) as file:
             return _recognised(file, "file", format).contents(file)
-    from lossctl.sources.shards import hive_constants, shard_paths
+    from lossctl.sources.shards import hive_constants
 
-    shards = shard_paths(path)
     keys = list(hive_constants(shards, path).get(shards[0], {})) if os.path.isdir(path) else []
     found = contents(shards[0], format=format)
     return None if found is None else found + keys
@@ -138,11 +132,36 @@ def _recognised(file: InputFile, role: str, name: str | None) -> Format:
     return chosen
 
 
-def _open_many(path: str, roles: dict[str, Selection], format: str | None) -> Reader:
-    """The files of a folder, a glob or a list as one data set."""
-    from lossctl.sources.shards import ShardedReader, hive_constants, shard_paths
+def _shards(path: str) -> list[str] | None:
+    """The files of a folder, a glob or a list, found once: a store may take its time. None of one file."""
+    if not is_remote(path):
+        if not is_many(path):
+            return None
+        from lossctl.sources.shards import shard_paths
 
-    shards = shard_paths(path)
+        return shard_paths(path)
+    from lossctl.sources.remote import remote_paths
+    from lossctl.sources.shards import natural_key
+
+    found = remote_paths(path)
+    return None if found is None else sorted(found, key=natural_key)
+
+
+def _open_one(path: str, roles: dict[str, Selection], format: str | None) -> Reader:
+    file = open_input(path)
+    try:
+        return _recognised(file, next(iter(roles)), format).load()(file, roles)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_many(path: str, shards: list[str], roles: dict[str, Selection], format: str | None) -> Reader:
+    """The files of a folder, a glob or a list as one data set."""
+    from lossctl.sources.shards import ShardedReader, hive_constants
+
+    if is_remote(path):  # what a store lists is files
+        return ShardedReader(path, shards, lambda shard: _open_one(shard, roles, format))
     if os.path.isdir(path) and (constants := hive_constants(shards, path)):
         from lossctl.sources.parquet import open_parquet
 

@@ -42,7 +42,9 @@ class _JsonLinesReader(Reader):
         check_names(file.name, names)
         self._selected = select_columns(file.name, names, roles)
         self._texts = text_columns(file.name, roles, self._selected)
-        self._with_gaps = {name for role, columns in self._selected.items() if roles[role].gaps for name in columns}
+        self._encoded = {name for name, selection in self._texts.items() if selection.encoder is not None}
+        with_gaps = {name for role, columns in self._selected.items() if roles[role].gaps for name in columns}
+        self._with_gaps = with_gaps | self._encoded
         predicted = self._selected.get("prediction", ())
         wanted = {name for columns in self._selected.values() for name in columns}
         self._kinds = {name: self._kind(name, name in predicted) for name in names if name in wanted}
@@ -146,7 +148,7 @@ class _JsonLinesReader(Reader):
                 if fault := self._fault(record, name, kind):
                     raise DataError(f"{self._lines.where(row)}, column '{visible(name)}': {fault}", hint=REMEDY)
                 value = record.get(name)
-                if name not in self._texts and any(
+                if (name not in self._texts or name in self._encoded) and any(
                     isinstance(each, float) for each in (value if isinstance(value, list) else [value])
                 ):
                     found[name] = "float64"
@@ -157,7 +159,8 @@ class _JsonLinesReader(Reader):
         if record.get(name) is None and (name in self._with_gaps or name not in record):
             return None if name in self._with_gaps else "it is missing"
         value, first = record[name], self._first[name]
-        if name in self._texts:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and kind in ("int64", "float64")
+        if name in self._texts and not (name in self._encoded and is_number):
             return None if _kind_of_text(value) == kind else "another type than in the lines before"
         if isinstance(value, list) != isinstance(first, list):
             return "a list and a number: all lines must be alike"

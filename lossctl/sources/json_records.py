@@ -11,6 +11,7 @@ import numpy as np
 
 from lossctl.errors import DataError, visible
 from lossctl.sources.input_file import InputFile
+from lossctl.strict_json import without_repeats
 
 LINE_END = b"\n"
 REMEDY = 'write each row as {"name": number, "names": [numbers]}'
@@ -58,7 +59,7 @@ class ObjectLines:
     def record(self, line: bytes, row: int) -> dict[str, Any]:
         """One line as an object. Raises DataError where it is none."""
         try:
-            record = json.loads(line.decode(), object_pairs_hook=_without_repeats)
+            record = json.loads(line.decode(), object_pairs_hook=without_repeats)
         except UnicodeDecodeError as error:
             raise DataError(f"{self.where(row)}: not UTF-8", hint="save the file as UTF-8") from error
         except RecursionError:
@@ -103,13 +104,6 @@ class ObjectLines:
                     return line
             line -= block.endswith(LINE_END)
         return line + 1
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
 
 
 def _may_be_deep(block: bytes) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import Any, TypeAlias
 
 import pyarrow as pa
-from pyarrow import parquet
 
 from lossctl.errors import DataError
-from lossctl.sources.ahead import reading_threads, worked_ahead
+from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.arrays import rechunk
 from lossctl.sources.arrow_table import ArrowTable, arrow_faults
 from lossctl.sources.base import Array, Reader, Selection
@@ -30,6 +30,8 @@ _BUFFER_BYTES = 1 << 20
 _GROUP_BYTES = 32 << 20
 _AHEAD_BYTES = 128 << 20
 
+_Decoded: TypeAlias = WorkedAhead[int, list[dict[str, Array]]]
+
 
 def open_parquet(
     file: InputFile, roles: dict[str, Selection], constants: Mapping[str, int | str] | None = None
@@ -48,7 +50,44 @@ def open_parquet(
 def parquet_contents(file: InputFile) -> list[str]:
     """The names of the columns."""
     with arrow_faults(file):
-        return list(_Tables(file).here().schema_arrow.names)
+        return list(_Tables(file).here().schema.names)
+
+
+class _Table:
+    """What `pyarrow.parquet.ParquetFile` is at its core, which loads without what that needs for data sets and stores.
+
+    The core is not promised to be there: without it, it is Arrow's own class.
+    """
+
+    def __init__(self, source: Any, metadata: Any = None, buffer_bytes: int = 0) -> None:
+        options = {
+            "metadata": metadata,
+            # Arrow holds what it has pre-buffered of all row groups until the end.
+            "pre_buffer": False,
+            "buffer_size": buffer_bytes,
+            "page_checksum_verification": True,
+        }
+        self._table: Any
+        # The columns of the table that hold each of the file's: a record holds several.
+        self._leaves: list[str] | None = None
+        try:
+            from pyarrow._parquet import ParquetReader
+        except ImportError:
+            from pyarrow.parquet import ParquetFile
+
+            self._table = ParquetFile(source, **options)
+        else:
+            self._table = ParquetReader()
+            self._table.open(source, **options)
+            self._leaves = [path[0] for path in self._table.column_paths]
+        self.metadata, self.schema = self._table.metadata, self._table.schema_arrow
+
+    def batches(self, rows: int, groups: list[int], names: list[str], threads: bool) -> Iterator[pa.RecordBatch]:
+        """The columns called `names` of row groups, in batches of so many rows."""
+        if self._leaves is None:
+            return iter(self._table.iter_batches(rows, groups, names, use_threads=threads))
+        indices = [index for index, name in enumerate(self._leaves) if name in names]
+        return iter(self._table.iter_batches(rows, groups, indices, use_threads=threads))
 
 
 class _Tables:
@@ -56,23 +95,16 @@ class _Tables:
 
     def __init__(self, file: InputFile) -> None:
         self._source = file.arrow_file()
-        self.metadata = parquet.ParquetFile(self._source, pre_buffer=False).metadata
+        self.metadata = _Table(self._source).metadata
         groups = (self.metadata.row_group(each).total_byte_size for each in range(self.metadata.num_row_groups))
         self._buffer_bytes = _BUFFER_BYTES if max(groups, default=0) > _WHOLE_BYTES else 0
         self._of_thread = threading.local()
 
-    def here(self) -> parquet.ParquetFile:
+    def here(self) -> _Table:
         """The table of this thread."""
         if not hasattr(self._of_thread, "table"):
-            self._of_thread.table = parquet.ParquetFile(
-                self._source,
-                metadata=self.metadata,
-                # Arrow holds what it has pre-buffered of all row groups until the end.
-                pre_buffer=False,
-                buffer_size=self._buffer_bytes,
-                page_checksum_verification=True,
-            )
-        table: parquet.ParquetFile = self._of_thread.table
+            self._of_thread.table = _Table(self._source, self.metadata, self._buffer_bytes)
+        table: _Table = self._of_thread.table
         return table
 
     def close(self) -> None:
@@ -84,12 +116,17 @@ class _ParquetReader(Reader):
         self._file = file
         with arrow_faults(file):
             self._tables = _Tables(file)
-            schema = self._tables.here().schema_arrow
+            schema = self._tables.here().schema
         self._group_rows = self._check_rows()
         self._first_rows = list(accumulate(self._group_rows, initial=0))
         self._rows = self._first_rows[-1]
         self._table = ArrowTable(file, "parquet", schema, roles, self._first_of, constants=constants)
         self.arrays = self._table.describe(self._rows)
+        self._begun: _Decoded | None = None
+
+    def begin(self) -> None:
+        if self._begun is None:
+            self._begun = self._work_ahead()
 
     def _first_of(self, name: str) -> pa.RecordBatch | None:
         return next(self._batches([name], 1, range(len(self._group_rows))), None)
@@ -107,15 +144,23 @@ class _ParquetReader(Reader):
         self._file.check_unchanged()
 
     def _decoded(self) -> Iterator[dict[str, Array]]:
+        begun, self._begun = self._begun or self._work_ahead(), None
+        if begun is None:
+            rows = max(1, min(_BATCH_ROWS, _BATCH_VALUES // self._table.row_values))
+            yield from self._decode(range(len(self._group_rows)), rows)
+            return
+        for _, parts in begun:
+            yield from parts
+
+    def _work_ahead(self) -> _Decoded | None:
+        """The row groups, each decoded by a thread; None where there is one, or they are too large to be held."""
         groups = range(len(self._group_rows))
         largest = max(1, self._table.row_bytes * max(self._group_rows, default=0))
         if len(groups) < 2 or largest > _GROUP_BYTES:
-            yield from self._decode(groups, max(1, min(_BATCH_ROWS, _BATCH_VALUES // self._table.row_values)))
-            return
+            return None
         threads = reading_threads()
         ahead = min(threads + 1, max(2, _AHEAD_BYTES // largest))
-        for _, parts in worked_ahead(self._decode_group, iter(groups), threads, ahead):
-            yield from parts
+        return WorkedAhead(self._decode_group, iter(groups), threads, ahead)
 
     def _decode_group(self, group: int) -> list[dict[str, Array]]:
         """A row group as one part, so that chunks are views of it."""
@@ -132,6 +177,8 @@ class _ParquetReader(Reader):
         return self._table.place(role, row, column)
 
     def close(self) -> None:
+        if self._begun is not None:
+            self._begun.close()
         self._tables.close()
         self._file.close()
 
@@ -151,7 +198,7 @@ class _ParquetReader(Reader):
         with arrow_faults(self._file):
             # A thread for each column, where it is not a thread for each row group.
             threads = len(groups) == len(self._group_rows)
-            batches = self._tables.here().iter_batches(rows, list(groups), names, use_threads=threads)
+            batches = self._tables.here().batches(rows, list(groups), names, threads)
             while (batch := next(batches, None)) is not None:
                 # What Arrow decodes of a damaged file need not be valid.
                 batch.validate(full=True)

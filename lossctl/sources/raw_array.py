@@ -55,6 +55,8 @@ class RawArrayReader(Reader):
 
     def _delivered_name(self) -> str:
         if self._text is not None:
+            if self._text.encoder is not None:
+                return self._text.encoder.dtype
             return "int64" if self._text.classes is not None or self._dtype.kind != "U" else "object"
         return "float32" if self._bfloat16 else dtype_name(self._dtype)
 
@@ -80,14 +82,11 @@ class RawArrayReader(Reader):
     def _delivered(self, chunk: Array, start: int) -> Array:
         if self._text is None:
             return _widened(chunk) if self._bfloat16 else deliver(chunk)
-        import pyarrow as pa
-
-        from lossctl.sources.text import key_or_classes
+        from lossctl.sources.text import text_array
 
         if chunk.dtype.kind == "U":
             self._check_characters(chunk, start)
-        flat = pa.array(chunk.reshape(-1).tolist())
-        return key_or_classes(flat, self._text, lambda row: self.place(self._role, start + row)).reshape(chunk.shape)
+        return text_array(chunk, self._text, lambda row: self.place(self._role, start + row))
 
     def _mapped(self, start: int, rows: int) -> Array:
         """`rows` rows as a view of their own memory map, which is unmapped with the last view of it."""

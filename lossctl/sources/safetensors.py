@@ -18,6 +18,7 @@ from lossctl.sources.base import Reader, Selection
 from lossctl.sources.containers import open_container
 from lossctl.sources.input_file import FilePart, InputFile
 from lossctl.sources.raw_array import RawArrayReader
+from lossctl.strict_json import without_repeats
 
 _LENGTH_BYTES = 8
 _MOST_HEADER_BYTES = 100_000_000
@@ -92,7 +93,7 @@ def _read_header(file: InputFile) -> tuple[int, dict[str, dict[str, Any]]]:
     if length > _MOST_HEADER_BYTES:
         raise _malformed(file, f"{length} bytes long; allowed are {_MOST_HEADER_BYTES}")
     try:
-        header = json.loads(file.read_at(_LENGTH_BYTES, length), object_pairs_hook=_without_repeats)
+        header = json.loads(file.read_at(_LENGTH_BYTES, length), object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
         raise _malformed(file, visible(error)) from error
     if not isinstance(header, dict):
@@ -104,13 +105,6 @@ def _read_header(file: InputFile) -> tuple[int, dict[str, dict[str, Any]]]:
     tensors = dict(sorted(header.items(), key=lambda item: tuple(item[1]["data_offsets"])))
     _check_cover(file, tensors, file.size - start)
     return start, tensors
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
 
 
 def _fault_of(tensor: Any, size: int) -> str | None:

@@ -106,5 +106,8 @@ def text_columns(table: str, roles: dict[str, Selection], selected: dict[str, tu
             )
         (name,) = selected[role]
         if name in numbers or found.setdefault(name, selection) != selection:
-            raise UsageError(f"the column '{visible(name)}' of {table} is taken as text and as numbers")
+            raise UsageError(
+                f"the column '{visible(name)}' of {table} is taken as text and as numbers",
+                hint="save the stream to a file, which can be read for both" if selection.encoder is not None else None,
+            )
     return found

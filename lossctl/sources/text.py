@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute
 
 from lossctl.errors import DataError, visible
 from lossctl.sources.base import Array, Selection
 
-__all__ = ["delivered_text", "is_textual", "key_or_classes", "text_array", "text_dtype"]
+__all__ = ["check_textual", "delivered_text", "is_textual", "key_or_classes", "text_array", "text_dtype"]
 
 
 def is_textual(kind: Any) -> bool:
@@ -24,8 +23,22 @@ def is_textual(kind: Any) -> bool:
     )
 
 
+def check_textual(kind: Any, selection: Selection, name: str) -> None:
+    """Raises DataError unless a column of this Arrow type can be what is selected; messages call it `name`."""
+    if selection.encoder is not None:
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            raise DataError(f"{name} holds {visible(kind)}, which is no value of a slice", hint="name another column")
+    elif not is_textual(kind):
+        raise DataError(
+            f"{name} holds {visible(kind)}; a key or the name of a class is text or a whole number",
+            hint="name another column",
+        )
+
+
 def text_dtype(selection: Selection, kind: Any) -> str:
     """The dtype that `key_or_classes` delivers."""
+    if selection.encoder is not None:
+        return selection.encoder.dtype
     if selection.classes is not None:
         return "float64" if selection.gaps else "int64"
     return "int64" if pa.types.is_integer(kind) else "object"
@@ -38,12 +51,16 @@ def key_or_classes(array: Any, selection: Selection, where: Any) -> Array:
 
     Raises DataError for a name that is no class.
     """
+    if selection.encoder is not None:
+        return selection.encoder.encode(array, where)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if selection.classes is None:
         if pa.types.is_integer(array.type):
             return np.array(array.to_pylist(), np.int64 if array.type != pa.uint64() else np.uint64)
         return np.array(array.cast(pa.string()).to_pylist(), object)
+    from pyarrow import compute  # which takes as long to load as pyarrow itself
+
     texts = array.cast(pa.string())
     found = compute.index_in(texts, value_set=pa.array(selection.classes, pa.string()))
     if found.null_count > texts.null_count:
@@ -64,5 +81,8 @@ def delivered_text(selection: Selection, dtype: np.dtype[Any]) -> str:
 
 def text_array(array: Array, selection: Selection, where: Any) -> Array:
     """The same of a NumPy array of texts, bools or whole numbers, of any shape."""
-    flat = pa.array(array.reshape(-1).tolist(), None if array.size else pa.string())
+    if selection.encoder is not None and array.dtype.kind in "biufU":
+        flat = pa.array(np.ascontiguousarray(array.reshape(-1), array.dtype.newbyteorder("=")))
+    else:
+        flat = pa.array(array.reshape(-1).tolist(), None if array.size else pa.string())
     return key_or_classes(flat, selection, where).reshape(array.shape)

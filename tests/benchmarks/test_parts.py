@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyarrow import csv, parquet
 
-from benchmarks import children, files, growth, processes
+from benchmarks import children, files, growth, large, processes
 from benchmarks.__main__ import PARTS, main, parser
 from benchmarks.children import ProcessFailed, contest, held, peak, program
 from benchmarks.machine import describe, one_line, peak_bytes
@@ -100,11 +101,40 @@ def test_programs_print_what_lossctl_prints(key: tuple[str, str], tmp_path: Path
 
 def test_growth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "SCALED", growth.SCALED[:1])
-    with_rows, with_threads, memory, _ = growth.sections(QUICK)
+    with_rows, with_threads, _ = growth.sections(QUICK)
     assert list(rows(with_rows)) == ["1,000", "100,000"]
     assert is_figure(rows(with_threads)["mse"][0])
-    assert list(rows(memory)) == ["cpu", "python"]
-    assert all(is_figure(row[1]) is ON_LINUX for row in rows(memory).values())
+
+
+def test_large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(large, "TABLES", {(kind, "bce"): {"polars": "print(7)"} for kind in ("CSV", "Parquet")})
+    monkeypatch.setattr(large, "available", dict)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tables, arrays, cached, keys, targets = large.sections(QUICK)
+    assert [row[:2] for row in tables.table.rows] == [
+        [kind, count] for kind in ("CSV", "Parquet") for count in ("20,000", "100,000")
+    ]
+    assert [row[-4:] for row in tables.table.rows] == [["-"] * 4] * 4  # a wrong answer is not shown
+    assert len(tables.notes) == 4
+    assert tables.notes[0].startswith("CSV, 20,000 rows: polars differs: 7.0, not 0.5")
+    assert all(is_figure(row[5]) is ON_LINUX for row in tables.table.rows)
+    assert list(rows(arrays)) == ["cpu", "python"]
+    assert list(rows(cached)) == ["lossctl", "a loop that reads the files"]
+    assert list(rows(keys)) == ["10,000", "50,000"]
+    assert len(rows(targets)) == (3 if ON_LINUX else 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_table_is_the_rows_that_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large, "PIECE_ROWS", 300)
+    tables = []
+    for suffix in ("csv", "parquet"):
+        large.write_long_table(tmp_path / f"t.{suffix}", 1000)
+        read: Any = csv.read_csv if suffix == "csv" else parquet.read_table
+        tables.append(read(tmp_path / f"t.{suffix}").to_pydict())
+    assert tables[0] == tables[1]
+    assert tables[0]["id"] == list(range(1000))
+    assert set(tables[0]["label"]) == {0, 1}
 
 
 # ---- what the parts are made of
@@ -190,4 +220,4 @@ def test_sizes_are_those_that_were_asked_for() -> None:
     given = parser().parse_args(["--only", "files", "--only", "growth"])
     assert given.only == ["files", "growth"]
     assert parser().parse_args([]).only is None
-    assert PARTS == ("kernels", "processes", "files", "growth")
+    assert PARTS == ("kernels", "processes", "files", "large", "growth")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lossctl.errors import LossctlError
-from lossctl.sources import Reader, Selection, open_reader
+from lossctl.sources import Reader, Selection, cells, open_reader, records
+from lossctl_kernels import decimals
 
 ReadAll = Callable[..., dict[str, Any]]
 Refusal = Callable[..., LossctlError]
@@ -61,6 +62,33 @@ def refusal() -> Refusal:
         return caught.value
 
     return read
+
+
+@pytest.fixture(scope="module", params=["compiled", "arrow"])
+def road(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What plain cells of text tables are read by: both roads give the same numbers and the same errors."""
+    parser = decimals.row_parser(compiling=True) if request.param == "compiled" else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells, "_row_parser", lambda size: parser)
+        yield
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the text of a table, and returns its path."""
+
+    def write(text: str | bytes, name: str = "t.csv") -> Path:
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture(params=[None, 32, 70])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of the usual size, and so small that a file has many."""
+    if request.param:
+        monkeypatch.setattr(records, "BLOCK_BYTES", request.param)
 
 
 def selections(roles: dict[str, Any]) -> dict[str, Selection]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lossctl.sources.ahead import worked_ahead
+from lossctl.sources.ahead import WorkedAhead
 
 
 def test_results_come_in_the_order_of_their_items() -> None:
@@ -21,7 +21,7 @@ def test_results_come_in_the_order_of_their_items() -> None:
             second_done.set()
         return item * item
 
-    assert list(worked_ahead(work, iter(range(50)), 2, 4)) == [(item, item * item) for item in range(50)]
+    assert list(WorkedAhead(work, iter(range(50)), 2, 4)) == [(item, item * item) for item in range(50)]
 
 
 def test_no_more_is_begun_than_may_be() -> None:
@@ -33,7 +33,7 @@ def test_no_more_is_begun_than_may_be() -> None:
             begun += 1
             yield begun
 
-    for taken, (item, _) in enumerate(worked_ahead(str, items(), 2, 3)):
+    for taken, (item, _) in enumerate(WorkedAhead(str, items(), 2, 3)):
         assert item == taken + 1
         assert begun <= taken + 3
 
@@ -42,7 +42,7 @@ def results_before_the_error(work: Callable[[int], object], items: Iterator[int]
     taken = []
 
     def take() -> None:
-        for item, _ in worked_ahead(work, items, 2, 9):
+        for item, _ in WorkedAhead(work, items, 2, 9):
             taken.append(item)
 
     with pytest.raises(ArithmeticError, match=error):
@@ -61,7 +61,16 @@ def test_errors_are_raised_in_their_place() -> None:
 
 def test_threads_end_with_the_one_who_takes() -> None:
     before = threading.active_count()
-    results = worked_ahead(str, iter(range(100)), 2, 4)
+    results = iter(WorkedAhead(str, iter(range(100)), 2, 4))
     assert next(results) == (0, "0")
-    results.close()  # type: ignore[attr-defined]  # a generator
+    del results
+    assert threading.active_count() == before
+
+
+def test_work_begins_before_anybody_takes_a_result_and_ends_where_nobody_does() -> None:
+    done = threading.Event()
+    before = threading.active_count()
+    begun = WorkedAhead(lambda _: done.set(), iter(range(100)), 2, 4)
+    assert done.wait(60)
+    begun.close()
     assert threading.active_count() == before

@@ -44,7 +44,7 @@ def test_whole_numbers_that_become_decimals(tmp_path: Path, read_all: ReadAll) -
         ('{"p": [1], "t": 1}', "line 3, column 'p': a list and a number"),
         ('{"p": 0.5, "t": 1', "line 3 is no JSON"),
         ('{"p": 0.5, "t": 1} {"p": 0.5, "t": 1}', "line 3 is no JSON"),
-        ('{"p": 0.5, "p": 0.6, "t": 1}', "line 3 is no JSON: a name stands there twice"),
+        ('{"p": 0.5, "p": 0.6, "t": 1}', "line 3 is no JSON: a name stands twice in one object"),
         ("[0.5, 1]", "line 3 is no JSON object"),
         ('{"p": 0.5, "t": 99999999999999999999}', "line 3, column 't'"),
         ('{"p": 0.5, "t": ' + "[" * 100_000, "line 3 nests more than 32 levels"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
@@ -245,6 +248,76 @@ def test_a_file_that_changes_while_it_is_read(write: Write) -> None:
         next(chunks)
         with path.open("ab") as file:
             file.write(b"x")
+        with pytest.raises(DataError, match="changed while it was being read"):
+            list(chunks)
+
+
+def test_a_disk_that_fails_is_not_a_damaged_file(
+    write: Write, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write({"p": np.arange(1000.0)}, row_group_size=400)
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, "Error reading bytes from file. Detail: [errno 5] Input/output error")
+
+    monkeypatch.setattr("lossctl.sources.parquet._Table.batches", fail)
+    error = refusal(path)
+    assert error.message == f"cannot read {path}: {os.strerror(errno.EIO)}"
+
+
+@pytest.mark.parametrize("core", [True, False])
+def test_arrows_own_class_reads_the_same(
+    write: Write, read_all: ReadAll, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, core: bool
+) -> None:
+    values = np.arange(60, dtype=np.float32).reshape(20, 3)
+    columns = {"id": ["x"] * 20, "v": values.tolist(), "s": [{"v": 1.0}] * 20, "p": np.arange(20.0)}
+    path = write(columns, row_group_size=6)
+    if not core:
+        monkeypatch.setitem(sys.modules, "pyarrow._parquet", None)
+    read = read_all(path, 7, prediction="v", target="p")
+    assert np.array_equal(read["prediction"], values)
+    assert read["target"].tolist() == list(range(20))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "t.parquet is damaged" in refusal(path, prediction="v").message
+
+
+def test_what_was_begun_is_the_first_pass_and_the_second_is_another(write: Write) -> None:
+    path = write({"p": np.arange(50.0)}, row_group_size=8)
+    with open_reader(path, {"prediction": Selection()}) as reader:
+        reader.begin()
+        reader.begin()
+        for _ in range(2):
+            assert np.concatenate([chunk["prediction"] for chunk in reader.chunks(7)]).tolist() == list(range(50))
+
+
+def test_what_was_begun_and_is_not_wanted_ends_with_the_reader(write: Write) -> None:
+    path = write({"p": np.arange(50.0)}, row_group_size=8)
+    before = threading.active_count()
+    with open_reader(path, {"prediction": Selection()}) as reader:
+        reader.begin()
+    assert threading.active_count() == before
+
+
+def test_what_was_begun_of_a_damaged_file_is_refused_where_it_is_taken(write: Write) -> None:
+    options = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    path = write({"p": np.arange(1000.0)}, row_group_size=400, **options)
+    data = bytearray(path.read_bytes())
+    data[data.index(np.float64(500).tobytes())] ^= 1
+    path.write_bytes(data)
+    with open_reader(path, {"prediction": Selection()}) as reader:
+        reader.begin()
+        chunks = reader.chunks(400)
+        assert len(next(chunks)["prediction"]) == 400
+        with pytest.raises(DataError, match="damaged"):
+            list(chunks)
+
+
+def test_a_file_that_is_cut_while_it_is_read_has_changed_and_is_not_damaged(write: Write) -> None:
+    path = write({"p": np.arange(100_000.0)}, row_group_size=10_000, compression="none")
+    with open_reader(path, {"prediction": Selection()}) as reader:
+        chunks = reader.chunks(1000)
+        next(chunks)
+        os.truncate(path, 1000)
         with pytest.raises(DataError, match="changed while it was being read"):
             list(chunks)
 

@@ -65,6 +65,19 @@ def test_objects(store: str, name: str) -> None:
     np.testing.assert_array_equal(read(f"{store}/{name}"), P)
 
 
+def test_a_glob_is_listed_once(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = []
+    original = remote.remote_paths
+
+    def counted(url: str) -> list[str] | None:
+        listed.append(url)
+        return original(url)
+
+    monkeypatch.setattr(remote, "remote_paths", counted)
+    np.testing.assert_array_equal(read(f"{store}/shards/part-*.npy"), P)
+    assert listed == [f"{store}/shards/part-*.npy"]
+
+
 def test_only_the_columns_that_are_needed(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
     original = remote.RemoteFile.read_into

@@ -1,0 +1,164 @@
+"""CSV and TSV that are malformed: each fault by its line, wherever quotes and blocks end."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lossctl.errors import DataError, LossctlError
+from lossctl.sources import Selection, cells, open_reader, records
+
+ReadAll = Callable[..., dict[str, Any]]
+Refusal = Callable[..., LossctlError]
+Table = Callable[..., Path]
+
+pytestmark = pytest.mark.usefixtures("road")
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize(
+    ("text", "line", "found"),
+    [
+        ("a,b\n1,2\n3\n4,5\n", 3, "1 cells; the header has 2"),
+        ("a,b\n1,2\n3,4,5\n", 3, "3 cells; the header has 2"),
+        ("a,b\n1,2\n\n3,4\n", 3, "the line is empty"),
+        ("a,b\n1,2\n\n", 3, "the line is empty"),
+        ("a\n1\n\n3\n", 3, "'' is not a number"),
+        ("a\n1\n3\n\n", 4, "'' is not a number"),
+        ('a,b\n1,2\n"3,4\n', 3, "a quoted cell does not end"),
+        ('a,b\n1,2\n"3"x,4\n', 3, "goes on after its closing quote"),
+        ("a,b\n1,2\r3,4\n", 2, "a carriage return"),
+        ("a,b\n1,2\n3,4\n5,\x00\n", 4, "is not a number"),
+    ],
+)
+@pytest.mark.parametrize("role", ["prediction", "target"])
+def test_malformed_rows(table: Table, refusal: Refusal, text: str, line: int, found: str, role: str) -> None:
+    error = refusal(table(text), **{role: "*"})
+    assert isinstance(error, DataError)
+    assert f"t.csv, line {line}" in error.message
+    assert found in error.message
+
+
+def test_what_arrow_alone_refuses(table: Table, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells.CellParser, "_fault", lambda *_: None)
+    for role in ("prediction", "target"):
+        error = refusal(table("p,y\n1,2\n3\n"), **{role: "*"})
+        assert isinstance(error, DataError)
+        assert "t.csv, from line 2 on: " in error.message
+
+
+def test_a_short_row_that_is_not_needed_is_refused_all_the_same(table: Table, refusal: Refusal) -> None:
+    assert "line 3: 1 cells" in refusal(table("p,note\n1,a\n2\n"), prediction="p").message
+
+
+@pytest.mark.parametrize("block", [12, 13, 14, 15, 16, 17, 18, 23, 40, 1000])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["plain"],
+        ['"quoted"'],
+        ['""'],
+        ['"a,b"'],
+        ['"a\nb"'],
+        ['"\r\n\n"'],
+        ['""""'],
+        ['"a""b"'],
+        ['"""a"'],
+        ['"a"""'],
+        ['""', '"a\n""\nb"', "c"],
+        ['a"b', '"c\nd"'],
+        ['a""', '"x"'],
+    ],
+)
+def test_records_end_where_their_quotes_say(
+    table: Table, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch, cells: list[str], block: int
+) -> None:
+    """Whatever the quotes, and wherever a block of the file ends between them."""
+    monkeypatch.setattr(records, "BLOCK_BYTES", block)
+    text = "id,p\n" + "".join(f"{cells[i % len(cells)]},{i}\n" for i in range(20))
+    expected = [float(row["p"]) for row in csv.DictReader(io.StringIO(text, newline=""))]
+    assert read_all(table(text), 7, prediction="p")["prediction"].tolist() == expected
+    returns = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    assert read_all(table(returns), 7, prediction="p")["prediction"].tolist() == expected
+
+
+@pytest.mark.usefixtures("blocks")
+def test_lines_are_counted_through_quoted_line_ends(table: Table, refusal: Refusal) -> None:
+    path = table('id,p\n"two\nlines",1\n"th\r\nree\n",2\nx,bad\n')
+    assert "line 7, column 'p': 'bad'" in refusal(path, prediction="p").message
+    assert "line 7, column 'p': 'bad'" in refusal(path, target="p").message
+
+
+@pytest.mark.usefixtures("blocks")
+def test_places(table: Table) -> None:
+    roles = {"prediction": Selection(("p_*",)), "target": Selection(("y",))}
+    for text in ("y,p_0,p_1\n" + "1,2,3\n" * 12, 'y,p_0,"p\n_1"\r\n'.replace("p\n_1", "p_1") + '"1","2","3"\r\n' * 12):
+        path = table(text)
+        with open_reader(path, roles) as reader:
+            assert reader.place("prediction", 11, 1) == f"{path}, line 13, column 'p_1'"
+            assert reader.place("prediction", 0) == f"{path}, line 2"
+            assert reader.place("target", 4) == f"{path}, line 6, column 'y'"
+            with pytest.raises(IndexError):
+                reader.place("target", 12)
+
+
+def test_places_below_a_header_of_several_lines(table: Table) -> None:
+    path = table('"a\nb",c\n"x\ny",1\nz,2\n')
+    with open_reader(path, {"prediction": Selection(("c",))}) as reader:
+        assert reader.place("prediction", 0, 0) == f"{path}, line 3, column 'c'"
+        assert reader.place("prediction", 1, 0) == f"{path}, line 5, column 'c'"
+
+
+@pytest.mark.parametrize("first", ["0.5,1", "1", " 2 ,-3e4", "nan,inf", '"1","2"'])
+def test_a_header_is_required(table: Table, refusal: Refusal, first: str) -> None:
+    error = refusal(table(f"{first}\n{first}\n"), prediction="*")
+    assert isinstance(error, DataError)
+    assert "header required: first row looks like data" in error.message
+    assert "first line" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("p,,y\n1,2,3\n", "column 2 has no name"),
+        (",p\n0,1\n", "to_csv(index=False)"),
+        ("\n1\n", "column 1 has no name"),
+        ("p,y,p\n1,2,3\n", "2 columns are named 'p'"),
+        ("p\0,y\n1,2\n", "zero byte"),
+        ('"p,y\n1,2\n', "line 1: a quoted cell does not end"),
+        ('"p"x,y\n1,2\n', "line 1: a quoted cell"),
+    ],
+)
+def test_headers_that_are_refused(table: Table, refusal: Refusal, text: str, found: str) -> None:
+    error = refusal(table(text), prediction="y")
+    assert isinstance(error, DataError)
+    assert found in str(error)
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        ("p,größe\n1,2\n".encode("latin-1"), "line 1: the byte 0xf6 is not UTF-8"),
+        ("p,name\n1,a\n2,größe\n".encode("latin-1"), "line 3: the byte 0xf6 is not UTF-8"),
+        ("p,y\n1,2\n".encode("utf-16"), "line 1: the byte 0xff is not UTF-8"),
+    ],
+)
+def test_only_utf_8(table: Table, refusal: Refusal, data: bytes, place: str) -> None:
+    error = refusal(table(data), prediction="p")
+    assert isinstance(error, DataError)
+    assert place in error.message
+
+
+def test_a_line_longer_than_a_block(table: Table, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "RECORD_BYTES", 1 << 20)
+    monkeypatch.setattr(records, "BLOCK_BYTES", 1 << 16)
+    assert (
+        "line 3: the line is longer than 1 MiB"
+        in refusal(table("p,t\n1,a\n2," + "b" * (1 << 20)), prediction="p").message
+    )
+    assert "line 1: the line is longer than 1 MiB" in refusal(table("p" * (2 << 20)), prediction="p").message
