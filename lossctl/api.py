@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,16 @@ from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.further_inputs import check_names, whole_inputs
-from lossctl.inputs import InputFiles, target_selection
+from lossctl.input_parts import target_selection
+from lossctl.inputs import InputFiles
 from lossctl.loss_spec import LossSpec, parse
 from lossctl.nonfinite import check_policy
 from lossctl.results import LossResult
 from lossctl.sources import Reader, Selection, memory_reader, open_reader
 from lossctl_kernels import LOSSES, Loss
+
+if TYPE_CHECKING:
+    from lossctl.slices.api import Beside, By
 
 __all__ = ["evaluate", "gradient", "losses", "per_sample"]
 
@@ -42,6 +46,10 @@ def evaluate(
     missing: str = "error",
     classes: Sequence[str] | None = None,
     nonfinite: str = "error",
+    by: By | None = None,
+    cross: bool = False,
+    min_slice: int = 1,
+    top: int | None = None,
 ) -> LossResult: ...
 @overload
 def evaluate(
@@ -58,6 +66,10 @@ def evaluate(
     missing: str = "error",
     classes: Sequence[str] | None = None,
     nonfinite: str = "error",
+    by: By | None = None,
+    cross: bool = False,
+    min_slice: int = 1,
+    top: int | None = None,
 ) -> list[LossResult]: ...
 def evaluate(
     predictions: Data,
@@ -73,6 +85,10 @@ def evaluate(
     missing: str = "error",
     classes: Sequence[str] | None = None,
     nonfinite: str = "error",
+    by: By | None = None,
+    cross: bool = False,
+    min_slice: int = 1,
+    top: int | None = None,
 ) -> LossResult | list[LossResult]:
     """The loss of predictions against targets, or several losses in one pass over the data.
 
@@ -86,16 +102,23 @@ def evaluate(
     rows without a partner.
     classes: the names of the classes in order, where targets are names.
     nonfinite: what is done about NaN, infinities and nulls: "error", "propagate", or "skip" to leave out their rows.
+    by: slices too: columns of the files, such as "country" or ["country", "age:bins=0,30,60"], or arrays in step with
+    the rows, such as {"country": codes}; `cross` takes them together, `min_slice` leaves out those of fewer samples.
+    top: the rows with the largest losses too, so many.
 
-    Returns a `LossResult`: `.value`, `.unit`, `.sum`, `.weight`, `.samples`, `.signature`, …
+    Returns a `LossResult`: `.value`, `.unit`, `.sum`, `.weight`, `.samples`, `.signature`, `.slices`, `.worst`, …
     Raises `lossctl.errors.UsageError` for a loss or option that does not exist or fit, `DataError` for data that is
     malformed, misaligned or outside the loss's domain, `EnvironmentFault` for a backend that is not there.
     """
     reading = _Reading.of(on, missing, classes, nonfinite)
     request = Request(_specs(loss), {}, reduction, backend, threads, None, (), nonfinite, reading.options)
-    feed = _feed(predictions, targets, weights, inputs, request.specs, reading)
+    beside = _beside(by, cross, min_slice, top)
+    feed = _feed(predictions, targets, weights, inputs, request.specs, reading, beside)
     try:
-        results = Evaluation(feed, request).run().results
+        evaluation = Evaluation(feed, request)
+        if beside is not None:
+            beside.prepare(evaluation)
+        results = evaluation.run().results
     finally:
         feed.close()
     return results[0] if isinstance(loss, str) else list(results)
@@ -214,6 +237,14 @@ class _Reading:
         return Selection(None, gaps=self.gaps)
 
 
+def _beside(by: By | None, cross: bool, min_slice: int, top: int | None) -> Beside | None:
+    if by is None and top is None and not cross and min_slice == 1:
+        return None
+    from lossctl.slices.api import Beside
+
+    return Beside.of(by, cross, min_slice, top)
+
+
 def _feed(
     predictions: Data,
     targets: Data,
@@ -221,6 +252,7 @@ def _feed(
     inputs: Mapping[str, Data] | None,
     specs: Sequence[LossSpec],
     reading: _Reading,
+    beside: Beside | None = None,
 ) -> Feed:
     if predictions is None or targets is None:
         missing = "predictions" if predictions is None else "targets"
@@ -237,6 +269,8 @@ def _feed(
         if reading.classes is not None:
             check_classes(reading.classes, {role: reader.arrays[role] for role, reader in readers.items()}, {})
         in_step = [reader for role, reader in readers.items() if role not in whole]
+        if beside is not None:
+            in_step = beside.with_readers(in_step, predictions, targets, reading.on)
         warnings: list[str] = []
         if reading.on:
             from lossctl.alignment import aligned
@@ -263,6 +297,8 @@ def _further_inputs(inputs: Mapping[str, Data] | None) -> dict[str, Data]:
 def _reader(role: str, data: Data, reading: _Reading, keys: Sequence[str]) -> Reader:
     selection = reading.selection(role)
     if isinstance(data, str | os.PathLike):
+        if not keys:
+            return open_reader(data, {role: selection})
         from lossctl.alignment import key_selections
 
         return open_reader(data, {role: selection, **key_selections(keys)})

@@ -7,22 +7,23 @@ A baseline is a result document as `--format json` writes it. Nothing moves one 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lossctl.documents import read_document
 from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
-from lossctl.results import SCHEMA, InputInfo, LossResult, RunResult
+from lossctl.results import InputInfo, LossResult, RunResult
 
 __all__ = ["FOLDER", "Baseline", "kept", "path_of", "read_baseline", "store"]
 
 FOLDER = ".lossctl/baselines"
 EXTENSION = ".json"
-LARGEST_BYTES = 64 << 20
 
+# What a file of a result document is called; "v1.0" is a name.
+_JSON = (".json", ".jsonl")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Another version computes the same function, or its changelog says that it does not.
 _NOT_COMPARED = ("lossctl",)
@@ -73,15 +74,19 @@ class Baseline:
 
     def _of_inputs(self, inputs: Sequence[InputInfo]) -> str:
         """How the data differs, "" where it may be the same: predictions are expected to have other values."""
-        theirs = {str(entry["role"]): [int(size) for size in entry["shape"]] for entry in self.document["inputs"]}
-        ours = {info.role: list(info.shape) for info in inputs}
+        theirs = {str(entry["role"]): entry for entry in self.document["inputs"]}
+        ours = {info.role: info for info in inputs}
         for role in dict.fromkeys((*theirs, *ours)):
             if role not in ours:
                 return f"it has {visible(role)}, this run has none"
             if role not in theirs:
                 return f"this run has {visible(role)}, it has none"
-            if ours[role] != theirs[role]:
-                return f"its {visible(role)} has shape {_shape(theirs[role])}, that of this run {_shape(ours[role])}"
+            before, now = theirs[role]["shape"], list(ours[role].shape)
+            if before != now:
+                return f"its {visible(role)} has shape {_shape(before)}, that of this run {_shape(now)}"
+            # Where one has no digest, as documents of earlier versions, nothing is known of the values.
+            if ours[role].digest and theirs[role].get("digest", "") not in ("", ours[role].digest):
+                return f"its {visible(role)} has other values than that of this run"
         return ""
 
     def _refused(self, why: str) -> DataError:
@@ -135,98 +140,35 @@ def kept(folder: str) -> list[str]:
 
 
 def read_baseline(given: str, folder: str = FOLDER) -> Baseline:
-    """A baseline: of a file, where `given` has a separator or an extension, else of that name in the folder.
+    """A baseline: of a file, where `given` has a separator or the extension of JSON, else of that name in the folder.
 
     "-" is stdin. Raises DataError for what is no result document, or has no finite values to compare with.
     """
-    is_file = given == "-" or os.sep in given or os.path.splitext(given)[1]
+    is_file = given == "-" or os.path.basename(given) != given or given.lower().endswith(_JSON)
     path = given if is_file else path_of(given, folder)
-    try:
-        text = _read(path)
-    except FileNotFoundError:
+    if not is_file and not os.path.lexists(path):
         names = ", ".join(kept(folder))
         known = f"kept here: {names}" if names else "make one with `lossctl baseline save NAME RESULT.json`"
-        raise DataError(f"there is no baseline {visible(path)}", hint=known) from None
-    except OSError as error:
-        raise DataError(f"cannot read the baseline {visible(path)}: {_reason(error)}") from None
-    except UnicodeDecodeError:
-        raise _malformed(path, "it is not UTF-8") from None
-    try:
-        document = json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise _malformed(path, f"it is not JSON ({visible(error, 80)})") from None
-    _check(path, document)
+        raise DataError(f"there is no baseline {visible(path)}", hint=known)
+    document = read_document(path)
+    for entry in document["results"]:
+        if not _has_value(entry):
+            raise DataError(
+                f"{visible(path)} has no finite value of {visible(entry['loss'])}: it is no baseline",
+                hint="make it of a run that has one",
+            )
     return Baseline(path, document)
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _read(path: str) -> str:
-    import sys
-
-    if path == "-":
-        data = sys.stdin.buffer.read(LARGEST_BYTES + 1)
-    else:
-        with open(path, "rb") as handle:
-            data = handle.read(LARGEST_BYTES + 1)
-    if len(data) > LARGEST_BYTES:
-        raise _malformed(path, f"it has more than {LARGEST_BYTES} bytes")
-    return data.decode("utf-8")
+def _has_value(entry: Mapping[str, Any]) -> bool:
+    """Whether a result has a finite value; a sum has the mean that gates may ask for as well."""
+    total, weight = entry.get("sum"), entry.get("weight")
+    has_mean = total is not None and weight is not None and weight > 0
+    return entry["value"] is not None and (has_mean or entry.get("reduction") != "sum")
 
 
 def _reason(error: OSError) -> str:
     return visible((error.strerror or str(error)).lower())
-
-
-def _malformed(path: str, why: str) -> DataError:
-    return DataError(
-        f"{visible(path)} is no result document: {why}", hint="write one with `lossctl eval … -o result.json`"
-    )
-
-
-def _check(path: str, document: object) -> None:
-    """Raises DataError unless all that a comparison looks at is there and is what it should be."""
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, dict) else None
-        raise _malformed(path, f"its schema is {visible(found)}, not {SCHEMA}")
-    results, inputs = document.get("results"), document.get("inputs")
-    if not isinstance(results, list) or not results:
-        raise _malformed(path, "it has no results")
-    if not isinstance(inputs, list) or not all(_is_input(entry) for entry in inputs):
-        raise _malformed(path, "it does not say what its inputs were")
-    for position, entry in enumerate(results):
-        _check_entry(path, position, entry)
-
-
-def _is_input(entry: object) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("role"), str):
-        return False
-    shape = entry.get("shape")
-    return isinstance(shape, list) and all(isinstance(size, int) for size in shape)
-
-
-def _check_entry(path: str, position: int, entry: object) -> None:
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in ("loss", "signature")):
-        raise _malformed(path, f"result {position + 1} has no loss or no signature")
-    if not _is_number(entry.get("value")):
-        raise DataError(
-            f"{visible(path)} has no finite value of {visible(entry['loss'])}: it is no baseline",
-            hint="make it of a run that has one",
-        )
-    counts = ("samples", "nonfinite", "clipped", "degenerate", "skipped")
-    numbers = [entry.get(name, 0) for name in counts]
-    stats = entry.get("stats", {})
-    numbers += [number for number in (entry.get("sum"), entry.get("weight")) if number is not None]
-    if not isinstance(stats, dict) or not all(
-        _is_number(number) for number in (*numbers, *(number for number in stats.values() if number is not None))
-    ):
-        raise _malformed(path, f"result {position + 1} has numbers that are none")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def store(baseline: Baseline, name: str, folder: str, *, replace: bool) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import UsageError
-from lossctl.loss_spec import parse
+from lossctl.loss_spec import parse, spec_of
 from lossctl.reference import PEER_NAMES
 from lossctl.results import spelled
 from lossctl_kernels import Loss, Scope
@@ -159,10 +159,9 @@ def _column(loss: Loss, form: str, data: Rows, peer: str | None) -> list[str]:
     """The losses of the rows, and last their weighted mean; of all the data together, where that has no rows."""
     from lossctl.api import evaluate, per_sample
 
-    options = [f"{name}={value:g}" for name, value in loss.required.items()]
-    options += [f"input={form}"] if "input" in loss.options else []
-    options += [f"preset={peer}"] if peer else []
-    spec = ":".join([loss.name, *([",".join(options)] if options else [])])
+    chosen = {"input": form if "input" in loss.options else None, "preset": peer}
+    options = {**loss.required, **{name: value for name, value in chosen.items() if value is not None}}
+    spec = spec_of(loss.name, options)
     mean = evaluate(
         data.prediction, data.target, spec, weights=list(WEIGHTS), inputs=data.inputs or None, backend="python"
     ).value

@@ -141,8 +141,8 @@ class _Differences:
         first, second = first.reshape(rows, -1), second.reshape(rows, -1)
         nan_first, nan_second = _is_nan(first), _is_nan(second)
         numbers = ~(nan_first | nan_second)
-        sizes = np.where(numbers, _sizes(first, second), 0.0)
         a, b = first.astype(np.float64), second.astype(np.float64)
+        sizes = np.where(numbers, _whole_sizes(first, second) if _are_whole(first, second) else _sizes(a, b), 0.0)
         one_sided = nan_first != nan_second
         self._different += int(np.count_nonzero((sizes > 0.0) | one_sided))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -193,16 +193,22 @@ def _is_nan(values: Array) -> Mask:
     return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
 
 
-def _sizes(first: Array, second: Array) -> Floats:
-    """|second - first| in float64; of whole numbers exact before it is rounded, so that different ones differ."""
-    if first.dtype.kind in "iu" and second.dtype.kind in "iu":
-        larger = np.where(first > second, first.astype(np.uint64), second.astype(np.uint64))
-        smaller = np.where(first > second, second.astype(np.uint64), first.astype(np.uint64))
-        sizes = (larger - smaller).astype(np.float64)  # what wraps around wraps back, but for 2**64
-        return np.where((sizes == 0.0) & (first != second), 2.0**64, sizes)
+def _sizes(first: Floats, second: Floats) -> Floats:
+    """|second - first|; 0 where both are the same infinity."""
     with np.errstate(over="ignore", invalid="ignore"):
-        a, b = first.astype(np.float64), second.astype(np.float64)
-        return np.where(a == b, 0.0, np.abs(b - a))
+        return np.where(first == second, 0.0, np.abs(second - first))
+
+
+def _are_whole(first: Array, second: Array) -> bool:
+    return first.dtype.kind in "iu" and second.dtype.kind in "iu"
+
+
+def _whole_sizes(first: Array, second: Array) -> Floats:
+    """|second - first| of whole numbers, exact before it is rounded to float64, so that different ones differ."""
+    larger = np.where(first > second, first.astype(np.uint64), second.astype(np.uint64))
+    smaller = np.where(first > second, second.astype(np.uint64), first.astype(np.uint64))
+    sizes = (larger - smaller).astype(np.float64)  # what wraps around wraps back, but for 2**64
+    return np.where((sizes == 0.0) & (first != second), 2.0**64, sizes)
 
 
 def _relative(sizes: Floats, first: Floats, second: Floats) -> Floats:

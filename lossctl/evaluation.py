@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossctl._version import __version__
 from lossctl.backends import choose, compiler_faults, usable_threads
-from lossctl.diagnosis import check_weights
+from lossctl.diagnosis import check_weights, placing_integers
 from lossctl.errors import DataError, UsageError
 from lossctl.feed import Feed
 from lossctl.further_inputs import check_differentiable, check_settled
@@ -45,10 +45,13 @@ from lossctl.preparation import (
 from lossctl.results import InputInfo, RunResult
 from lossctl.run_kinds import again, make_run
 from lossctl.runs import Run
-from lossctl.sources.base import Array
+from lossctl.sources.base import Array, is_beside
 from lossctl.suspicions import suspicions
 from lossctl_kernels import Plan, Scope, SpecificationError
 from lossctl_kernels.reduce import block_rows
+
+if TYPE_CHECKING:
+    from lossctl.observers import Watcher
 
 __all__ = ["Evaluation", "Request"]
 
@@ -88,6 +91,8 @@ class Request:
     nonfinite: str = "error"
     data_options: Mapping[str, Any] = field(default_factory=dict)
     """How the data was read, where that is not the default: part of every signature."""
+    digests: bool = False
+    """Whether `inputs` will have digests of the values of all but the predictions."""
 
     def __post_init__(self) -> None:
         check_policy(self.nonfinite)
@@ -106,6 +111,11 @@ class Evaluation:
     """
 
     def __init__(self, feed: Feed, request: Request, progress: Callable[[int], None] | None = None) -> None:
+        self.digests: dict[str, str] = {}
+        if request.digests:
+            from lossctl.digests import digested
+
+            feed = digested(feed, self.digests)
         self.feed, self.request, self.progress = feed, request, progress or (lambda rows: None)
         self.started = time.perf_counter()
         prediction, target = feed.arrays["prediction"], feed.arrays["target"]
@@ -115,7 +125,7 @@ class Evaluation:
         self.chunk_rows = self._chunk_rows(shapes.width)
         settled = [(spec, settle(spec, request.flags, shapes)) for spec in request.specs]
         losses = [settings.loss for _, settings in settled]
-        check_settled(losses, [role for role in feed.arrays if role not in ROLES])
+        check_settled(losses, [role for role in feed.arrays if role not in ROLES and not is_beside(role)])
         for loss in losses:
             check_shapes(loss, shapes, prediction, target)
             check_input_shapes(loss, shapes, feed.arrays)
@@ -126,6 +136,7 @@ class Evaluation:
         if request.nonfinite == "skip":
             self.feed = SkippingFeed(feed, infinity_takers([plan for plan, _ in plans]))
         work = max(self._work(plan, self._values(shapes.width)) for plan, _ in plans)
+        feed.begin()  # while the backend is loaded
         self.backend = choose(request.backend, work, request.threads, plans, bool(request.gradients))
         data_options = self._data_options()
         self.runs = [
@@ -137,6 +148,8 @@ class Evaluation:
         for of in request.gradients:
             self.check_gradient(of)
         self.rows = 0
+        self.watchers: list[Watcher] = []
+        """See every chunk of the first pass, before the losses and after them, and add to the results."""
 
     def _feed_of(self, plan: Plan) -> Feed:
         return FiniteFeed(self.feed, plan) if self.request.nonfinite == "propagate" else self.feed
@@ -200,11 +213,15 @@ class Evaluation:
             first_pass = False
         while waiting := again(waiting or self.runs):
             self._pass(waiting, None, False)
-        results = tuple(run.result() for run in self.runs)
+        for watcher in self.watchers:
+            watcher.finish(self)
+        results = [run.result() for run in self.runs]
+        for watcher in self.watchers:
+            results = [watcher.added(position, result) for position, result in enumerate(results)]
         return RunResult(
             version=__version__,
             inputs=self.inputs,
-            results=results,
+            results=tuple(results),
             backend=self.backend.name,
             threads=self._threads(),
             seconds=time.perf_counter() - self.started,
@@ -237,14 +254,29 @@ class Evaluation:
                 for run in runs:
                     if run.statistics is not None:
                         run.statistics.positions = positions
+                for watcher in self.watchers if first else ():
+                    watcher.begin(positions, chunk)
                 losses = self._consume(runs, chunk, weights, write is not None)
                 if write is not None and losses is not None:
                     write(positions, losses)
+                for watcher in self.watchers if first else ():
+                    watcher.end(self, chunk, weights)
                 rows += len(chunk["prediction"])
         if not rows:
             raise self._no_rows()
         if not any_weight:
             raise DataError(f"all weights of {self.feed.arrays['weights'].path} are 0", hint="some sample must count")
+
+    def consume(self, run: Run, chunk: dict[str, Array], weights: NDArray[np.float64] | None) -> None:
+        """Gives rows to a run that is none of those of the evaluation; `weights` as `weights` has them."""
+        self._consume([run], chunk, weights, False)
+
+    def again(self) -> Iterator[tuple[dict[str, Array], NDArray[np.float64] | None]]:
+        """The chunks once more, each with its weights."""
+        rows = 0
+        for _, chunk in self._placed_chunks():
+            yield chunk, self.weights(chunk, rows)
+            rows += len(chunk["prediction"])
 
     def _placed_chunks(self) -> Iterator[tuple[Rows | None, dict[str, Array]]]:
         """The chunks, each with where in the files its rows stand, None where there are no others.
@@ -299,7 +331,7 @@ class Evaluation:
         found = None
         for column, run in enumerate(runs):
             odd = self._odd_rows(run, chunk)
-            asked = wanted or run.statistics is not None
+            asked = wanted or run.statistics is not None or bool(run.observers)
             if odd is None:
                 run.check_inputs(chunk)
                 found = run.consume(self._converted(run, chunk, converted), weights, asked)
@@ -315,7 +347,8 @@ class Evaluation:
         roles = ("prediction", "target") if dense else ("prediction",)
         for role in roles:
             if (role, run.dtype) not in done:
-                done[role, run.dtype] = exact(chunk[role], run.dtype, run.paths[role])
+                with placing_integers(run.feed, self.chunk_rows):
+                    done[role, run.dtype] = exact(chunk[role], run.dtype, run.paths[role], role)
         return chunk | {role: done[role, run.dtype] for role in roles}
 
     def weights(self, chunk: dict[str, Array], first_row: int) -> NDArray[np.float64] | None:
@@ -323,7 +356,10 @@ class Evaluation:
         if "weights" not in chunk:
             return None
         # A copy: what is mapped from a file is read-only, and compiled code takes arrays of one kind.
-        weights = np.array(chunk["weights"].reshape(-1), np.float64)
+        with placing_integers(self.feed, self.chunk_rows):
+            weights = np.array(
+                exact(chunk["weights"].reshape(-1), "float64", self.feed.arrays["weights"].path, "weights")
+            )
         if self.request.nonfinite == "propagate":
             weights[~np.isfinite(weights)] = 0.0
         check_weights(self.feed, weights, first_row)
@@ -340,8 +376,10 @@ class Evaluation:
                 tuple(int(n or 0) for n in (info.shape[0] if role in self.feed.whole else self.rows, *info.shape[1:])),
                 info.dtype,
                 info.columns,
+                self.digests.get(role, ""),
             )
             for role, info in self.feed.arrays.items()
+            if not is_beside(role)
         )
 
     def _threads(self) -> int:

@@ -14,7 +14,7 @@ from lossctl._version import __version__
 from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation
 from lossctl.preparation import precision
-from lossctl.results import GradientResult, GradientStatistics, signature
+from lossctl.results import GradientResult, GradientStatistics, signature, stated
 from lossctl.runs import Run
 from lossctl.writers import ArrayWriter, open_array_writer
 from lossctl_kernels.reduce import ExactSum, block_rows, block_sums
@@ -56,13 +56,7 @@ def gradient_writer(path: str, evaluation: Evaluation, of: str = "prediction") -
     evaluation.check_gradient(of)
     info = evaluation.feed.arrays[of]
     tail = tuple(int(size) for size in info.shape[1:] if size is not None)
-    return open_array_writer(path, tail, precision(info.dtype), _column_names(info.columns, tail))
-
-
-def _column_names(columns: tuple[str, ...], tail: tuple[int, ...]) -> tuple[str, ...]:
-    if columns:
-        return tuple(f"grad_{name}" for name in columns)
-    return ("grad",) if tail in ((), (1,)) else tuple(f"grad_{c}" for c in range(tail[0]))
+    return open_array_writer(path, tail, precision(info.dtype), tuple(f"grad_{name}" for name in info.columns))
 
 
 class GradientSummary:
@@ -107,7 +101,6 @@ class GradientSummary:
         scale = settings["grad_scale"]
         info = evaluation.feed.arrays[of]
         options = run.options
-        named = {name: value for name, value in options.items() if value is not None}
         return GradientResult(
             loss=settings.loss.name,
             options=options,
@@ -124,6 +117,11 @@ class GradientSummary:
                 zeros=self._zeros,
                 nonfinite=self._nonfinite,
             ),
-            signature=signature(settings.loss.name, named, reduction=evaluation.request.reduction, version=__version__),
+            signature=signature(
+                settings.loss.name,
+                stated(options, gradient=True),
+                reduction=evaluation.request.reduction,
+                version=__version__,
+            ),
             changed=(*run.changed, *run.data_options),
         )

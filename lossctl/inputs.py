@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from lossctl.errors import UsageError, visible
+from lossctl.errors import UsageError
 from lossctl.feed import Feed
+from lossctl.input_parts import (
+    Part,
+    by_table,
+    check_class_names,
+    check_names,
+    check_stdin,
+    open_table,
+    order_warnings,
+    parts_of,
+    selections_of_keys,
+)
 from lossctl.sources import Reader, Selection, open_reader
-from lossctl.sources.opening import STDIN, is_glob
+from lossctl.sources.base import Encoder
 
 __all__ = ["InputFiles", "class_weights", "open_feed"]
 
@@ -22,6 +33,9 @@ class InputFiles:
     loss, by name: one that has columns and no file comes from the file of the predictions. `on` are the columns of the
     key by which rows of different files are matched, and `missing` what is done about one without a partner; `classes`
     are the names that targets hold in place of indices, from `classes_file`; with `gaps`, what is missing is NaN.
+
+    `by` are the columns of slices, with what makes codes of them, from `by_file` where that is given; with `numbered`,
+    each row comes with its number in the file of the predictions.
     """
 
     predictions: str
@@ -40,12 +54,16 @@ class InputFiles:
     classes: tuple[str, ...] | None = None
     gaps: bool = False
     classes_file: str | None = None
+    by: Mapping[str, Encoder] = field(default_factory=dict)
+    by_file: str | None = None
+    numbered: bool = False
 
     @property
     def paths(self) -> list[str]:
         """The files that are read."""
         return [
             *(path for path in (self.predictions, self.targets, self.weights, self.classes_file) if path is not None),
+            *([] if self.by_file is None else [self.by_file]),
             *self.inputs.values(),
         ]
 
@@ -67,46 +85,35 @@ class InputFiles:
         return tuple(dict.fromkeys((*self.inputs, *self.input_columns)))
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One role: the file that it comes from, and what to take from it."""
-
-    role: str
-    path: str
-    format: str | None
-    selection: Selection
-
-
 def open_feed(files: InputFiles, whole: Collection[str] = ()) -> Feed:
     """Opens everything. One table is opened once, whatever it delivers in step with the rows.
 
     `whole` names the further arrays that are not in step. Raises UsageError and DataError.
     """
-    if "" in files.paths:
-        raise UsageError("an input has an empty name", hint="is it a shell variable that is not set?")
-    for name in files.input_formats:
-        if name not in files.input_names:
-            raise UsageError(
-                f"--input-format names '{visible(name)}', which is not read", hint=f"--input {visible(name)}=FILE"
-            )
-    if files.missing != "error" and not files.on:
-        raise UsageError("--missing is of keys, and there is none", hint="name it with --on")
-    parts = _parts(files)
+    check_names(files)
+    parts = parts_of(files)
     in_step = [part for part in parts if part.role not in whole]
     readers: list[Reader] = []
     whole_readers: list[Reader] = []
     try:
-        keys = _keys(files.on)
-        groups = list(_by_table(in_step, bool(keys)))
-        _check_stdin([group[0] for group in groups])
+        keys = selections_of_keys(files.on)
+        beside = _beside(files, in_step) if files.by else []
+        groups = list(by_table(in_step, bool(keys)))
+        check_stdin([group[0] for group in groups])
         for group in groups:
-            readers.append(_open(group, keys))
-        for group in _by_table([part for part in parts if part.role in whole], False):
-            whole_readers.append(_open(group, {}))
+            readers.append(open_table(group, keys))
+        if beside:
+            _open_beside(beside, groups, readers, keys)
+        if files.numbered:
+            from lossctl.slices.inputs import NumberedReader
+
+            readers[0] = NumberedReader(readers[0])
+        for group in by_table([part for part in parts if part.role in whole], False):
+            whole_readers.append(open_table(group, {}))
         if files.classes is not None:
-            _check_classes(files, parts, readers)
+            check_class_names(files, parts, readers)
         if not keys:
-            return Feed(readers, whole_readers, _order_warnings(files))
+            return Feed(readers, whole_readers, order_warnings(files))
         from lossctl.alignment import aligned
 
         in_order, warnings = aligned(readers, files.on, files.missing)
@@ -118,87 +125,34 @@ def open_feed(files: InputFiles, whole: Collection[str] = ()) -> Feed:
         raise
 
 
-def _check_stdin(parts: Sequence[_Part]) -> None:
-    piped = [part.role for part in parts if part.path == STDIN]
-    if len(piped) > 1:
-        raise UsageError(
-            f"stdin can be read once, not as {' and as '.join(piped)}",
-            hint="name a file for one, or --pred-col and --target-col of one table",
-        )
+def _beside(files: InputFiles, in_step: list[Part]) -> list[Part]:
+    """The columns of slices that are read beside the data; to `in_step` are added those of a file that is read once.
+
+    A column of slices may be one of numbers as well, or a key, which no reader takes for both.
+    """
+    from lossctl.slices.inputs import read_once, slice_parts
+
+    own: list[Part] = []
+    for role, place, selection in slice_parts(files):
+        part = Part(role, place.path, place.format, selection)
+        (in_step if read_once(part.path) else own).append(part)
+    return own
 
 
-def _order_warnings(files: InputFiles) -> list[str]:
-    if files.pred_columns is None or files.target_columns is None or files.targets is None:
-        return []  # arrays, or tables of one column
-    from lossctl.row_order import other_order
+def _open_beside(
+    beside: list[Part], groups: list[list[Part]], readers: list[Reader], keys: dict[str, Selection]
+) -> None:
+    """Opens the columns of slices: each joins the reader of the data of its file, or has one of its own."""
+    from lossctl.slices.inputs import JoinedReader
 
-    warning = other_order(files)
-    return [] if warning is None else [warning]
-
-
-def _keys(names: tuple[str, ...]) -> dict[str, Selection]:
-    if not names:
-        return {}
-    from lossctl.alignment import key_selections
-
-    return key_selections(names)
-
-
-def _open(group: list[_Part], keys: Mapping[str, Selection]) -> Reader:
-    roles = {part.role: part.selection for part in group}
-    return open_reader(group[0].path, {**roles, **keys}, format=group[0].format)
-
-
-def _check_classes(files: InputFiles, parts: list[_Part], readers: list[Reader]) -> None:
-    from lossctl.class_names import check_classes
-
-    globs = {part.role: any(is_glob(name) for name in part.selection.columns or ()) for part in parts}
-    check_classes(files.classes or (), {role: info for each in readers for role, info in each.arrays.items()}, globs)
-
-
-def _parts(files: InputFiles) -> list[_Part]:
-    if files.targets is None and files.target_columns is None:
-        raise UsageError(
-            f"there are no targets for {visible(files.predictions)}",
-            hint="name a second file, or --target-col where one table holds both",
-        )
-    gaps = files.gaps
-    parts = [_Part("prediction", files.predictions, files.pred_format, Selection(files.pred_columns, gaps=gaps))]
-    shares = files.targets is None
-    parts.append(
-        _Part(
-            "target",
-            files.predictions if files.targets is None else files.targets,
-            files.pred_format if shares and files.target_format is None else files.target_format,
-            target_selection(files.target_columns, files.classes, gaps),
-        )
-    )
-    if files.weights is not None or files.weight_column is not None:
-        selection = Selection(None if files.weight_column is None else (files.weight_column,), gaps=gaps)
-        path, format = (files.weights, None) if files.weights is not None else (files.predictions, files.pred_format)
-        parts.append(_Part("weights", path, format, selection))
-    for name in files.input_names:
-        own = files.inputs.get(name)
-        path = files.predictions if own is None else own
-        format = files.input_formats.get(name, files.pred_format if own is None else None)
-        parts.append(_Part(name, path, format, Selection(files.input_columns.get(name), gaps=gaps)))
-    return parts
-
-
-def target_selection(columns: tuple[str, ...] | None, classes: tuple[str, ...] | None, gaps: bool) -> Selection:
-    """Of targets: one column holds the names of classes where there are any, several are a number for each class."""
-    named = columns is None or (len(columns) == 1 and not is_glob(columns[0]))
-    return Selection(columns, classes=classes if named else None, gaps=gaps)
-
-
-def _by_table(parts: list[_Part], have_keys: bool) -> Iterable[list[_Part]]:
-    """Parts that name columns of one file, together; where each table has its keys, all parts of a file."""
-    groups: dict[tuple[str, str | None], list[_Part]] = {}
-    for part in parts:
-        named = have_keys or part.selection.columns is not None
-        key = (os.path.realpath(part.path), part.format) if named else (part.role, part.format)
-        groups.setdefault(key, []).append(part)
-    return groups.values()
+    paths = [os.path.realpath(group[0].path) for group in groups]
+    for group in by_table(beside, bool(keys)):
+        path = os.path.realpath(group[0].path)
+        if path in paths:
+            place = paths.index(path)
+            readers[place] = JoinedReader(readers[place], open_table(group, {}))
+        else:
+            readers.append(open_table(group, keys))
 
 
 def class_weights(path: str) -> tuple[float, ...]:

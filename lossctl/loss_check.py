@@ -22,7 +22,7 @@ from lossctl.sample_points import parameter_sets
 from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.domains import TargetKind
 
-__all__ = ["AGREEMENT", "NOISE", "Check", "Comparison", "Place", "check"]
+__all__ = ["AGREEMENT", "NOISE", "Check", "CrossCheck", "Place", "check"]
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CrossCheck:
     """One number in two ways; `second` is the finite difference, or what the other backend has."""
 
     first: float
@@ -81,14 +81,14 @@ class Check:
     points: int
     undecided: int
     """Points where differences say nothing: at a jump, or where the value is infinite."""
-    gradient: Comparison | None
+    gradient: CrossCheck | None
     has_gradient: bool
     how_to_add: str
     """What to do for a gradient where there is none."""
     undefined: Place | None
     """Where the value is not a number, or infinite where it should not be."""
     overflow: Place | None
-    backends: Comparison | None
+    backends: CrossCheck | None
     no_compiler: str | None
 
     @property
@@ -122,7 +122,7 @@ class Check:
         return document | {"faults": list(self.faults)}
 
 
-def _compared(found: Comparison | None, first: str, second: str) -> dict[str, Any] | None:
+def _compared(found: CrossCheck | None, first: str, second: str) -> dict[str, Any] | None:
     if found is None:
         return None
     numbers = {first: found.first, second: found.second, "relative_error": found.error}
@@ -190,7 +190,7 @@ def _plans(spec: LossSpec) -> Iterator[Plan]:
 # ---- the gradient
 
 
-def _compare_gradient(objective: Objective) -> tuple[list[Comparison], int]:
+def _compare_gradient(objective: Objective) -> tuple[list[CrossCheck], int]:
     """(the worst comparison, if any; how many points are undecided)."""
     domain = objective.plan.prediction_domain
     low, high = domain.low, domain.high
@@ -203,7 +203,7 @@ def _compare_gradient(objective: Objective) -> tuple[list[Comparison], int]:
         at = _worst(error, objective)
         if not np.isneginf(error[at]):
             place = _place(objective, at, column if objective.width > 1 else None)
-            compared.append(Comparison(float(gradient[at]), float(nearest[at]), float(error[at]), place))
+            compared.append(CrossCheck(float(gradient[at]), float(nearest[at]), float(error[at]), place))
     return compared, undecided
 
 
@@ -274,7 +274,7 @@ def _place(objective: Objective, row: int, column: int | None) -> Place:
 # ---- backends
 
 
-def _compare_backends(objectives: list[Objective]) -> tuple[Comparison | None, str | None]:
+def _compare_backends(objectives: list[Objective]) -> tuple[CrossCheck | None, str | None]:
     """(the worst comparison of interpreted with compiled values and gradients, why there is none)."""
     try:
         plans = [(each.plan, "float64") for each in objectives]
@@ -286,7 +286,7 @@ def _compare_backends(objectives: list[Objective]) -> tuple[Comparison | None, s
     return max(found, key=lambda each: _rank(each.error), default=None), None
 
 
-def _compare(interpreted: Objective, compiled: Objective) -> Comparison:
+def _compare(interpreted: Objective, compiled: Objective) -> CrossCheck:
     pairs = [(interpreted.values(interpreted.predictions), compiled.values(compiled.predictions))]
     if interpreted.has_gradient:
         pairs += list(zip(interpreted.gradient().T, compiled.gradient().T, strict=True))
@@ -301,7 +301,7 @@ def _compare(interpreted: Objective, compiled: Objective) -> Comparison:
         at = int(np.argmax(error))
         if worst is None or error[at] > worst.error:
             place = _place(interpreted, at, None)
-            worst = Comparison(float(first[at]), float(second[at]), float(error[at]), place)
+            worst = CrossCheck(float(first[at]), float(second[at]), float(error[at]), place)
     if worst is None:
         raise AssertionError("a loss has a value")
     return worst

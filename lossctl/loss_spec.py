@@ -13,13 +13,14 @@ from typing import Any
 
 from lossctl.errors import UsageError, visible
 from lossctl.loss_names import guess
+from lossctl.results import spelled
 from lossctl_kernels import LOSSES, Loss, Settings, SpecificationError, resolve
 from lossctl_kernels.domains import TargetKind
 
 OWN = re.compile(r"(.*?\.py)(?::([^:=,/]*)(?::(.*))?)?", re.DOTALL)
 """A file, its function, and options: the path may hold colons."""
 
-__all__ = ["LossSpec", "Shapes", "find", "gradient_hint", "parse", "settle"]
+__all__ = ["LossSpec", "Shapes", "find", "gradient_hint", "parse", "settle", "spec_of"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ def parse(text: str) -> LossSpec:
     if not name.strip():
         raise UsageError(f"loss '{visible(text)}' has no name", hint="see `lossctl list`")
     return LossSpec(text.strip(), name.strip(), options)
+
+
+def spec_of(name: str, options: Mapping[str, object]) -> str:
+    """The SPEC of a loss with these options, which `parse` takes apart."""
+    given = ",".join(f"{option}={spelled(value)}" for option, value in options.items())
+    return f"{name}:{given}" if given else name
 
 
 def _split(text: str) -> tuple[str, str | None]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lossctl.loss_spec import find
+from lossctl.loss_spec import find, spec_of
 from lossctl.results import spelled
 from lossctl_kernels import LOSSES, OPTIONS, Loss
 from lossctl_kernels.domains import Domain, TargetKind
@@ -85,10 +85,9 @@ def families() -> dict[str, tuple[str, list[str]]]:
 def example(loss: Loss) -> str:
     """A command that works for this loss."""
     numbers = {name: default for name, (default, _) in loss.parameters.items() if isinstance(default, float)}
-    shown = list((loss.required or numbers).items())[:1]
-    options = "".join(f":{name}={number:g}" for name, number in shown)
+    shown = dict(list((loss.required or numbers).items())[:1])
     inputs = "".join(f" --input {name}={name}.npy" for name, facts in loss.inputs.items() if not facts.optional)
-    return f"lossctl eval preds.npy targets.npy --loss {loss.name}{options}{inputs}"
+    return f"lossctl eval preds.npy targets.npy --loss {spec_of(loss.name, shown)}{inputs}"
 
 
 def describe(name: str) -> list[dict[str, Any]]:

@@ -9,13 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lossctl.errors import visible
+
+if TYPE_CHECKING:
+    from lossctl.slices.results import GateSlices, SliceTable, WorstRow
 
 SCHEMA = "lossctl.result/1"
 
 Status = Literal["ok", "inf", "-inf", "nan"]
+
+GRADIENT_OPTIONS = ("grad_wrt", "grad_scale", "kink")
+"""What gradients depend on, and values do not."""
 
 # Beyond this many entries a vector of options (class weights of a thousand classes) is named by its digest.
 LONGEST_SPELLED_VECTOR = 16
@@ -26,7 +32,8 @@ class InputInfo:
     """One array that was read.
 
     `role` is what it was for ("prediction", "target", "weights" or the name of a further input), `shape` and `dtype`
-    are those found in the file, `columns` the columns of a table that made it, in order.
+    are those found in the file, `columns` the columns of a table that made it, in order. `digest` is that of its
+    values, "" where none was asked for.
     """
 
     role: str
@@ -35,6 +42,7 @@ class InputInfo:
     shape: tuple[int, ...]
     dtype: str
     columns: tuple[str, ...] = ()
+    digest: str = ""
 
     def to_document(self) -> dict[str, Any]:
         """The `inputs` entry of the result document."""
@@ -47,6 +55,8 @@ class InputInfo:
         }
         if self.columns:
             document["columns"] = list(self.columns)
+        if self.digest:
+            document["digest"] = self.digest
         return document
 
 
@@ -92,6 +102,7 @@ class LossResult:
     sum of the per-sample losses and `weight` the sum of the weights, so that results merge. `options` holds every
     option as it was resolved, `changed` the names of those that differ from the loss's own defaults. `nonfinite`,
     `clipped` and `degenerate` count samples; `skipped` counts rows that are not among them, since they are not finite.
+    `slices` has a table for each slicing that was asked for, and `worst` the rows with the largest losses.
     """
 
     loss: str
@@ -109,15 +120,13 @@ class LossResult:
     degenerate: int = 0
     skipped: int = 0
     stats: Statistics | None = None
+    slices: tuple[SliceTable, ...] = ()
+    worst: tuple[WorstRow, ...] = ()
 
     @property
     def status(self) -> Status:
         """Whether `value` is a finite number, and if not, which other."""
-        if math.isfinite(self.value):
-            return "ok"
-        if math.isnan(self.value):
-            return "nan"
-        return "inf" if self.value > 0 else "-inf"
+        return status_of(self.value)
 
     def to_document(self) -> dict[str, Any]:
         """The `results` entry of the result document."""
@@ -140,6 +149,10 @@ class LossResult:
             document["skipped"] = int(self.skipped)
         if self.stats is not None:
             document["stats"] = self.stats.to_document()
+        if self.slices:
+            document["slices"] = [table.to_document() for table in self.slices]
+        if self.worst:
+            document["worst"] = [row.to_document() for row in self.worst]
         return document | {"status": self.status, "signature": self.signature}
 
 
@@ -207,7 +220,8 @@ class GateResult:
     "inconclusive".
 
     `value` and `limit` are the two sides of its first comparison. `severity` is "fail" or "warn"; `more_samples` is how
-    many more would decide an inconclusive gate, None where that is not known.
+    many more would decide an inconclusive gate, None where that is not known. `note` says what is missing. A gate about
+    every slice has the answer of the worst, and those of all in `slices`.
     """
 
     expression: str
@@ -216,17 +230,25 @@ class GateResult:
     limit: float | None = None
     severity: str = "fail"
     more_samples: int | None = None
+    note: str = ""
+    slices: GateSlices | None = None
 
     def to_document(self) -> dict[str, Any]:
         """The `gates` entry of the result document."""
-        document = {
+        document: dict[str, Any] = {
             "expression": self.expression,
             "value": None if self.value is None else finite_or_none(self.value),
             "limit": None if self.limit is None else finite_or_none(self.limit),
             "verdict": self.verdict,
             "severity": self.severity,
         }
-        return document if self.more_samples is None else document | {"more_samples": self.more_samples}
+        if self.more_samples is not None:
+            document["more_samples"] = self.more_samples
+        if self.note:
+            document["note"] = self.note
+        if self.slices is not None:
+            document["slices"] = self.slices.to_document()
+        return document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +306,14 @@ def signature(loss: str, options: Mapping[str, object], *, reduction: str, versi
     return "|".join([_without_separator(loss), *fields])
 
 
+def stated(options: Mapping[str, Any], *, gradient: bool = False) -> dict[str, Any]:
+    """The options that the signature of a value names, or that of a gradient; a guard of 0 has no mode."""
+    left_out = set() if gradient else set(GRADIENT_OPTIONS)
+    if not options.get("eps"):
+        left_out.add("eps_mode")
+    return {name: value for name, value in options.items() if name not in left_out and value is not None}
+
+
 def spelled(value: object) -> str:
     """An option's value as signatures and tables spell it: 0.5, 1, true, none, logit, [0.5,1,2]."""
     value = plain(value)
@@ -323,6 +353,15 @@ def plain(value: object) -> Any:
     if isinstance(value, Sequence):
         return [plain(entry) for entry in value]
     return str(value)
+
+
+def status_of(value: float) -> Status:
+    """Whether a value is a finite number, and if not, which other."""
+    if math.isfinite(value):
+        return "ok"
+    if math.isnan(value):
+        return "nan"
+    return "inf" if value > 0 else "-inf"
 
 
 def finite_or_none(value: float) -> float | None:

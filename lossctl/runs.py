@@ -16,14 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl._version import __version__
-from lossctl.diagnosis import check_input, check_lengths, diagnose, diagnose_labels, has_bad_labels
+from lossctl.diagnosis import (
+    check_input,
+    check_lengths,
+    diagnose,
+    diagnose_labels,
+    has_bad_labels,
+    placing_integers,
+)
 from lossctl.errors import DataError
 from lossctl.feed import Feed
 from lossctl.loss_spec import LossSpec
 from lossctl.nonfinite import Mask
 from lossctl.preparation import Prepared, prepare
 from lossctl.propagation import chosen_batch, odd_gradients, odd_losses
-from lossctl.results import LossResult, signature
+from lossctl.results import LossResult, signature, stated
 from lossctl.sources.base import Array
 from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.batch import Backend, Batch, Column
@@ -32,6 +39,7 @@ from lossctl_kernels.options import default_of
 from lossctl_kernels.reduce import ExactSum, block_sums
 
 if TYPE_CHECKING:
+    from lossctl.observers import Observer
     from lossctl.sample_statistics import SampleStatistics
 
 __all__ = ["Run", "SampleRun", "sums_of_weights"]
@@ -70,6 +78,7 @@ class Run(ABC):
         self.warnings: list[str] = []
         self.statistics: SampleStatistics | None = None
         """Takes the losses of single samples, where somebody asks for their statistics."""
+        self.observers: list[Observer] = []
 
     @property
     def settings(self) -> Settings:
@@ -120,7 +129,8 @@ class Run(ABC):
             check_lengths(self.feed, self.plan, chunk, self.chunk_rows)
         if has_bad_labels(self.plan, chunk):
             raise diagnose_labels(self.feed, self.plan, self.chunk_rows)
-        return prepare(self.plan, self.dtype, chunk, weights, self.paths)
+        with placing_integers(self.feed, self.chunk_rows):
+            return prepare(self.plan, self.dtype, chunk, weights, self.paths)
 
     def _refuse_bad(self, report: Floats) -> None:
         if report[:, BAD].any():
@@ -179,7 +189,7 @@ class Run(ABC):
             options=options,
             reduction=self.reduction,
             unit=self.settings.unit,
-            signature=signature(loss.name, _of_the_value(options), reduction=self.reduction, version=__version__),
+            signature=signature(loss.name, stated(options), reduction=self.reduction, version=__version__),
             changed=(*self.changed, *self.data_options),
             skipped=self.feed.skipped,
             **numbers,
@@ -190,14 +200,6 @@ def sums_of_weights(weights: Floats, rows: int) -> Floats:
     """Block sums, infinite where they exceed float64."""
     with np.errstate(over="ignore"):
         return block_sums(weights, rows)
-
-
-def _of_the_value(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a value depends on; a guard of 0 has no mode."""
-    left_out = {"grad_wrt", "grad_scale", "kink"}
-    if not options.get("eps"):
-        left_out.add("eps_mode")
-    return {name: value for name, value in options.items() if name not in left_out and value is not None}
 
 
 class SampleRun(Run):
@@ -219,6 +221,8 @@ class SampleRun(Run):
     def _observed(self, losses: Floats, prepared: Prepared) -> Floats:
         if self.statistics is not None:
             self.statistics.add_rows(losses, prepared, self.settings["denom"])
+        for observer in self.observers:
+            observer.add_rows(losses, prepared, self.settings["denom"])
         return losses
 
     def propagate(

@@ -7,8 +7,8 @@ from functools import partial
 from typing import NamedTuple
 
 from lossctl.backends import compiler_faults, usable_threads
-from lossctl.errors import EnvironmentFault
-from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle
+from lossctl.errors import EnvironmentFault, visible
+from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle, spec_of
 from lossctl_kernels import LOSSES, Plan, Scope
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.recipes import ACROSS_WIDTH, Recipe, all_recipes
@@ -24,10 +24,9 @@ def every_spec() -> list[LossSpec]:
     """Every loss in every form. Numbers are no part of the code: where a loss needs one, any will do."""
     specs = []
     for loss in LOSSES.values():
-        needed = [f"{name}={example:g}" for name, example in loss.required.items()]
         for form in loss.forms:
-            options = [f"input={form}", *needed] if "input" in loss.options else needed
-            specs.append(parse(":".join([loss.name, *([",".join(options)] if options else [])])))
+            forms = {"input": form} if "input" in loss.options else {}
+            specs.append(parse(spec_of(loss.name, {**forms, **loss.required})))
     return specs
 
 
@@ -62,13 +61,19 @@ class Warmup:
     def run(self, progress: Callable[[int], None] | None = None) -> None:
         """Compiles what is missing; `progress` is called with how many functions are done.
 
-        Raises EnvironmentFault where that cannot be done.
+        Raises EnvironmentFault where that cannot be done, or what was compiled could not be kept.
         """
         workers = min(usable_threads(), -(-len(self.missing) // WORTH_A_PROCESS))
         done = self._compiled_here() if workers < 2 else self._compiled_by(workers)
         for count, _ in enumerate(done, 1):
             if progress:
                 progress(count)
+        lost = sum(not self._tasks[position].is_done() for position in self.missing)
+        if lost:
+            raise EnvironmentFault(
+                f"{lost} of {len(self.missing)} compiled functions could not be kept in {visible(self.folder)}",
+                hint="is there room on its disk? or have the sources of lossctl changed meanwhile?",
+            )
 
     def _compiled_here(self) -> Iterator[None]:
         for position in self.missing:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
-from lossctl.results import SCHEMA as RESULT_SCHEMA
-from lossctl.results import spelled
+from lossctl.errors import visible
+from lossctl.results import GRADIENT_OPTIONS, spelled
 
-__all__ = ["SCHEMA", "Explanation", "Finding", "explain", "read_document"]
+__all__ = ["SCHEMA", "Explanation", "Finding", "explain"]
 
 SCHEMA = "lossctl.explanation/1"
-
-MOST_BYTES = 64 << 20
-DEEPEST = 20
-"""What a result document is nested, and then some."""
 
 ROUNDING_ULPS = 4
 """What other orders of operations may change of a sum that is right to the last bit or two."""
@@ -41,8 +35,9 @@ class Finding:
 class Explanation:
     """One loss of both documents: the verdict in words, and what it rests on, by kind.
 
-    `function`, `data`, `counts` and `run` are findings; counts follow from the function and the data together. Without
-    any in the first three, the numbers should be equal.
+    `function`, `data`, `counts` and `run` are findings; counts follow from the function and the data together, and
+    `run` tells where the same values came from and what computed them. Without any in the first three, the numbers
+    should be equal.
     """
 
     loss: str
@@ -69,77 +64,11 @@ class Explanation:
         return document | {kind: [vars(finding) for finding in found] for kind, found in self.kinds.items()}
 
 
-# ---- reading
-
-
-def read_document(path: str) -> dict[str, Any]:
-    """A result document. Raises DataError for a file that holds none, UsageError for an empty name."""
-    if not path or "\0" in path:
-        raise UsageError("a result document has an empty name", hint="is it a shell variable that is not set?")
-    shown = visible(path)
-    try:
-        with open(path, "rb") as handle:
-            text = handle.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise DataError(f"there is no file '{shown}'", hint="lossctl eval … -o result.json writes one") from None
-    except PermissionError as error:
-        raise EnvironmentFault(f"cannot read '{shown}': permission denied") from error
-    except OSError as error:
-        raise DataError(f"cannot read '{shown}': {visible(error.strerror)}") from error
-    if len(text) > MOST_BYTES:
-        raise DataError(f"{shown} is larger than any result document", hint="name a file of lossctl eval -o")
-    try:
-        document = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{shown} is not JSON: {visible(error)}", hint="lossctl eval … -o result.json") from None
-    _check(document, shown)
-    return dict(document)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number there")
-
-
-def _check(document: Any, shown: str) -> None:
-    """Raises DataError unless a document holds what `explain` looks at, in the types that it has in the schema."""
-    found = document.get("schema") if isinstance(document, dict) else None
-    if found != RESULT_SCHEMA:
-        said = f"its schema is '{visible(found)}'" if found is not None else "it has no schema"
-        raise DataError(f"{shown} is no result document: {said}", hint=f"the schema is {RESULT_SCHEMA}")
-    parts = {"results": document.get("results"), "inputs": document.get("inputs")}
-    for name, part in parts.items():
-        if not isinstance(part, list) or not all(isinstance(each, dict) for each in part):
-            raise DataError(f"{shown} is no result document: '{name}' is no list of objects")
-    if _is_deeper(document, DEEPEST):
-        raise DataError(f"{shown} is no result document: it is nested more than {DEEPEST} deep")
-    for result in document["results"]:
-        known = isinstance(result.get("loss"), str) and isinstance(result.get("options"), dict)
-        if not known or not _is_value(result.get("value")):
-            raise DataError(f"{shown} is no result document: a result has no loss, no options or no value")
-    if not document["results"]:
-        raise DataError(f"{shown} holds no results", hint="lossctl eval … -o result.json writes some")
-
-
-def _is_value(value: Any) -> bool:
-    """Whether it is null or a finite number."""
-    if value is None or isinstance(value, bool):
-        return value is None
-    try:
-        return isinstance(value, int | float) and math.isfinite(float(value))
-    except OverflowError:  # a whole number of hundreds of digits
-        return False
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
-
-
-# ---- comparing
-
-
 def explain(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[list[Explanation], list[str]]:
-    """(what differs, loss by loss; the losses that only one document has, in words)."""
+    """(what differs, loss by loss; the losses that only one document has, in words).
+
+    Both are what `read_document` returns.
+    """
     pairs, alone = _matched(first["results"], second["results"])
     return [_explained(a, b, first, second) for a, b in pairs], alone
 
@@ -178,7 +107,7 @@ def _explained(
     a: dict[str, Any], b: dict[str, Any], first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> Explanation:
     function = tuple(_function(a, b, first, second))
-    data = tuple(_data(first, second))
+    data, sources = (tuple(findings) for findings in _data(first, second))
     counts = tuple(
         _finding(name, a.get(name, 0), b.get(name, 0), meaning)
         for name, meaning in _COUNTS.items()
@@ -192,13 +121,13 @@ def _explained(
     distance, difference = _distance(a, b, any(finding.what.endswith(" dtype") for finding in data))
     return Explanation(
         visible(a["loss"]),
-        _verdict(distance, function, data if function else data + counts),
+        _verdict(distance, function, data if function else data + counts, _only_predictions_can_differ(first, second)),
         (_value(a), _value(b)),
         difference,
         function,
         data,
         counts,
-        run,
+        sources + run,
     )
 
 
@@ -236,8 +165,7 @@ _ABSENT = object()
 
 def _options(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """The options that values depend on and that are not the same, in the order of the first."""
-    gradient = ("grad_wrt", "grad_scale", "kink")
-    names = [name for name in dict.fromkeys((*a["options"], *b["options"])) if name not in gradient]
+    names = [name for name in dict.fromkeys((*a["options"], *b["options"])) if name not in GRADIENT_OPTIONS]
     return [name for name in names if a["options"].get(name, _ABSENT) != b["options"].get(name, _ABSENT)]
 
 
@@ -258,20 +186,43 @@ def _meanings(loss: str) -> dict[str, str]:
         return {}
 
 
-def _data(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Finding]:
-    found = []
-    inputs = [{str(info.get("role")): info for info in document["inputs"]} for document in (first, second)]
+def _data(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[list[Finding], list[Finding]]:
+    """(what says that the data are others, where the same values come from)."""
+    found, sources = [], []
+    inputs = _inputs(first, second)
     for role in dict.fromkeys((*inputs[0], *inputs[1])):
         sides = [each.get(role) for each in inputs]
         if None in sides:
             shown = ["there" if side is not None else "not there" for side in sides]
             found.append(Finding(visible(role), shown[0], shown[1], _MEANINGS.get(role, "a further array")))
             continue
+        same = _are_equal(*(side.get("digest") for side in sides if side is not None))
         for fact, meaning in _FACTS.items():
-            values = [side.get(fact) for side in sides if side is not None]
-            if values[0] != values[1]:
-                found.append(_finding(f"{visible(role)} {fact}", values[0], values[1], meaning))
-    return found
+            a, b = (side.get(fact) for side in sides if side is not None)
+            if a == b or (fact == "digest" and None in (a, b)):
+                continue  # documents of earlier versions have no digests
+            if same and fact != "shape":
+                sources.append(_finding(f"{visible(role)} {fact}", a, b, "the values are the same"))
+            else:
+                found.append(_finding(f"{visible(role)} {fact}", a, b, meaning))
+    return found, sources
+
+
+def _inputs(*documents: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
+    """The inputs of each document by their roles."""
+    return [{info["role"]: info for info in document["inputs"]} for document in documents]
+
+
+def _are_equal(first: object, second: object) -> bool:
+    """Whether two digests are there and are of equal values."""
+    return first is not None and first == second
+
+
+def _only_predictions_can_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether all else has the same values."""
+    ours, theirs = _inputs(first, second)
+    others = [role for role in ours if role != "prediction"]
+    return all(_are_equal(ours[role].get("digest"), theirs.get(role, {}).get("digest")) for role in others)
 
 
 _MEANINGS = {"weights": "samples are weighted in one of them only"}
@@ -281,6 +232,7 @@ _FACTS = {
     "shape": "other rows or other columns",
     "dtype": "numbers are rounded to this type before lossctl reads them",
     "columns": "other columns of the table",
+    "digest": "other values, or the same in another order",
 }
 _COUNTS = {
     "samples": "how many samples count",
@@ -329,7 +281,7 @@ def _distance(a: Mapping[str, Any], b: Mapping[str, Any], other_types: bool) -> 
     return "different", f"{said}: more than rounding"
 
 
-def _verdict(distance: str, function: Sequence[Finding], data: Sequence[Finding]) -> str:
+def _verdict(distance: str, function: Sequence[Finding], data: Sequence[Finding], only_predictions: bool) -> str:
     if function and data:
         both = "different functions of different data"
         return f"{both}, with equal values" if distance == "equal" else both
@@ -343,4 +295,6 @@ def _verdict(distance: str, function: Sequence[Finding], data: Sequence[Finding]
         )
     if distance in ("equal", "rounding"):
         return "the same function of data that looks the same, and the values agree"
+    if only_predictions:
+        return "the same function of other predictions: all else has the same values"
     return "the same function of data with the same names, shapes and types: what the files hold has changed"

@@ -139,7 +139,7 @@ class TableWriter(ArrayWriter):
                 f"cannot write '{visible(path)}': an array of shape ({sizes}) is not a table", hint="write it to .npy"
             )
         width = shape_tail[0] if shape_tail else 1
-        default = tuple(f"grad_{column}" for column in range(width)) if shape_tail else ("grad",)
+        default = ("grad",) if width == 1 else tuple(f"grad_{column}" for column in range(width))
         self.column_names = column_names or default
         if len(self.column_names) != width:
             raise ValueError(f"{len(self.column_names)} names for {width} columns")

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 INSTALL, RUN = ACTION["runs"]["steps"]
+BASH = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
 FILES = f"{ROOT}/sample_data/binary/preds.npy {ROOT}/sample_data/binary/labels.npy"
 
 
@@ -33,7 +34,9 @@ def runner(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def step(script: str, runner: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def step(
+    script: str, runner: Path, environment: Mapping[str, str], shell: Sequence[str] = BASH
+) -> subprocess.CompletedProcess[str]:
     """Runs a step as the host does."""
     host = {
         "GITHUB_ACTIONS": "true",
@@ -41,7 +44,7 @@ def step(script: str, runner: Path, environment: Mapping[str, str]) -> subproces
         "GITHUB_OUTPUT": str(runner / "output"),
         "RUNNER_TEMP": str(runner),
     }
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    command = [*shell, "-c", script]
     given = {**os.environ, **host, **environment}
     return subprocess.run(command, env=given, cwd=runner, check=False, capture_output=True, text=True)
 
@@ -95,8 +98,47 @@ def test_the_step_ends_as_lossctl_does_and_nothing_in_the_words_is_run(text: str
     done = step(RUN["run"], runner, arguments(text))
     assert done.returncode == code
     assert not (runner / "run").exists()
-    assert outputs(runner).get("exit-code", "2") == str(code)
+    assert outputs(runner)["exit-code"] == str(code)
     assert "Traceback" not in done.stderr
+
+
+# What the program is given, a word a line.
+PROGRAM = """#!/bin/sh
+printf '<%s>\\n' "$@"
+"""
+
+
+@pytest.mark.parametrize("shell", [BASH, ("sh", "-e")], ids=["bash", "an older shell"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("p.npy  y.npy\n\n-l mse", ["p.npy", "y.npy", "-l", "mse"]),
+        ("'a b' \"c'd\" e\\ f ''", ["a b", "c'd", "e f", ""]),
+        ("'two\nlines' $HOME * ~ #", ["two\nlines", "$HOME", "*", "~", "#"]),
+        ("-c é", ["-c", "é"]),
+    ],
+)
+def test_the_words_are_those_that_were_quoted(text: str, words: list[str], shell: Sequence[str], runner: Path) -> None:
+    (runner / "lossctl" / "bin" / "lossctl").write_text(PROGRAM, encoding="utf-8")
+    done = step(RUN["run"], runner, arguments(text), shell)
+    hosts = ["--output", str(runner / "summary"), "--output", str(runner / "output")]
+    given = ["eval", "--format", "github", *words, *hosts]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "".join(f"<{word}>\n" for word in given)
+
+
+def test_no_file_of_the_checkout_is_taken_for_a_module(runner: Path) -> None:
+    for name in ("shlex", "os", "lossctl"):
+        (runner / f"{name}.py").write_text("raise SystemExit('not this one')")
+    (runner / "lossctl" / "bin" / "lossctl").write_text(PROGRAM, encoding="utf-8")
+    assert step(RUN["run"], runner, arguments("p.npy")).returncode == 0
+
+
+def test_a_host_without_summaries(runner: Path) -> None:
+    done = step(RUN["run"], runner, {**arguments(f"{FILES} --loss bce"), "GITHUB_STEP_SUMMARY": ""})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert outputs(runner)["status"] == "ok"
 
 
 @pytest.mark.parametrize(("extras", "installed"), [("", "/the action"), ("junit,s3", "/the action[junit,s3]")])
@@ -109,7 +151,7 @@ def test_what_is_installed_is_the_action_itself(extras: str, installed: str, tmp
     )
     python.chmod(0o755)
     done = step(INSTALL["run"], tmp_path, {"PYTHON": str(python), "EXTRAS": extras, "SOURCE": "/the action"})
-    assert (done.returncode, done.stdout) == (0, f"install --quiet {installed}\n")
+    assert (done.returncode, done.stdout) == (0, f"install --quiet --disable-pip-version-check {installed}\n")
 
 
 def test_the_hook_runs_lossctl() -> None:

@@ -194,6 +194,13 @@ def test_what_is_found_is_what_a_join_finds(seed: int, tmp_path: Path, monkeypat
         assert found["target"].tolist() == [other.tolist().index(key) for key in own.tolist()]
 
 
+def test_a_column_of_the_key_is_named_once(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{name}.csv", {"id": [1, 2], name: [0.5, 1.0]}) for name in ("p", "y")]
+    files = InputFiles(str(paths[0]), str(paths[1]), pred_columns=("p",), target_columns=("y",), on=("id", "x", "id"))
+    with pytest.raises(UsageError, match="--on names 'id' 2 times; name each column of the key once"):
+        open_feed(files)
+
+
 def test_no_key_in_common(tmp_path: Path) -> None:
     assert "no key is in all of" in refusal(tmp_path, [1, 2], [3, 4], missing="drop").message
 

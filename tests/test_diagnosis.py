@@ -37,6 +37,26 @@ def test_the_first_row_is_counted_from_the_start_of_the_data(row: int, backend: 
         lossctl.evaluate(np.zeros(ROWS), np.zeros(ROWS), "mse", weights=weights, backend=backend)
 
 
+@pytest.mark.parametrize("role", ["prediction", "target", "weights"])
+@pytest.mark.parametrize("row", [0, 4096, 8999])
+def test_the_first_integer_that_is_too_large_is_named(row: int, role: str) -> None:
+    given: dict[str, Any] = {"prediction": np.zeros((ROWS, 2)), "target": np.zeros((ROWS, 2)), "weights": np.ones(ROWS)}
+    array = given[role].astype(np.int64)
+    array.reshape(ROWS, -1)[row:, -1] = 2**53
+    array.reshape(ROWS, -1)[row, -1] = 2**53 + 1
+    given[role] = array
+    column = "" if role == "weights" else ", column 1"
+    count = f"1 of {array.size} {role if role == 'weights' else role + 's'} are such"
+    with pytest.raises(DataError, match=rf"{role} array, row {row}{column}: .* found {2**53 + 1}; {count}"):
+        lossctl.evaluate(given["prediction"], given["target"], "mse", weights=given["weights"])
+
+
+def test_an_integer_that_is_too_large_in_a_further_array_is_named() -> None:
+    variance = np.array([1, 2, 2**60 + 1])
+    with pytest.raises(DataError, match=rf"var array, row 2: .* found {2**60 + 1}; 1 of 3 values"):
+        lossctl.evaluate(np.zeros(3), np.zeros(3), "gaussian_nll", inputs={"var": variance})
+
+
 CASES: list[tuple[Any, Any, str, tuple[str, ...]]] = [
     ([[0.5, 1.5]], [[0.0, 1.0]], "bce", ("row 0, column 1", "1.5", "1 of 2 predictions", "--from-logits")),
     ([[0.5, 0.5], [1.2, -0.2]], [0, 1], "scce", ("row 1, column 0", "1.2", "2 of 4 predictions", "--from-logits")),

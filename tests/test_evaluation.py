@@ -53,9 +53,9 @@ def test_all_losses_share_one_pass() -> None:
 def test_what_losses_convert_alike_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
 
-    def record(array: Array, dtype: str, path: str) -> Array:
+    def record(array: Array, dtype: str, path: str, role: str) -> Array:
         done.append((path, dtype))
-        return exact(array, dtype, path)
+        return exact(array, dtype, path, role)
 
     monkeypatch.setattr("lossctl.evaluation.exact", record)
     labels = np.arange(9000) % 2

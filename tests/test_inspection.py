@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from lossctl.errors import UsageError
-from lossctl.inspection import inspect
+from lossctl.inspection import as_row, inspect
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(50, 4))
@@ -62,6 +62,48 @@ def test_a_table_with_text_and_numbered_columns(tmp_path: Path) -> None:
     assert found["p_* (4 columns)"].looks_like == "rows of probabilities"
     assert found["p_2"].lowest == ROWS[:, 2].min()
     assert found["label"].looks_like == "class indices, 0 to 3"
+
+
+@pytest.mark.parametrize("format", ["npy", "csv", "parquet"])
+def test_the_first_rows_of_a_large_file(format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows 0 to 29 are looked at: chunks of 10 rows until there are 25."""
+    monkeypatch.setattr("lossctl.inspection._CHUNK_VALUES", 10)
+    monkeypatch.setattr("lossctl.inspection._MOST_VALUES", 25)
+    values = np.linspace(0, 1, 100)
+    values[30:] = 7.0
+    path = tmp_path / f"a.{format}"
+    if format == "npy":
+        np.save(path, values)
+    elif format == "csv":
+        path.write_text("p\n" + "".join(f"{value}\n" for value in values))
+    else:
+        parquet.write_table(pa.table({"p": pa.array(values)}), path)
+    (found,) = inspect(str(path))
+    assert found.shape == ((None,) if format == "csv" else (100,))
+    assert (found.lowest, found.highest, found.first_rows) == (0.0, values[29], 30)
+    row = as_row(found)
+    assert row["looks like"] == "probabilities (the first 30 rows)"
+    assert row["shape"] == ("?" if format == "csv" else "100")
+
+
+@pytest.mark.parametrize(("rows", "seen"), [(29, None), (30, None), (31, 30)])
+def test_a_file_that_ends_with_what_is_looked_at_is_looked_at_whole(
+    rows: int, seen: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lossctl.inspection._CHUNK_VALUES", 10)
+    monkeypatch.setattr("lossctl.inspection._MOST_VALUES", 25)
+    np.save(tmp_path / "a.npy", np.linspace(0, 1, rows))
+    (found,) = inspect(str(tmp_path / "a.npy"))
+    assert (found.shape, found.first_rows) == ((rows,), seen)
+
+
+def test_whole_numbers_that_go_over_into_decimals_are_decimals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossctl.inspection._CHUNK_VALUES", 10)
+    monkeypatch.setattr("lossctl.inspection._MOST_VALUES", 25)
+    monkeypatch.setattr("lossctl.sources.records.BLOCK_BYTES", 64)
+    (tmp_path / "a.csv").write_text("p\n" + "1\n" * 25 + "0.5\n" * 50)
+    (found,) = inspect(str(tmp_path / "a.csv"))
+    assert (found.dtype, found.lowest, found.first_rows) == ("float64", 0.5, 30)
 
 
 def test_arrays_of_a_container(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossctl.errors import UsageError
-from lossctl.loss_spec import LossSpec, Shapes, find, gradient_hint, parse, settle
+from lossctl.loss_spec import LossSpec, Shapes, find, gradient_hint, parse, settle, spec_of
 from lossctl_kernels import LOSSES
 from lossctl_kernels.domains import TargetKind
 
@@ -24,6 +24,13 @@ def test_a_name_and_its_options() -> None:
     assert parse("huber:delta=2") == LossSpec("huber:delta=2", "huber", {"delta": "2"})
     assert parse(" scce : input = logit , class_weight = 1|2 ").options == {"input": "logit", "class_weight": "1|2"}
     assert parse("x:a=b=c").options == {"a": "b=c"}
+
+
+def test_a_spec_of_options_is_taken_apart_again() -> None:
+    assert spec_of("mae", {}) == "mae"
+    text = spec_of("huber", {"delta": 0.1, "row": "sum", "class_weight": 2.0})
+    assert text == "huber:delta=0.1,row=sum,class_weight=2"
+    assert parse(text).options == {"delta": "0.1", "row": "sum", "class_weight": "2"}
 
 
 @pytest.mark.parametrize(

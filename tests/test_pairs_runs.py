@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import lossctl
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.loss_spec import parse
@@ -147,11 +147,11 @@ def test_what_does_not_fit_in_memory_is_refused_with_what_it_needs(
     vectors, labels = many(5000)
     monkeypatch.setattr("lossctl.pairs_runs.available_bytes", lambda: 100_000)
     says = r"circle takes all rows at once, and 5000 rows need (\d+) bytes .* 100000 \(97.7 KiB\) are available"
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(EnvironmentFault, match=says):
         lossctl.evaluate(vectors, labels, SPEC)
     wide = vectors.astype(np.float64)
     table = write_csv(tmp_path / "t.csv", {"a": wide[:, 0], "b": wide[:, 1], "y": labels})
-    message = refused(3, "eval", table, "--pred-col", "a,b", "--target-col", "y", "-l", SPEC)
+    message = refused(4, "eval", table, "--pred-col", "a,b", "--target-col", "y", "-l", SPEC)
     assert "circle takes all rows at once, and " in message
     monkeypatch.setattr("lossctl.pairs_runs.available_bytes", lambda: None)
     assert lossctl.evaluate(vectors[:30], labels[:30], SPEC).samples == 30

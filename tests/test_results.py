@@ -21,6 +21,7 @@ from lossctl.results import (
     Statistics,
     signature,
     spelled,
+    stated,
 )
 
 SIGNATURE = "bce|input=prob|eps=0|reduction=mean|denom=weight|lossctl=0.1.0"
@@ -155,6 +156,14 @@ def test_a_non_finite_option_is_spelled_and_a_non_finite_statistic_is_null() -> 
 def test_signature_of_the_design() -> None:
     options = {"input": "prob", "eps": 0.0, "denom": "weight"}
     assert signature("bce", options, reduction="mean", version="0.1.0") == SIGNATURE
+
+
+def test_what_a_signature_states() -> None:
+    options = {"eps": 0.0, "eps_mode": "clip", "grad_wrt": "logit", "grad_scale": "sum"}
+    options |= {"kink": None, "denom": "weight"}
+    assert stated(options) == {"eps": 0.0, "denom": "weight"}
+    assert stated(options, gradient=True) == {"eps": 0.0, "grad_wrt": "logit", "grad_scale": "sum", "denom": "weight"}
+    assert stated({**options, "eps": 0.1}) == {"eps": 0.1, "eps_mode": "clip", "denom": "weight"}
 
 
 def test_signature_keeps_its_separator_to_itself() -> None:

@@ -101,6 +101,23 @@ def test_what_is_warm_needs_no_compiler(folder: Path, tmp_path: Path, dtype: str
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_is_damaged_is_compiled_again(folder: Path) -> None:
+    Warmup([parse("rmse")]).run()
+    damaged = sorted(folder.iterdir())[0]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    again = Warmup([parse("rmse")])
+    assert (len(again.missing), again.found) == (1, 4)
+    again.run()
+    assert not Warmup([parse("rmse")]).missing
+
+
+def test_what_could_not_be_kept_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warmup = Warmup([parse("rmse")])
+    monkeypatch.setattr(cache, "write_whole", lambda *_: None)
+    with pytest.raises(EnvironmentFault, match="5 of 5 compiled functions could not be kept in"):
+        warmup.run()
+
+
 def test_nothing_can_be_kept_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossctl_kernels.cache.cache_folder", lambda: None)
     with pytest.raises(EnvironmentFault, match="LOSSCTL_CACHE_DIR"):

@@ -10,7 +10,7 @@ from lossctl.cli.declarations import Argument
 from lossctl.cli.list import RowsFormat, rows_format
 
 if TYPE_CHECKING:
-    from lossctl.loss_check import Check, Comparison
+    from lossctl.loss_check import Check, CrossCheck
 
 HELP = """Compare a loss's gradient with finite differences of its value.
 
@@ -81,7 +81,7 @@ def _gradient(found: Check) -> dict[str, str]:
     return rows
 
 
-def _worst(found: Comparison) -> dict[str, str]:
+def _worst(found: CrossCheck) -> dict[str, str]:
     from lossctl.loss_check import NOISE
 
     return {

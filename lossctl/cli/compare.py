@@ -11,7 +11,7 @@ from lossctl.cli.groups import DataOptions, LossOptions, RunOptions, request_of
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
-    from lossctl.comparison_results import ComparisonResult, Inference, Margin
+    from lossctl.comparisons.results import ComparisonResult, Inference, Margin
 
 HELP = """Whether one model has a smaller loss than another, row by row.
 
@@ -79,7 +79,7 @@ def command(
     plan_outputs(outputs, [*systems[1:], *files.paths, *losses.paths])
 
     from lossctl.cli.progress import Progress
-    from lossctl.comparison import Comparison, check_systems, open_systems
+    from lossctl.comparisons.comparison import Comparison, check_systems, open_systems
 
     check_systems(systems)
     request = request_of(specs, files, losses, work, preset)
@@ -95,7 +95,7 @@ def command(
 
 
 def _inference(test: str, confidence: str, resamples: str, seed: str, margin: str | None) -> Inference:
-    from lossctl.comparison_results import Inference
+    from lossctl.comparisons.results import Inference
 
     return Inference(
         tuple(name.strip() for name in test.split(",")),
@@ -107,7 +107,7 @@ def _inference(test: str, confidence: str, resamples: str, seed: str, margin: st
 
 
 def _margin(text: str) -> Margin:
-    from lossctl.comparison_results import Margin
+    from lossctl.comparisons.results import Margin
 
     share = text.strip().endswith("%")
     number = _number("--margin", text.strip().removesuffix("%"), "0.002, or 0.5% of the first value")
@@ -130,7 +130,7 @@ def _whole(option: str, text: str) -> int:
 
 
 def _format(name: str | None) -> str:
-    from lossctl.comparison_output import FORMATS
+    from lossctl.comparisons.output import FORMATS
 
     if name is None:
         return "table" if sys.stdout.isatty() else "tsv"
@@ -150,7 +150,7 @@ def _emit(found: ComparisonResult, shown: str, outputs: list[str]) -> None:
     """Writes the files that were asked for, then the result to stdout."""
     import shutil
 
-    from lossctl.comparison_output import render
+    from lossctl.comparisons.output import render
     from lossctl.files import write_text
 
     for path in outputs:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Option
+from lossctl.cli.declarations import Option, OptionGroup
 from lossctl.cli.groups import DataOptions, GateOptions, LossOptions, RunOptions, request_of
+from lossctl.cli.slicing import SliceOptions
 from lossctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from lossctl.cli.gating import Gating
+    from lossctl.cli.slicing import SlicePlan
+    from lossctl.evaluation import Request
+    from lossctl.inputs import InputFiles
+    from lossctl.results import RunResult
 
 HELP = """The loss of predictions against targets.
 
@@ -23,6 +33,8 @@ Files in different order: lossctl eval preds.csv labels.csv --on id --pred-col p
 Names of classes: lossctl eval table.csv --pred-col 'p_*' --target-col animal --classes cat,dog,eel --loss scce
 
 Frameworks side by side: lossctl eval preds.npy labels.npy --loss bce --preset torch,keras
+
+By group, the worst first: lossctl eval table.csv --pred-col p --target-col y --loss bce --by country --top 10
 
 Fail if it is too large: lossctl eval preds.npy labels.npy --loss bce --fail-if 'bce > 0.35'
 """
@@ -46,67 +58,141 @@ Gradient = Annotated[
 ScoreOnly = Annotated[bool, Option("--score-only", "-b", help="Print the bare number, one a loss.")]
 
 
+class EvaluationOptions(OptionGroup):
+    """What is computed, and where it goes beside stdout."""
+
+    loss: o.LossSpecs = None
+    preset: o.Presets = None
+    nonfinite: o.Nonfinite = "error"
+    per_sample: PerSample = None
+    grad: Gradient = None
+    grad_input: o.GradInputs = None
+    output: Outputs = None
+
+
 def command(
     predictions: o.Predictions,
     targets: o.Targets = None,
     *,
-    loss: o.LossSpecs = None,
-    preset: o.Presets = None,
+    options: EvaluationOptions,
     data: DataOptions,
     losses: LossOptions,
-    nonfinite: o.Nonfinite = "error",
     gates: GateOptions,
-    per_sample: PerSample = None,
-    grad: Gradient = None,
-    grad_input: o.GradInputs = None,
-    output: Outputs = None,
+    slices: SliceOptions,
     format: o.Format = None,
     score_only: ScoreOnly = False,
     work: RunOptions,
 ) -> None:
     """See HELP."""
     from lossctl.cli.show import chosen_format, emit, telling_faults, warn
-    from lossctl.cli.work import evaluating, known_losses, under_presets
-    from lossctl.files import plan_outputs
-    from lossctl.outputs import format_of
 
     shown = chosen_format(format)
-    outputs = output or []
-    for path in outputs:
-        format_of(path)
-    specs = known_losses(loss)
+    planned = plan(
+        predictions,
+        targets,
+        options=options,
+        data=data,
+        losses=losses,
+        gates=gates,
+        slices=slices,
+        work=work,
+        shown=shown,
+    )
+    with telling_faults(shown, planned.outputs):
+        run = planned.run()
+    if not work.quiet:
+        warn(run.warnings)
+    if planned.gating is None:
+        emit(run, shown, planned.outputs, score_only)
+    else:
+        planned.gating.deliver(lambda: emit(run, shown, planned.outputs, score_only))
+
+
+class PlannedEvaluation(NamedTuple):
+    """An evaluation whose options make sense, before any of its data is read.
+
+    `read` and `written` are its files; `outputs` are those for its result, which `run` does not write.
+    """
+
+    files: InputFiles
+    request: Request
+    gating: Gating | None
+    slicing: SlicePlan | None
+    outputs: Sequence[str]
+    per_sample: str | None
+    gradients: Mapping[str, str]
+    read: Sequence[str]
+    written: Sequence[str]
+    progress: bool
+
+    def run(self) -> RunResult:
+        """What it finds, with the answers of its gates. Raises every error of an evaluation."""
+        from lossctl.cli.work import evaluating
+
+        with ExitStack() as stack:
+            evaluation = stack.enter_context(evaluating(self.files, self.request, self.progress))
+            losses_out, gradients_out = None, {}
+            if self.per_sample or self.gradients:
+                from lossctl.extras import gradient_writers, per_sample_writer
+
+                if self.per_sample:
+                    losses_out = stack.enter_context(per_sample_writer(self.per_sample, evaluation))
+                gradients_out = stack.enter_context(gradient_writers(self.gradients, evaluation))
+            if self.gating is not None:
+                self.gating.prepare(evaluation)
+            if self.slicing is not None:
+                self.slicing.prepare(evaluation, self.files, self.gating)
+            run = evaluation.run(losses_out.write if losses_out else None)
+            if self.gating is not None:
+                run = self.gating.decide(run)
+            if gradients_out:
+                evaluation.gradients({of: writer.write for of, writer in gradients_out.items()})
+        return run
+
+
+def plan(
+    predictions: str,
+    targets: str | None = None,
+    *,
+    options: EvaluationOptions,
+    data: DataOptions,
+    losses: LossOptions,
+    gates: GateOptions,
+    slices: SliceOptions,
+    work: RunOptions,
+    shown: str = "",
+) -> PlannedEvaluation:
+    """What the options of an evaluation ask for, as `command` takes them; `shown` is the format for stdout.
+
+    Raises UsageError for what makes no sense, DataError for a baseline or class weights that are wrong.
+    """
+    from lossctl.cli.work import known_losses, under_presets
+    from lossctl.files import plan_outputs
+    from lossctl.outputs import DOCUMENTS, format_of
+
+    outputs = options.output or []
+    formats = {shown, *(format_of(path) for path in outputs)}
+    specs = known_losses(options.loss)
+    preset = options.preset
     presets = o.preset_list(preset)
     if len(presets) > 1:
         specs, preset = under_presets(specs, presets), None
     gating = gates.plan(specs, work.quiet)
-    gradients = o.gradient_files(grad, grad_input)
+    gradients = o.gradient_files(options.grad, options.grad_input)
     if len(specs) > 1 and gradients:
         one = "--grad writes the gradient of one loss" if len(presets) < 2 else "--grad writes one gradient"
         raise UsageError(one, hint="give one --loss" if len(presets) < 2 else "give one --preset")
-    files = data.files(predictions, targets, nonfinite)
-    arrays = [*([] if per_sample is None else [per_sample]), *gradients.values()]
+    files = data.files(predictions, targets, options.nonfinite)
+    slicing = slices.plan(gating)
+    files = files if slicing is None else slicing.reading(files)
     kept = [] if gating is None or gating.baseline is None else [gating.baseline.path]
-    plan_outputs([*outputs, *arrays], [*files.paths, *losses.paths, *kept])
-    request = request_of(specs, files, losses, work, preset, gradients=tuple(gradients), nonfinite=nonfinite)
-    with ExitStack() as stack:
-        stack.enter_context(telling_faults(shown, outputs))
-        evaluation = stack.enter_context(evaluating(files, request, work.progress))
-        losses_out, gradients_out = None, {}
-        if arrays:
-            from lossctl.extras import gradient_writers, per_sample_writer
-
-            losses_out = stack.enter_context(per_sample_writer(per_sample, evaluation)) if per_sample else None
-            gradients_out = stack.enter_context(gradient_writers(gradients, evaluation))
-        if gating is not None:
-            gating.prepare(evaluation)
-        run = evaluation.run(losses_out.write if losses_out else None)
-        if gating is not None:
-            run = gating.decide(run)
-        if gradients_out:
-            evaluation.gradients({of: writer.write for of, writer in gradients_out.items()})
-    if not work.quiet:
-        warn(run.warnings)
-    if gating is None:
-        emit(run, shown, outputs, score_only)
-    else:
-        gating.deliver(lambda: emit(run, shown, outputs, score_only))
+    read = [*files.paths, *losses.paths, *kept]
+    written = [*outputs, *([] if options.per_sample is None else [options.per_sample]), *gradients.values()]
+    plan_outputs(written, read)
+    request = request_of(specs, files, losses, work, preset, gradients=tuple(gradients), nonfinite=options.nonfinite)
+    # Matched by key, rows stand in the order of the predictions, which is that of nothing else.
+    compared = not files.on and (kept or not formats.isdisjoint(DOCUMENTS))
+    request = replace(request, digests=bool(compared))
+    return PlannedEvaluation(
+        files, request, gating, slicing, outputs, options.per_sample, gradients, read, written, work.progress
+    )

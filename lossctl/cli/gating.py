@@ -13,7 +13,7 @@ from lossctl.errors import UsageError, visible
 if TYPE_CHECKING:
     from lossctl.baselines import Baseline
     from lossctl.evaluation import Evaluation
-    from lossctl.gates import Decision, Gate
+    from lossctl.gates.judging import Decision, Gate
     from lossctl.loss_spec import LossSpec
     from lossctl.results import RunResult
 
@@ -41,6 +41,11 @@ class Gating:
     _decisions: Sequence[Decision] = ()
     _warnings: Sequence[str] = ()
 
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """The answers of the gates, none before they are decided."""
+        return self._decisions
+
     def prepare(self, evaluation: Evaluation) -> None:
         """Asks for statistics where they are needed. Raises UsageError for a gate of a loss that has no samples."""
         for gate in self.gates:
@@ -58,7 +63,7 @@ class Gating:
 
     def decide(self, run: RunResult) -> RunResult:
         """The run with the answers of its gates. Raises DataError for a baseline that it cannot be compared with."""
-        from lossctl.gates import decide
+        from lossctl.gates.judging import decide
 
         entries, warnings = None, list(self._warnings)
         if self.baseline is not None:
@@ -84,7 +89,7 @@ class Gating:
         self._tell()
 
     def _tell(self) -> None:
-        from lossctl.gates import conclude, report
+        from lossctl.gates.judging import conclude, report
 
         if not self.gates:
             return
@@ -114,7 +119,7 @@ def plan_gates(
     quiet: bool,
 ) -> Gating:
     """What the options ask for. Raises UsageError for what means nothing, DataError for a baseline that is none."""
-    from lossctl.gates import parse_gates
+    from lossctl.gates.judging import parse_gates
     from lossctl.sample_statistics import confidence_level
 
     gates = parse_gates(fail_if or (), warn_if or (), specs)

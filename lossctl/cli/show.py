@@ -11,6 +11,7 @@ from lossctl.errors import LossctlError, UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.results import RunResult
+    from lossctl.suites.results import SuiteResult
 
 __all__ = ["chosen_format", "emit", "telling_faults", "warn"]
 
@@ -33,18 +34,21 @@ def warn(messages: Sequence[str]) -> None:
             print(f"lossctl: warning: {visible(message, 500)}", file=sys.stderr)
 
 
-def emit(run: RunResult, format: str, outputs: Sequence[str], score_only: bool = False) -> None:
-    """Writes the files that were asked for, then the result to stdout."""
+def emit(run: RunResult | SuiteResult, format: str, outputs: Sequence[str], score_only: bool = False) -> None:
+    """Writes the files that were asked for, then the result to stdout; `score_only` is of a single run."""
     from lossctl.outputs import BINARY, encoded, render, scores
+    from lossctl.results import RunResult
 
     if outputs:
         from lossctl.outputs.delivery import deliver
 
         deliver(run, outputs)
-    if format in BINARY and not score_only:
+    if score_only and isinstance(run, RunResult):
+        sys.stdout.write(scores(run))
+    elif format in BINARY:
         sys.stdout.buffer.write(encoded(run, format))
     else:
-        sys.stdout.write(scores(run) if score_only else render(run, format, sys.stdout))
+        sys.stdout.write(render(run, format, sys.stdout))
     sys.stdout.flush()
 
 

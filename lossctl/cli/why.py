@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from lossctl.cli import options as o
 from lossctl.cli.declarations import Argument
 from lossctl.cli.list import RowsFormat, rows_format
+from lossctl.errors import UsageError
 
 if TYPE_CHECKING:
     from lossctl.why import Explanation
@@ -16,8 +17,8 @@ HELP = """What makes two numbers differ: options, versions, data, files.
 
 Example: lossctl why yesterday.json today.json
 
-Both are result documents, as lossctl eval writes them with -o FILE.json; results are matched by their loss. Exit code 0
-whatever is found.
+Both are result documents, as lossctl eval writes them with -o FILE.json, - for stdin; results are matched by their
+loss. Exit code 0 whatever is found.
 """
 
 First = Annotated[str, Argument(metavar="A.json", help="A result document.")]
@@ -26,9 +27,12 @@ Second = Annotated[str, Argument(metavar="B.json", help="Another one.")]
 
 def command(first: First, second: Second, format: RowsFormat = None, debug: o.Debug = False) -> None:
     """See HELP."""
-    from lossctl.why import SCHEMA, explain, read_document
+    from lossctl.documents import read_document
+    from lossctl.why import SCHEMA, explain
 
     wanted = rows_format(format)
+    if first == second == "-":
+        raise UsageError("stdin can be read once, not as both documents", hint="name a file for one")
     found, alone = explain(read_document(first), read_document(second))
     if wanted == "json":
         import json

@@ -1,8 +1,8 @@
 """The formats of a result, one small module each, loaded by name when asked for.
 
 A format's module has `render(run) -> str`, which returns the whole text, newline at the end, or, of a format that is
-not text, `encode(run) -> bytes`; it writes nothing. One that a CI host reads has `render_fault(error) -> str` too: what
-it says of a run that failed.
+not text, `encode(run) -> bytes`; it writes nothing. `render_suite` and `encode_suite` are the same of a whole suite.
+One that a CI host reads has `render_fault(error) -> str` too: what it says of a run that failed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from os.path import basename, splitext
-from typing import TextIO
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lossctl.errors import EnvironmentFault, LossctlError, UsageError, visible
 from lossctl.results import RunResult
+
+if TYPE_CHECKING:
+    from lossctl.suites.results import SuiteResult
 
 # Name -> module, and extension -> name. A new format is one file and a line in each.
 FORMATS = {
@@ -48,6 +52,8 @@ EXTENSIONS = {
 }
 # Formats that are not text.
 BINARY = frozenset({"parquet"})
+# Formats that hold the whole result document, which later runs may be compared with.
+DOCUMENTS = frozenset({"json", "jsonl", "parquet", "github-output"})
 # Files that GitHub names in the environment, and reads when the step is over. They are appended to.
 HOST_FILES = {"GITHUB_STEP_SUMMARY": "github-summary", "GITHUB_OUTPUT": "github-output"}
 
@@ -55,8 +61,8 @@ HOST_FILES = {"GITHUB_STEP_SUMMARY": "github-summary", "GITHUB_OUTPUT": "github-
 _LIBRARIES = {"junit": ("junitparser", "junit"), "openmetrics": ("prometheus_client", "openmetrics")}
 
 
-def render(run: RunResult, format: str, stream: TextIO | None = None) -> str:
-    """`run` in one of `FORMATS`, as text.
+def render(run: RunResult | SuiteResult, format: str, stream: TextIO | None = None) -> str:
+    """`run`, or a suite of runs, in one of `FORMATS`, as text.
 
     `stream` is where the text will be shown: a table is styled and laid out for it. None is a file: plain, unlimited
     width. Raises UsageError for a format that does not exist or is not text, EnvironmentFault for one whose library is
@@ -65,15 +71,21 @@ def render(run: RunResult, format: str, stream: TextIO | None = None) -> str:
     module = import_module(FORMATS[known_format(format)])
     if format in BINARY:
         raise UsageError(f"{format} is not text", hint="write it to a file")
-    text: str = module.render(run, stream) if format == "table" else module.render(run)
+    renderer = _of(module, "render", run)
+    text: str = renderer(run, stream) if format == "table" else renderer(run)
     return text
 
 
-def encoded(run: RunResult, format: str) -> bytes:
+def _of(module: ModuleType, function: str, run: RunResult | SuiteResult) -> Callable[..., Any]:
+    """A function of a format, for what it is given."""
+    found: Callable[..., Any] = getattr(module, function if isinstance(run, RunResult) else f"{function}_suite")
+    return found
+
+
+def encoded(run: RunResult | SuiteResult, format: str) -> bytes:
     """`run` in any of `FORMATS`, as the bytes of a file. Raises as `render`."""
     if format in BINARY:
-        encode: Callable[[RunResult], bytes] = import_module(FORMATS[known_format(format)]).encode
-        return encode(run)
+        return bytes(_of(import_module(FORMATS[known_format(format)]), "encode", run)(run))
     # A file name that is not UTF-8 holds surrogates: they go out as the bytes that they came in as.
     return render(run, format).encode("utf-8", "surrogateescape")
 

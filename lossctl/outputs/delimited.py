@@ -4,23 +4,84 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import fields
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics
 
+if TYPE_CHECKING:
+    from lossctl.suites.results import SuiteResult
+
 Record = dict[str, str]
+
+_EVERY_COLUMN = ("loss", "value", "unit", "reduction", "samples", "weight", "status", "signature")
+"""What every record of a loss has."""
 
 
 def render_delimited(run: RunResult, delimiter: str) -> str:
     """A header and one record a loss; a run that has gradients and no losses gives one record a gradient.
 
+    Behind the losses there is a record for each of their slices, whose columns stand behind all others.
+
     Columns are only ever added at the end. Numbers are in full precision; non-finite ones are inf, -inf and nan.
     """
-    records = [_loss_record(run, result) for result in run.results] or [_gradient_record(g) for g in run.gradients]
+    return joined(_records(run), delimiter)
+
+
+def render_delimited_suite(suite: SuiteResult, delimiter: str) -> str:
+    """The records of every evaluation under its name; one without a result has one, with the error in it."""
+    from lossctl.outputs.suites import EVALUATION, said_of
+
+    found = []
+    for each in suite.evaluations:
+        records = [] if each.run is None else _records(each.run)
+        told = "" if each.error is None else said_of(each.error)
+        for record in records or [{**dict.fromkeys(_EVERY_COLUMN, ""), "status": "error"}]:
+            found.append({EVALUATION: each.name, **record, "error": told})
+    return joined(found, delimiter)
+
+
+def _records(run: RunResult) -> list[Record]:
+    losses = [_loss_record(run, result) for result in run.results]
+    return [*losses, *_slices(run, losses)] or [_gradient_record(g) for g in run.gradients]
+
+
+def _slices(run: RunResult, losses: Sequence[Record]) -> list[Record]:
+    """A record for each slice of each loss: the columns of the loss, and what says which slice it is."""
+    if not any(result.slices for result in run.results):
+        return []
+    from lossctl.outputs.slices import slice_records
+
+    names = dict.fromkeys(
+        name for result in run.results for _, key in slice_records(result) for name in key if name != "difference"
+    )
+    found = []
+    for result, loss in zip(run.results, losses, strict=True):
+        for each, key in slice_records(result):
+            numbers = {
+                "value": spelled_number(each.value),
+                "samples": str(each.samples),
+                "weight": spelled_number(each.weight),
+            }
+            statistics = {"std_error": each.std_error, "ci_low": each.ci_low, "ci_high": each.ci_high}
+            told = {name: "" if number is None else spelled_number(number) for name, number in statistics.items()}
+            own = {**dict.fromkeys(loss, ""), **{name: loss[name] for name in ("loss", "unit", "reduction")}, **numbers}
+            own |= {"status": each.status, "signature": loss["signature"]}
+            own |= {name: text for name, text in told.items() if name in loss}
+            if each.ci_low is not None and "confidence" in loss:
+                own["confidence"] = loss["confidence"]
+            found.append({**own, **dict.fromkeys(names, ""), **key})
+    return found
+
+
+def joined(records: Sequence[Record], delimiter: str) -> str:
+    """Records under one header; a field that a record has not is empty."""
     text = io.StringIO(newline="")
-    header = list(records[0]) if records else []
-    writer = csv.DictWriter(text, header, delimiter=delimiter, lineterminator="\n")
+    # The fields of the record that has most of them, then what others have beside.
+    header = list(dict.fromkeys(name for record in sorted(records, key=len, reverse=True) for name in record))
+    writer = csv.DictWriter(text, header, restval="", delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
@@ -29,11 +90,11 @@ def render_delimited(run: RunResult, delimiter: str) -> str:
 def _loss_record(run: RunResult, result: LossResult) -> Record:
     record = {
         "loss": result.loss,
-        "value": _number(result.value),
+        "value": spelled_number(result.value),
         "unit": result.unit,
         "reduction": result.reduction,
         "samples": str(int(result.samples)),
-        "weight": _number(result.weight),
+        "weight": spelled_number(result.weight),
         "status": result.status,
         "signature": result.signature,
     }
@@ -41,7 +102,7 @@ def _loss_record(run: RunResult, result: LossResult) -> Record:
     if any(other.stats is not None for other in run.results):
         for column in fields(Statistics):
             statistic = getattr(result.stats, column.name, None)
-            record[column.name] = "" if statistic is None else _number(statistic)
+            record[column.name] = "" if statistic is None else spelled_number(statistic)
     return record
 
 
@@ -54,10 +115,10 @@ def _gradient_record(gradient: GradientResult) -> Record:
         "dtype": gradient.dtype,
     }
     for column in fields(GradientStatistics):
-        record[column.name] = _number(getattr(gradient.stats, column.name))
+        record[column.name] = spelled_number(getattr(gradient.stats, column.name))
     return record | {"path": gradient.path, "signature": gradient.signature}
 
 
-def _number(value: float) -> str:
+def spelled_number(value: float) -> str:
     """An integer as it is, anything else as the shortest text that reads back as the same float64."""
     return str(int(value)) if isinstance(value, Integral) else repr(float(value))

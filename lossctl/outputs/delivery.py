@@ -5,24 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from lossctl.errors import EnvironmentFault, LossctlError, visible
 from lossctl.files import atomic_file
 from lossctl.outputs import encoded, format_of, github_summary, host_format, render_fault
 from lossctl.results import RunResult
 
+if TYPE_CHECKING:
+    from lossctl.suites.results import SuiteResult
+
 __all__ = ["deliver", "deliver_fault"]
 
 
-def deliver(run: RunResult, paths: Iterable[str]) -> None:
-    """Writes `run` to each file in the format that its name says, whole or not at all.
+def deliver(run: RunResult | SuiteResult, paths: Iterable[str]) -> None:
+    """Writes `run`, or a suite of runs, to each file in the format that its name says, whole or not at all.
 
     The files of a CI host are appended to, as their host wants it. Raises EnvironmentFault for a failed write.
     """
     for path in paths:
         format = format_of(path)
         if format == "github-summary":
-            _append(path, github_summary.render(run, _room(path)).encode("utf-8", "surrogateescape"))
+            room = _room(path)
+            if isinstance(run, RunResult):
+                text = github_summary.render(run, room)
+            else:
+                text = github_summary.render_suite(run, room)
+            _append(path, text.encode("utf-8", "surrogateescape"))
         else:
             _put(path, encoded(run, format))
 

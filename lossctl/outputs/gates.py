@@ -24,6 +24,10 @@ def said(gate: GateResult) -> str:
         parts.append(f"limit {limit(gate)}")
     if gate.more_samples is not None:
         parts.append(f"{count(gate.more_samples)} more samples would decide")
+    if gate.slices is not None and gate.slices.verdicts:
+        parts.append(gate.slices.told())
+    if gate.note:
+        parts.append(gate.note)
     return ", ".join(parts)
 
 

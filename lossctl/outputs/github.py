@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from lossctl.errors import LossctlError, visible
 from lossctl.outputs.gates import said, stands
@@ -10,10 +11,21 @@ from lossctl.outputs.labels import labelled
 from lossctl.outputs.view import significant
 from lossctl.results import RunResult
 
+if TYPE_CHECKING:
+    from lossctl.suites.results import SuiteResult
+
 # The host shows this many of each kind a step, and drops the rest without a word.
 MOST_OF_A_KIND = 10
 
 _KINDS = {"fail": "error", "warn": "warning", "inconclusive": "warning"}
+
+
+class _Told(NamedTuple):
+    """One annotation: what it is of, what it says, and the file that it is about."""
+
+    title: str
+    message: str
+    file: str
 
 
 def render(run: RunResult) -> str:
@@ -22,29 +34,55 @@ def render(run: RunResult) -> str:
     They are about the file of predictions. Of each kind at most as many as the host shows; the last says how many more
     there are.
     """
+    return _rendered(_found(run))
+
+
+def render_suite(suite: SuiteResult) -> str:
+    """The annotations of all evaluations under their names, and an error for what went wrong."""
+    found: dict[str, list[_Told]] = {"error": [], "warning": [], "notice": []}
+    for name, error in suite.errors:
+        found["error"].append(_Told("no result", f"{name}: {_with_hint(error)}", suite.path))
+    for name, run in suite.runs:
+        for kind, told in _found(run).items():
+            named = (_Told(each.title, f"{name}: {each.message}", suite.place_of(each.file)) for each in told)
+            found[kind] += named
+    return _rendered(found)
+
+
+def _found(run: RunResult) -> dict[str, list[_Told]]:
+    """What is to be told of a run, by kind."""
     file = next((info.path for info in run.inputs if info.role == "prediction"), "")
     errors = [
-        ("loss", f"{label} is {result.status}") for label, result in labelled(run).items() if result.status != "ok"
+        _Told("loss", f"{label} is {result.status}", file)
+        for label, result in labelled(run).items()
+        if result.status != "ok"
     ]
-    found: dict[str, list[tuple[str, str]]] = {"error": errors, "warning": [], "notice": []}
+    found: dict[str, list[_Told]] = {"error": errors, "warning": [], "notice": []}
     for gate in run.gates:
         standing = stands(gate)
         if standing in _KINDS:
-            found[_KINDS[standing]].append((f"gate {standing}", f"{gate.expression}: {said(gate)}"))
-    found["warning"] += [("warning", warning) for warning in run.warnings]
+            found[_KINDS[standing]].append(_Told(f"gate {standing}", f"{gate.expression}: {said(gate)}", file))
+    found["warning"] += [_Told("warning", warning, file) for warning in run.warnings]
     if told := ", ".join(_told(run)):
-        found["notice"].append(("result", told))
+        found["notice"].append(_Told("result", told, file))
+    return found
+
+
+def _rendered(found: Mapping[str, list[_Told]]) -> str:
     return "".join(
-        annotation(kind, f"lossctl: {title}", message, file)
-        for kind, messages in found.items()
-        for title, message in _most(messages)
+        annotation(kind, f"lossctl: {each.title}", each.message, each.file)
+        for kind, told in found.items()
+        for each in _most(told)
     )
 
 
 def render_fault(error: LossctlError) -> str:
     """The error of a run that failed."""
-    hint = f"; {error.hint}" if error.hint else ""
-    return annotation("error", "lossctl: no result", f"{error.message}{hint}")
+    return annotation("error", "lossctl: no result", _with_hint(error))
+
+
+def _with_hint(error: LossctlError) -> str:
+    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def annotation(kind: str, title: str, message: str, file: str = "") -> str:
@@ -64,12 +102,12 @@ def _told(run: RunResult) -> Iterable[str]:
         yield f"{gradient.loss} gradient norm {significant(gradient.stats.norm)}"
 
 
-def _most(messages: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _most(messages: list[_Told]) -> list[_Told]:
     if len(messages) <= MOST_OF_A_KIND:
         return messages
     rest = len(messages) - MOST_OF_A_KIND + 1
-    title, first = messages[MOST_OF_A_KIND - 1]
-    return [*messages[: MOST_OF_A_KIND - 1], (title, f"{first}; and {rest - 1} more")]
+    first = messages[MOST_OF_A_KIND - 1]
+    return [*messages[: MOST_OF_A_KIND - 1], first._replace(message=f"{first.message}; and {rest - 1} more")]
 
 
 def _escaped(text: str) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import LossctlError
 from lossctl.outputs.gates import stands
 from lossctl.outputs.labels import labelled
-from lossctl.results import RunResult
+from lossctl.results import GateResult, RunResult
+
+if TYPE_CHECKING:
+    from lossctl.suites.results import SuiteResult
 
 # All outputs of a job may hold 1 MiB, counted in two bytes a character.
 LONGEST_RESULT = 100_000
@@ -21,16 +26,35 @@ def render(run: RunResult) -> str:
 
     The last is the document of `json` on one line, for fromJSON; it is left out where it is too long for the host.
     """
-    found: dict[str, str] = {"status": run.status}
-    if run.gates:
-        standings = {stands(gate) for gate in run.gates}
-        found["gates"] = next((each for each in ("fail", "inconclusive") if each in standings), "pass")
-    for label, result in labelled(run).items():
-        found[_NOT_OF_A_NAME.sub("_", label)] = repr(float(result.value))
-    document = json.dumps(run.to_document(), allow_nan=False, separators=(",", ":"))
-    if len(document) <= LONGEST_RESULT:
-        found["result"] = document
-    return _lines(found)
+    values = _values(run)
+    return _lines({"status": run.status, **_of_gates(run.gates), **values, **_result(run.to_document())})
+
+
+def render_suite(suite: SuiteResult) -> str:
+    """`status` (ok, nonfinite, error), `gates` of all evaluations, each loss as `digits_scce`, `result`."""
+    gates = [gate for _, gate in suite.gates]
+    values = {
+        f"{_NOT_OF_A_NAME.sub('_', name)}_{label}": value
+        for name, run in suite.runs
+        for label, value in _values(run).items()
+    }
+    return _lines({"status": suite.status, **_of_gates(gates), **values, **_result(suite.to_document())})
+
+
+def _of_gates(gates: Sequence[GateResult]) -> dict[str, str]:
+    if not gates:
+        return {}
+    standings = {stands(gate) for gate in gates}
+    return {"gates": next((each for each in ("fail", "inconclusive") if each in standings), "pass")}
+
+
+def _values(run: RunResult) -> dict[str, str]:
+    return {_NOT_OF_A_NAME.sub("_", label): repr(float(result.value)) for label, result in labelled(run).items()}
+
+
+def _result(document: Mapping[str, Any]) -> dict[str, str]:
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    return {"result": text} if len(text) <= LONGEST_RESULT else {}
 
 
 def render_fault(_error: LossctlError) -> str:

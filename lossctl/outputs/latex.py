@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from lossctl.outputs.view import Column, Section, sections
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lossctl.outputs.view import Column, Section, details, sections
 from lossctl.results import RunResult
+
+if TYPE_CHECKING:
+    from lossctl.suites.results import SuiteResult
 
 _SPECIAL = str.maketrans(
     {
@@ -15,6 +21,8 @@ _SPECIAL = str.maketrans(
         "|": r"\textbar{}",
         '"': "''",
         "-": r"{-}",  # so that two of them do not become a dash
+        "[": "{[}",  # which after the end of a row begins its options
+        "]": "{]}",
         **{character: f"\\{character}" for character in "&%$#_{}"},
     }
 )
@@ -22,18 +30,29 @@ _NOT_FINITE = {"inf": r"$\infty$", "-inf": r"$-\infty$", "nan": "NaN"}
 
 
 def render(run: RunResult) -> str:
-    """One tabular of the losses, one of the gradients; numbers have six significant digits.
+    """One tabular of the losses, one of the gradients, of slices and worst rows; numbers have six significant digits.
 
-    Each stands under its signatures, as comments.
+    Each stands under its signatures, or what it is of, as comments.
     """
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(_tabular(section) for section in sections(run))
+    return _rendered([*sections(run), *details(run)])
+
+
+def render_suite(suite: SuiteResult) -> str:
+    """One tabular of the losses of all evaluations, one of what went wrong, those of slices and worst rows."""
+    from lossctl.outputs.suites import suite_details, suite_sections
+
+    return _rendered([*suite_sections(suite), *suite_details(suite)])
+
+
+def _rendered(shown: Sequence[Section]) -> str:
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(_tabular(section) for section in shown)
 
 
 def _tabular(section: Section) -> str:
     alignment = "".join("r" if column.numeric else "l" for column in section.columns)
     cells = [_cells(column) for column in section.columns]
     lines = [
-        *(f"% {signature}" for signature in section.signatures),
+        *(f"% {line}" for line in (section.title, *section.signatures, section.note) if line),
         rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
         " & ".join(_escaped(column.title) for column in section.columns) + r" \\",

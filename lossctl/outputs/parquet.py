@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics
 
+if TYPE_CHECKING:
+    from lossctl.suites.results import SuiteResult
+
 DOCUMENT = "lossctl.result"
+SUITE_DOCUMENT = "lossctl.suite"
 
 _LOSS: dict[str, pa.DataType] = {
     "loss": pa.string(),
@@ -49,8 +53,30 @@ def encode(run: RunResult) -> bytes:
         rows, columns = [_loss_row(result) for result in run.results], _LOSS
     else:
         rows, columns = [_gradient_row(gradient) for gradient in run.gradients], _GRADIENT
-    document = json.dumps(run.to_document(), allow_nan=False)
-    table = pa.Table.from_pylist(rows, schema=pa.schema(columns, metadata={DOCUMENT: document}))
+    return file_of(rows, columns, {DOCUMENT: json.dumps(run.to_document(), allow_nan=False)})
+
+
+def encode_suite(suite: SuiteResult) -> bytes:
+    """The rows of every evaluation with its name; one without a result has one, with the error in it.
+
+    The metadata hold the suite's document, under "lossctl.suite".
+    """
+    from lossctl.outputs.suites import EVALUATION, said_of
+
+    rows: list[dict[str, Any]] = []
+    for each in suite.evaluations:
+        losses = [] if each.run is None else [_loss_row(result) for result in each.run.results]
+        told = None if each.error is None else said_of(each.error)
+        rows += [{EVALUATION: each.name, **row, "error": told} for row in losses or [{"status": "error"}]]
+    columns = {EVALUATION: pa.string(), **_LOSS, "error": pa.string()}
+    return file_of(rows, columns, {SUITE_DOCUMENT: json.dumps(suite.to_document(), allow_nan=False)})
+
+
+def file_of(
+    rows: list[dict[str, Any]], columns: dict[str, pa.DataType], metadata: dict[bytes | str, bytes | str]
+) -> bytes:
+    """The bytes of a file with these rows; what a row does not name is null."""
+    table = pa.Table.from_pylist(rows, schema=pa.schema(columns, metadata=metadata))
     buffer = pa.BufferOutputStream()
     pyarrow.parquet.write_table(table, buffer)
     return bytes(buffer.getvalue().to_pybytes())
@@ -58,17 +84,17 @@ def encode(run: RunResult) -> bytes:
 
 def _loss_row(result: LossResult) -> dict[str, Any]:
     row: dict[str, Any] = {
-        name: _text(getattr(result, name)) for name in ("loss", "unit", "reduction", "status", "signature")
+        name: in_utf8(getattr(result, name)) for name in ("loss", "unit", "reduction", "status", "signature")
     }
     row |= {"value": float(result.value), "samples": int(result.samples), "weight": float(result.weight)}
     return row | (asdict(result.stats) if result.stats is not None else {})
 
 
 def _gradient_row(gradient: GradientResult) -> dict[str, Any]:
-    row = {name: _text(getattr(gradient, name)) for name in ("loss", "wrt", "scale", "dtype", "path", "signature")}
+    row = {name: in_utf8(getattr(gradient, name)) for name in ("loss", "wrt", "scale", "dtype", "path", "signature")}
     return row | {"shape": [int(size) for size in gradient.shape]} | asdict(gradient.stats)
 
 
-def _text(text: str) -> str:
+def in_utf8(text: str) -> str:
     """A file name that is not UTF-8 holds surrogates, which Parquet has no place for."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -5,23 +5,37 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lossctl.outputs.view import Column, Section, sections
+from lossctl.outputs.view import Column, Section, details, sections
 from lossctl.results import RunResult
+
+if TYPE_CHECKING:
+    from lossctl.suites.results import SuiteResult
 
 # Wider than any line: what is not a terminal has no width, and rich must never cut a line by itself.
 UNLIMITED = 1_000_000
 
-_STYLES = {"loss": "bold cyan", "value": "bold", "non-finite": "red", "options": "yellow", "file": "green"}
+_STYLES = {
+    "loss": "bold cyan",
+    "value": "bold",
+    "non-finite": "red",
+    "options": "yellow",
+    "file": "green",
+    "error": "red",
+}
 _BAD_VALUE = "bold red"
+
+# Titles of columns that are text of any length.
+_FOLDING = ("options", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,21 @@ def display_of(stream: TextIO | None) -> Display:
 
 
 def render(run: RunResult, stream: TextIO | None = None) -> str:
-    """The losses, then the gradients, each with its signatures under it, laid out for `stream`.
+    """The losses, then the gradients, each with its signatures under it, slices and worst rows, laid out for `stream`.
 
     Where a table would not fit a terminal, every row becomes a list of its fields; signatures and options fold.
     """
+    return _rendered([*sections(run), *details(run, cut=True)], stream)
+
+
+def render_suite(suite: SuiteResult, stream: TextIO | None = None) -> str:
+    """The losses of all evaluations in one table, what went wrong, slices and worst rows; a signature is told once."""
+    from lossctl.outputs.suites import suite_details, suite_sections
+
+    return _rendered([*suite_sections(suite), *suite_details(suite, cut=True)], stream)
+
+
+def _rendered(shown: Sequence[Section], stream: TextIO | None) -> str:
     display = display_of(stream)
     text = StringIO()
     console = Console(
@@ -68,7 +93,7 @@ def render(run: RunResult, stream: TextIO | None = None) -> str:
         legacy_windows=False,
         highlight=False,
     )
-    for number, section in enumerate(sections(run)):
+    for number, section in enumerate(shown):
         if number:
             console.print()
         _print_section(console, section, display)
@@ -77,13 +102,23 @@ def render(run: RunResult, stream: TextIO | None = None) -> str:
 
 
 def _print_section(console: Console, section: Section, display: Display) -> None:
+    if section.title:
+        console.print(Text(section.title, style="bold"))
+    _print_rows(console, section, display)
+    if section.note:
+        console.print(Text(section.note, style="dim"))
+
+
+def _print_rows(console: Console, section: Section, display: Display) -> None:
     table = _table(section, display)
     if console.measure(table).minimum > display.width:
         _print_fields(console, section, display.width)
         return
     console.print(table, width=display.width)
-    console.print()
-    for signature in section.signatures:
+    signatures = [signature for signature in dict.fromkeys(section.signatures) if signature]
+    if signatures:
+        console.print()
+    for signature in signatures:
         lines = fold(signature, "|", display.width)
         console.print(Text("\n".join([lines[0], *("  " + line for line in lines[1:])]), style="dim"))
 
@@ -97,9 +132,9 @@ def _table(section: Section, display: Display) -> Table:
         border_style="dim",
     )
     for column in section.columns:
-        folds = column.title == "options"
+        folds = column.title in _FOLDING
         table.add_column(
-            column.title,
+            Text(column.title),
             justify="right" if column.numeric and column.title != "value" else "left",
             no_wrap=not folds,
             overflow="fold",
@@ -136,9 +171,10 @@ def _print_fields(console: Console, section: Section, width: int) -> None:
             console.print()
         for column in section.columns:
             if cell := column.cells[row]:
-                lines = fold(cell, " ", width - indent) if column.title == "options" else [cell]
+                lines = fold(cell, " ", width - indent) if column.title in _FOLDING else [cell]
                 _print_field(console, column.title, lines, _style(column.title, cell), indent)
-        _print_field(console, "signature", fold(signature, "|", width - indent), "dim", indent)
+        if signature:
+            _print_field(console, "signature", fold(signature, "|", width - indent), "dim", indent)
 
 
 def _print_field(console: Console, title: str, lines: list[str], style: str, indent: int) -> None:

@@ -12,19 +12,25 @@ from lossctl.results import GradientResult, GradientStatistics, LossResult, RunR
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: a title and a cell a row. Numbers are set flush right, text flush left."""
+    """One column: a title and a cell a row. Numbers are set flush right, text flush left.
+
+    What is `verbatim` has its title and its cells from the data.
+    """
 
     title: str
     cells: tuple[str, ...]
     numeric: bool = False
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table: its columns, and under it the signature of each row."""
+    """One table: its columns, and under it the signature of each row; what it is of, and what is not in it."""
 
     columns: tuple[Column, ...]
     signatures: tuple[str, ...]
+    title: str = ""
+    note: str = ""
 
 
 def sections(run: RunResult) -> list[Section]:
@@ -35,6 +41,15 @@ def sections(run: RunResult) -> list[Section]:
     if run.gradients:
         found.append(Section(_gradient_columns(run.gradients), tuple(g.signature for g in run.gradients)))
     return found
+
+
+def details(run: RunResult, *, cut: bool = False) -> list[Section]:
+    """The slices and the worst rows of a run, where any were asked for; with `cut` as many as people see."""
+    if not any(result.slices or result.worst for result in run.results):
+        return []
+    from lossctl.outputs.slices import detail_sections
+
+    return detail_sections(run, cut=cut)
 
 
 def significant(value: float) -> str:

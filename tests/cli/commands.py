@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -43,6 +44,30 @@ def scores(*arguments: str | Path) -> list[str]:
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
     return outcome.out.splitlines()
+
+
+def score(*arguments: str | Path) -> float:
+    """The only number of `scores`."""
+    (only,) = scores(*arguments)
+    return float(only)
+
+
+def saved(folder: Path, **arrays: Any) -> None:
+    """Arrays in NPY files of these names."""
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", np.asarray(array))
+
+
+def document(*arguments: str | Path) -> dict[str, Any]:
+    """The result document, which must be JSON without NaN or Infinity."""
+    outcome = call("eval", *arguments, "--format", "json")
+    assert outcome.code == 0, outcome.err
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    found: dict[str, Any] = json.loads(outcome.out, parse_constant=refuse)
+    return found
 
 
 def refused(code: int, *arguments: str | Path) -> str:

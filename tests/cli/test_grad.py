@@ -72,7 +72,7 @@ def test_the_document_has_gradients_and_no_results(here: Path) -> None:
     assert document["results"] == []
     (found,) = document["gradients"]
     assert (found["loss"], found["path"], found["shape"], found["dtype"]) == ("bce", "g.parquet", [569], "float32")
-    assert found["signature"].startswith("bce|input=prob|")
+    assert found["signature"].startswith("bce|input=prob|eps=0|label_smoothing=0|")
     assert found["stats"]["nonfinite"] == 0
     assert found["stats"]["min"] < 0.0 < found["stats"]["max"]
 

@@ -86,9 +86,14 @@ ORDINARY = [
     ("eval", "p.npy", "y.npy", "-l", "bce", "--preset", "torch,keras", "--grad-input", "var=g.npy", "--grad", "h.npy"),
     ("eval", "p.npy", "y.npy", "-l", "bce", "--fail-if", "bce > 0.35", "--warn-if=bce > base", "--baseline", "main"),
     ("eval", "p.npy", "y.npy", "-l", "bce", "--stats", "--confidence", "0.95", "--strict-gates", "--baseline-any"),
+    ("eval", "t.csv", "-l", "bce", "--by", "c", "--by=age:bins=0,30", "--cross", "--min-slice", "50", "--worst=5"),
+    ("eval", "p.npy", "y.npy", "-l", "bce", "--by-file", "t.csv", "--top", "10", "--id-col=id,name"),
     ("baseline", "save", "main", "r.json", "--baseline-folder", "kept"),
     ("grad", "p.npy", "y.npy", "--loss", "bce", "-o", "g.npy", "--reduction", "sum"),
     ("grad", "p.npy", "y.npy", "--loss", "bce", "--grad-input=var=g.npy", "--input", "var=-", "--input-format=var=csv"),
+    ("batch", "runs/*.npy", "b.npy", "--targets", "y.npy", "-l", "bce", "--sort", "bce", "-j", "2", "-k", "-q"),
+    ("batch", "c.npy", "--resume=r.json", "-t", "y.npy", "-l", "bce", "--format", "json"),
+    ("batch", "{m}.npy", "-t", "y.npy", "--loss=bce", "--jobs=4", "--keep-going", "--fail-if", "bce > 1", "-o", "a.md"),
     ("list",),
     ("list", "--format", "json"),
     ("explain", "huber"),
@@ -96,6 +101,10 @@ ORDINARY = [
     ("doctor",),
     ("warmup", "--all", "-q"),
     ("warmup", "--loss", "bce"),
+    ("run",),
+    ("run", "s.toml", "--only", "a", "--only=b*", "-o", "r.xml", "--threads", "2", "--backend=cpu", "--strict-gates"),
+    ("run", "--print-config", "--baseline-folder", "kept", "--chunk-rows", "7", "-q", "--format", "json"),
+    ("validate", "s.toml", "-q"),
 ]
 
 

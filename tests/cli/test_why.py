@@ -47,6 +47,21 @@ def test_losses_that_one_has_are_told(here: Path) -> None:
 
 def test_what_is_no_document_is_3_and_other_formats_are_2(here: Path) -> None:
     Path("a.json").write_text("{}")
-    assert "it has no schema" in refused(3, "why", "a.json", "a.json")
-    assert "there is no file" in refused(3, "why", "b.json", "a.json")
+    assert "its schema is not given" in refused(3, "why", "a.json", "a.json")
+    assert "no such file" in refused(3, "why", "b.json", "a.json")
     assert "there is no format" in refused(2, "why", "a.json", "a.json", "--format", "csv")
+
+
+def test_one_document_may_come_from_stdin(here: Path) -> None:
+    assert call("eval", PREDS, LABELS, "--loss", "bce", "-o", "a.json").code == 0
+    for words in (("why", "-", "a.json"), ("why", "a.json", "-")):
+        found = process(*words, input=Path("a.json").read_text())
+        assert (found.returncode, found.stderr) == (0, "")
+        assert "the values agree" in found.stdout
+    assert "stdin can be read once" in refused(2, "why", "-", "-")
+
+
+def test_a_baseline_may_come_from_stdin(here: Path) -> None:
+    assert call("eval", PREDS, LABELS, "--loss", "bce", "-o", "a.json").code == 0
+    assert process("baseline", "save", "main", "-", input=Path("a.json").read_text()).returncode == 0
+    assert call("why", "a.json", ".lossctl/baselines/main.json").code == 0

@@ -1,0 +1,1 @@
+"""Many files of predictions against one target: a leaderboard."""

@@ -1,0 +1,261 @@
+"""`lossctl batch`: many files of predictions against the same targets, best first."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+from lossctl.cli import options as o
+from lossctl.cli.declarations import Argument, Option
+from lossctl.cli.groups import DataOptions, GateOptions, LossOptions, RunOptions, request_of
+from lossctl.errors import UsageError, visible
+
+if TYPE_CHECKING:
+    from lossctl.batches.batch import Batch
+    from lossctl.batches.results import Leaderboard, Row
+    from lossctl.cli.gating import Gating
+    from lossctl.evaluation import Request
+    from lossctl.inputs import InputFiles
+
+MOST_LINES = 20
+"""Of a kind on stderr."""
+
+HELP = """A leaderboard of many files of predictions.
+
+Example: lossctl batch 'runs/*/preds.npy' --targets labels.npy --loss bce --loss brier
+
+Names from the paths: lossctl batch 'runs/{model}/{seed}.npy' --targets labels.npy --loss bce
+
+Go on from where it was interrupted: lossctl batch 'runs/*.npy' -t labels.npy -l bce --resume board.json
+
+Fail if one is too bad: lossctl batch 'runs/*.npy' --targets labels.npy --loss bce --fail-if 'bce > 0.35'
+
+The exit code is 3 if a file could not be evaluated (4 if the machine was at fault), 1 if a gate failed.
+"""
+
+Patterns = Annotated[
+    list[str],
+    Argument(metavar="PATTERN", help="Files of predictions: names, globs, or 'runs/{model}/preds.npy'."),
+]
+Targets = Annotated[
+    str | None,
+    Option("--targets", "-t", metavar="FILE", help="File of targets; without it each table has its --target-col."),
+]
+Sort = Annotated[str | None, Option("--sort", metavar="SPEC", help="The loss that ranks; the first unless given.")]
+Jobs = Annotated[
+    int | None,
+    Option("--jobs", "-j", metavar="N", help="Files evaluated at a time; they share --threads.", envvar="LOSSCTL_JOBS"),
+]
+KeepGoing = Annotated[
+    bool, Option("--keep-going", "-k", help="Exit code 0 if some files fail and others do not; failures are warnings.")
+]
+Resume = Annotated[
+    str | None,
+    Option(
+        "--resume", metavar="FILE", help="Take over what this leaderboard (.json) has of unchanged files; write it."
+    ),
+]
+Outputs = Annotated[
+    list[str] | None,
+    Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the leaderboard, in the format of the extension: .json, .jsonl, .csv, .tsv, .md, .txt, .tex, "
+        ".parquet, .xml (JUnit), .prom. Repeatable.",
+    ),
+]
+
+
+Format = Annotated[
+    str | None,
+    Option(
+        "--format",
+        metavar="FORMAT",
+        help="table, json, jsonl, csv, tsv, markdown, latex, parquet, junit or openmetrics on stdout; table on a "
+        "terminal, else tsv.",
+        envvar="LOSSCTL_FORMAT",
+    ),
+]
+
+
+def command(
+    patterns: Patterns,
+    *,
+    targets: Targets = None,
+    loss: o.LossSpecs = None,
+    preset: o.Presets = None,
+    sort: Sort = None,
+    jobs: Jobs = None,
+    keep_going: KeepGoing = False,
+    resume: Resume = None,
+    data: DataOptions,
+    losses: LossOptions,
+    nonfinite: o.Nonfinite = "error",
+    gates: GateOptions,
+    output: Outputs = None,
+    format: Format = None,
+    work: RunOptions,
+) -> None:
+    """See HELP."""
+    from lossctl.outputs.leaderboards import chosen
+
+    shown = chosen(None, format or ("table" if sys.stdout.isatty() else "tsv"))
+    outputs = output or []
+    for path in outputs:
+        chosen(path)
+    files, request, gating = _requested(targets, loss, preset, data, losses, nonfinite, gates, work)
+
+    from lossctl.batches.batch import Batch, chosen_jobs, sorting_loss, taken_names, targets_among
+    from lossctl.batches.inputs import OWN, SharedInputs
+    from lossctl.batches.patterns import fields_of, find_files
+    from lossctl.batches.results import conclude
+    from lossctl.batches.resume import asked_of, read_earlier
+    from lossctl.cli.progress import Progress
+    from lossctl.cli.show import telling_faults
+    from lossctl.cli.work import whole_inputs_of
+    from lossctl.files import plan_outputs
+
+    place = sorting_loss(sort, request.specs)
+    found, warnings = find_files(patterns, taken_names(request.specs))
+    number = chosen_jobs(jobs, len(found), request.backend)
+    kept = [] if gating is None or gating.baseline is None else [gating.baseline.path]
+    read = [*(path for path in files.paths if path != OWN), *losses.paths, *kept]
+    plan_outputs([*outputs, *([] if resume is None else [resume])], [*read, *(file.path for file in found)])
+    asked = asked_of(request, files, {name: getattr(gates, name) for name in type(gates).__annotations__}, read)
+    earlier = None if resume is None else read_earlier(resume, asked)
+    if earlier is not None and earlier.why_not:
+        warnings = [*warnings, f"every file is evaluated: {earlier.why_not}"]
+    warnings = [*warnings, *targets_among(found, files)]
+    facts = {"fields": fields_of(found), "request": asked, "warnings": tuple(warnings)}
+    with (
+        telling_faults(shown, outputs),
+        closing(SharedInputs(files, whole_inputs_of(files, request.specs))) as shared,
+        Progress(len(found), work.progress, "files") as progress,
+    ):
+        todo = Batch(found, shared, request, jobs=number, earlier=earlier, gating=gating, progress=progress)
+        board = _board(todo, place, resume, facts)
+    _tell(board, keep_going, work.quiet)
+    verdict = partial(conclude, board, keep_going, gates.strict_gates)
+    _deliver(board, shown, outputs, resume, verdict, work.quiet)
+
+
+def _requested(
+    targets: str | None,
+    loss: list[str] | None,
+    preset: str | None,
+    data: DataOptions,
+    losses: LossOptions,
+    nonfinite: str,
+    gates: GateOptions,
+    work: RunOptions,
+) -> tuple[InputFiles, Request, Gating | None]:
+    """What is read beside the predictions, what is computed of each file, and its gates. Raises UsageError."""
+    from dataclasses import replace
+
+    from lossctl.cli.work import known_losses, under_presets
+
+    specs = known_losses(loss)
+    presets = o.preset_list(preset)
+    if len(presets) > 1:
+        specs, preset = under_presets(specs, presets), None
+    gating = gates.plan(specs, work.quiet)
+    sliced = next((gate.text for gate in gating.gates if gate.slicings), None) if gating is not None else None
+    if sliced is not None:
+        raise UsageError(f"gate '{visible(sliced)}': batch has no slices", hint="lossctl eval has, a file at a time")
+    if targets is None and data.target_col is None:
+        hint = "--targets labels.npy, or --target-col where each table has its own"
+        raise UsageError("batch needs targets", hint=hint)
+
+    from lossctl.batches.batch import check_request
+    from lossctl.batches.inputs import OWN
+
+    files = data.files(OWN, targets, nonfinite)
+    request = request_of(specs, files, losses, work, preset, nonfinite=nonfinite)
+    check_request(request)
+    # Matched by key, rows stand in the order of the predictions, which is that of nothing else.
+    compared = gating is not None and gating.baseline is not None and not files.on
+    return files, replace(request, digests=compared), gating
+
+
+def _board(todo: Batch, place: int, resume: str | None, facts: dict[str, Any]) -> Leaderboard:
+    """The leaderboard; where it is interrupted, what there is of it is kept for the next time."""
+    if resume is None:
+        todo.run()
+        return todo.board(place, **facts)
+    from lossctl.batches.resume import write_leaderboard
+
+    def keep() -> None:
+        write_leaderboard(resume, todo.board(place, **facts))
+
+    try:
+        todo.run(keep)
+    except BaseException:
+        keep()
+        raise
+    return todo.board(place, **facts)
+
+
+def _tell(board: Leaderboard, keep_going: bool, quiet: bool) -> None:
+    """Warnings, what went wrong and which gates are not passed, on stderr; quiet leaves only what decides the code."""
+    from lossctl.outputs.leaderboards import said_of, told_gates
+
+    warnings = [*board.warnings, *(_of(row, warning) for row in board.rows for warning in row.warnings)]
+    gates = [(row, line) for row in board.rows for line in told_gates(row)]
+    failures = [_of(row, said_of(row)) for row in board.failed]
+    if not quiet:
+        _say_most([f"warning: {warning}" for warning in warnings], "warnings")
+    _say_most([f"{row.path}: {line}" for row, line in gates if not quiet or line.startswith("fail")], "gates")
+    if keep_going and not quiet:
+        _say_most([f"warning: {failure}" for failure in failures], "failures")
+    if not keep_going:
+        _say_most(failures, "failures")
+    if board.taken and not quiet:
+        _say(f"{board.taken} of {len(board.rows)} files have not changed: their results are taken over")
+
+
+def _of(row: Row, message: str) -> str:
+    """A message with the file that it is about, which most of them name by themselves."""
+    return message if visible(row.path) in message else f"{row.path}: {message}"
+
+
+def _deliver(
+    board: Leaderboard, shown: str, outputs: Sequence[str], resume: str | None, verdict: Callable[[], str], quiet: bool
+) -> None:
+    """Writes the files that were asked for, then the leaderboard to stdout; says last what it means."""
+    from lossctl.batches.resume import write_leaderboard
+    from lossctl.outputs.leaderboards import deliver, encoded, render
+
+    if resume is not None:
+        write_leaderboard(resume, board)
+    deliver(board, outputs)
+    gone = None
+    try:
+        if shown == "parquet":
+            sys.stdout.buffer.write(encoded(board, shown))
+        else:
+            sys.stdout.write(render(board, shown, sys.stdout))
+        sys.stdout.flush()
+    except BrokenPipeError as error:  # who reads stdout has no part in the verdict
+        gone = error
+    told = verdict()
+    if told and not quiet:
+        _say(told)
+    if gone is not None:
+        raise gone
+
+
+def _say_most(lines: Sequence[str], what: str) -> None:
+    """The first of many lines: all of them are in the leaderboard."""
+    for line in lines[:MOST_LINES]:
+        _say(line)
+    if len(lines) > MOST_LINES:
+        _say(f"{len(lines) - MOST_LINES} more {what} are told by -o FILE.json")
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # a closed stderr takes nothing from the result
+        print(f"lossctl: {visible(line, 2000)}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Systems against each other, row by row, with the statistics that tell them apart."""

@@ -1,0 +1,1 @@
+"""Gates: what `--fail-if` and `--warn-if` say, and whether it holds."""

@@ -1,0 +1,218 @@
+"""Gates: what `--fail-if` and `--warn-if` ask of the results of a run, and what they answer.
+
+How a condition is decided is in `gate_courts`; a gate about every slice is asked of each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lossctl.errors import CheckFailed, Undecided, UsageError, visible
+from lossctl.gates.courts import STATISTICS, Court, Entries, Interval
+from lossctl.gates.grammar import parse_gate
+from lossctl.gates.trees import Base, Condition, Measure, Quantity, comparisons, quantities
+from lossctl.results import GateResult, LossResult
+
+if TYPE_CHECKING:
+    from lossctl.loss_spec import LossSpec
+
+__all__ = ["Decision", "Gate", "conclude", "decide", "parse_gates", "report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """An expression, what it means, and how serious it is: "fail" or "warn"."""
+
+    text: str
+    condition: Condition
+    severity: str = "fail"
+
+    def measured(self) -> list[Measure]:
+        """What it asks for of the run."""
+        return [part for part in self._parts() if isinstance(part, Measure)]
+
+    def _parts(self) -> list[Quantity]:
+        sides = [side for each in comparisons(self.condition) for side in (each.left, each.right)]
+        return [part for side in sides for part in quantities(side)]
+
+    def of_baseline(self) -> list[Measure]:
+        """What it asks for of the baseline."""
+        return [part.measure for part in self._parts() if isinstance(part, Base)]
+
+    @property
+    def slicings(self) -> list[tuple[str, ...]]:
+        """The columns by whose slices it asks, crossed; each once."""
+        return list(dict.fromkeys(each.by for each in (*self.measured(), *self.of_baseline()) if each.by))
+
+    @property
+    def pattern(self) -> Measure | None:
+        """What stands for every slice of some columns, None where nothing does."""
+        return next((each for each in (*self.measured(), *self.of_baseline()) if each.is_pattern), None)
+
+    @property
+    def uses_statistics(self) -> bool:
+        return any(measure.function in STATISTICS for measure in self.measured())
+
+    @property
+    def uses_interval(self) -> bool:
+        return any(measure.function in ("ci_low", "ci_high") for measure in self.measured())
+
+    @property
+    def sampled(self) -> dict[int, str]:
+        """The losses that must have samples, by where they stand, each with what is asked of it."""
+        return {
+            measure.loss: str(measure)
+            for measure in self.measured()
+            if measure.loss is not None and measure.function in (*STATISTICS, "mean")
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer of a gate, and the quantities that it was made of, as they were written."""
+
+    result: GateResult
+    quantities: tuple[tuple[str, Interval], ...]
+
+
+# ---- before the data
+
+
+def parse_gates(fail_if: Sequence[str], warn_if: Sequence[str], specs: Sequence[LossSpec]) -> list[Gate]:
+    """The gates of a command that evaluates `specs`. Raises UsageError for what means nothing."""
+    names = _names(specs)
+
+    def position(name: str) -> int | None:
+        found = names.get(name.strip(), [])
+        if len({specs[each].text for each in found}) > 1:
+            either = " or ".join(f"'{visible(specs[each].text)}'" for each in found)
+            raise UsageError(f"a gate names {visible(name)}, which is more than one loss here", hint=f"write {either}")
+        return found[0] if found else None
+
+    given = [*((text, "fail") for text in fail_if), *((text, "warn") for text in warn_if)]
+    return [Gate(text.strip(), parse_gate(text, position, tuple(names)), severity) for text, severity in given]
+
+
+def _names(specs: Sequence[LossSpec]) -> dict[str, list[int]]:
+    """What each loss of the command may be called: its SPEC, its name, and the losses that the name stands for."""
+    from lossctl.loss_spec import find
+
+    names: dict[str, list[int]] = {}
+    for position, spec in enumerate(specs):
+        meant = [loss.name for loss, _ in find(spec.name)]
+        for name in dict.fromkeys((spec.text, spec.name, *meant)):
+            names.setdefault(name, []).append(position)
+    return names
+
+
+# ---- with the results
+
+
+def decide(gate: Gate, results: Sequence[LossResult], base: Entries | None = None, *, noisy: bool = False) -> Decision:
+    """The answer of a gate. `base` are the entries of the baseline; `noisy` takes intervals into account.
+
+    Raises DataError where the baseline lacks what the gate asks for.
+    """
+    if gate.pattern is not None:
+        return _decide_each(gate, gate.pattern, results, base, noisy)
+    court = Court(results, base, noisy)
+    answer = court.holds(gate.condition)
+    verdict = "inconclusive" if answer is None else "fail" if answer else "pass"
+    if not court.finite:
+        verdict = "fail"
+    first = next(comparisons(gate.condition))
+    value, limit = court.of(first.left).point, court.of(first.right).point
+    more = court.more_samples(gate.condition) if verdict == "inconclusive" else None
+    note = "; ".join(dict.fromkeys(court.missing))
+    result = GateResult(gate.text, value, verdict, limit, gate.severity, more, note)
+    return Decision(result, court.shown(gate.condition))
+
+
+def _decide_each(
+    gate: Gate, pattern: Measure, results: Sequence[LossResult], base: Entries | None, noisy: bool
+) -> Decision:
+    """The answer of a gate about every slice: that of the worst. Where there is no slice it fails."""
+    from lossctl.slices.gates import ask_each
+
+    asked, slices, missing = ask_each(gate.condition, pattern, results, base, noisy)
+    if not asked:
+        return Decision(GateResult(gate.text, math.nan, "fail", None, gate.severity, None, missing, slices), ())
+    worst = asked[0]
+    needed = [each.court.more_samples(gate.condition) for each in asked if each.verdict == "inconclusive"]
+    known = [number for number in needed if number is not None]
+    more = max(known) if worst.verdict == "inconclusive" and known and len(known) == len(needed) else None
+    note = "; ".join(worst.missing)
+    result = GateResult(gate.text, worst.value, worst.verdict, worst.limit, gate.severity, more, note, slices)
+    return Decision(result, worst.court.shown(gate.condition))
+
+
+# ---- what is said of them
+
+_MARKS = {"pass": "✓", "fail": "✗", "warn": "!", "inconclusive": "?"}
+_ASCII_MARKS = {"pass": "ok", "fail": "FAIL", "warn": "WARN", "inconclusive": "OPEN"}
+
+
+def report(decisions: Sequence[Decision], encoding: str | None) -> list[str]:
+    """A line a gate: "✗ bce > 0.35 (bce = 0.412)"; in ASCII where the encoding has no such marks."""
+    try:
+        "".join(_MARKS.values()).encode(encoding or "ascii")
+        marks = _MARKS
+    except (UnicodeError, LookupError):
+        marks = _ASCII_MARKS
+    lines = []
+    for decision in decisions:
+        result = decision.result
+        mark = "warn" if (result.verdict, result.severity) == ("fail", "warn") else result.verdict
+        lines.append(f"{marks[mark]} {visible(result.expression, 500)} ({_found(decision)}){_open(result)}")
+    return lines
+
+
+def _found(decision: Decision) -> str:
+    result = decision.result
+    measured = ", ".join(f"{visible(text)} = {_spelled(interval)}" for text, interval in decision.quantities)
+    told = "" if result.slices is None else result.slices.told()
+    return "; ".join(part for part in (told, measured, visible(result.note, 1000)) if part) or "constant"
+
+
+def _spelled(interval: Interval) -> str:
+    if interval.low == interval.high or math.isnan(interval.point):
+        return f"{interval.point:.6g}"
+    return f"{interval.point:.6g} [{interval.low:.6g}, {interval.high:.6g}]"
+
+
+def _open(result: GateResult) -> str:
+    if result.verdict != "inconclusive":
+        return ""
+    if result.more_samples is None:
+        return ": cannot be told from the limit"
+    return f": about {result.more_samples:,} more samples would decide it"
+
+
+def conclude(decisions: Sequence[Decision], *, strict: bool = False) -> str:
+    """The verdict of all gates in a line, where they let the run pass.
+
+    Raises CheckFailed where one fails, and Undecided where one that matters is open and `strict`.
+    """
+    results = [decision.result for decision in decisions]
+    serious = [result for result in results if result.severity == "fail"]
+    failed, undecided = (
+        [result for result in serious if result.verdict == verdict] for verdict in ("fail", "inconclusive")
+    )
+    warnings = sum(result.severity == "warn" and result.verdict == "fail" for result in results)
+    told = f", {warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""
+    many = f"{len(serious)} {'gate' if len(serious) == 1 else 'gates'}"
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {many} failed{told}: {_listed(failed)}")
+    if undecided and strict:
+        raise Undecided(f"{len(undecided)} of {many} cannot be decided{told}: {_listed(undecided)}")
+    if not serious:
+        return f"no gate can fail{told}"
+    open_ones = f", {len(undecided)} cannot be decided" if undecided else ""
+    return f"{len(serious) - len(undecided)} of {many} passed{open_ones}{told}"
+
+
+def _listed(results: Sequence[GateResult]) -> str:
+    return "; ".join(visible(result.expression, 100) for result in results)

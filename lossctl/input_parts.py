@@ -1,0 +1,140 @@
+"""What each role of the inputs is read from: which file, which columns of it, and which roles share a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lossctl.errors import UsageError, visible
+from lossctl.sources import Reader, Selection, open_reader
+from lossctl.sources.opening import STDIN, is_glob
+
+if TYPE_CHECKING:
+    from lossctl.inputs import InputFiles
+
+__all__ = [
+    "Part",
+    "by_table",
+    "check_class_names",
+    "check_names",
+    "check_stdin",
+    "open_table",
+    "order_warnings",
+    "parts_of",
+    "selections_of_keys",
+    "target_selection",
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One role: the file that it comes from, and what to take from it."""
+
+    role: str
+    path: str
+    format: str | None
+    selection: Selection
+
+
+def check_names(files: InputFiles) -> None:
+    """Raises UsageError for options that name nothing."""
+    if "" in files.paths:
+        raise UsageError("an input has an empty name", hint="is it a shell variable that is not set?")
+    for name in files.input_formats:
+        if name not in files.input_names:
+            raise UsageError(
+                f"--input-format names '{visible(name)}', which is not read", hint=f"--input {visible(name)}=FILE"
+            )
+    if files.missing != "error" and not files.on:
+        raise UsageError("--missing is of keys, and there is none", hint="name it with --on")
+
+
+def parts_of(files: InputFiles) -> list[Part]:
+    """All roles, predictions first. Raises UsageError where there are no targets."""
+    if files.targets is None and files.target_columns is None:
+        raise UsageError(
+            f"there are no targets for {visible(files.predictions)}",
+            hint="name a second file, or --target-col where one table holds both",
+        )
+    gaps = files.gaps
+    parts = [Part("prediction", files.predictions, files.pred_format, Selection(files.pred_columns, gaps=gaps))]
+    shares = files.targets is None
+    parts.append(
+        Part(
+            "target",
+            files.predictions if files.targets is None else files.targets,
+            files.pred_format if shares and files.target_format is None else files.target_format,
+            target_selection(files.target_columns, files.classes, gaps),
+        )
+    )
+    if files.weights is not None or files.weight_column is not None:
+        selection = Selection(None if files.weight_column is None else (files.weight_column,), gaps=gaps)
+        path, format = (files.weights, None) if files.weights is not None else (files.predictions, files.pred_format)
+        parts.append(Part("weights", path, format, selection))
+    for name in files.input_names:
+        own = files.inputs.get(name)
+        path = files.predictions if own is None else own
+        format = files.input_formats.get(name, files.pred_format if own is None else None)
+        parts.append(Part(name, path, format, Selection(files.input_columns.get(name), gaps=gaps)))
+    return parts
+
+
+def target_selection(columns: tuple[str, ...] | None, classes: tuple[str, ...] | None, gaps: bool) -> Selection:
+    """Of targets: one column holds the names of classes where there are any, several are a number for each class."""
+    named = columns is None or (len(columns) == 1 and not is_glob(columns[0]))
+    return Selection(columns, classes=classes if named else None, gaps=gaps)
+
+
+def by_table(parts: list[Part], have_keys: bool) -> Iterable[list[Part]]:
+    """Parts that name columns of one file, together; where each table has its keys, all parts of a file."""
+    groups: dict[tuple[str, str | None], list[Part]] = {}
+    for part in parts:
+        named = have_keys or part.selection.columns is not None
+        key = (os.path.realpath(part.path), part.format) if named else (part.role, part.format)
+        groups.setdefault(key, []).append(part)
+    return groups.values()
+
+
+def check_stdin(parts: Sequence[Part]) -> None:
+    """Raises UsageError where more than one of these would read stdin."""
+    piped = [part.role for part in parts if part.path == STDIN]
+    if len(piped) > 1:
+        raise UsageError(
+            f"stdin can be read once, not as {' and as '.join(piped)}",
+            hint="name a file for one, or --pred-col and --target-col of one table",
+        )
+
+
+def selections_of_keys(names: tuple[str, ...]) -> dict[str, Selection]:
+    """The columns of the key, by the roles that they are read under; none where there is no key."""
+    if not names:
+        return {}
+    from lossctl.alignment import key_selections
+
+    return key_selections(names)
+
+
+def open_table(group: list[Part], keys: Mapping[str, Selection]) -> Reader:
+    """A reader of parts of one file, and of its keys. Raises UsageError and DataError."""
+    roles = {part.role: part.selection for part in group}
+    return open_reader(group[0].path, {**roles, **keys}, format=group[0].format)
+
+
+def check_class_names(files: InputFiles, parts: list[Part], readers: list[Reader]) -> None:
+    """Raises UsageError or DataError where columns of classes are not those that the command names, in that order."""
+    from lossctl.class_names import check_classes
+
+    globs = {part.role: any(is_glob(name) for name in part.selection.columns or ()) for part in parts}
+    check_classes(files.classes or (), {role: info for each in readers for role, info in each.arrays.items()}, globs)
+
+
+def order_warnings(files: InputFiles) -> list[str]:
+    """What there is to say of two tables whose rows are in different orders."""
+    if files.pred_columns is None or files.target_columns is None or files.targets is None:
+        return []  # arrays, or tables of one column
+    from lossctl.row_order import other_order
+
+    warning = other_order(files)
+    return [] if warning is None else [warning]

@@ -1,0 +1,60 @@
+"""A gate that is about every slice: asked of each in turn, it fails where it fails for one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lossctl.gates.courts import Court, Entries
+from lossctl.gates.trees import Comparison, Condition, Measure, Not, comparisons
+from lossctl.results import LossResult
+from lossctl.slices.books import Key, SliceBook
+from lossctl.slices.results import GateSlices, SliceVerdict
+
+__all__ = ["Asked", "ask_each"]
+
+_RANKS = {"fail": 0, "inconclusive": 1, "pass": 2}
+
+
+class Asked:
+    """What a gate says of one slice."""
+
+    def __init__(self, condition: Condition, court: Court, key: Key) -> None:
+        answer = court.holds(condition)
+        verdict = "inconclusive" if answer is None else "fail" if answer else "pass"
+        self.verdict = verdict if court.finite else "fail"
+        self.court, self.key = court, key
+        first = next(comparisons(condition))
+        self.value, self.limit = court.of(first.left).point, court.of(first.right).point
+        excess = _excess(first, self.value, self.limit)
+        self._excess = -excess if math.isfinite(excess) and _is_negated(condition) else excess
+        self.missing = list(dict.fromkeys(court.missing))
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """The worst first: by its verdict, then by how far it is on the wrong side of the limit."""
+        return _RANKS[self.verdict], -self._excess
+
+
+def _is_negated(condition: Condition) -> bool:
+    return isinstance(condition, Not) and not _is_negated(condition.operand)
+
+
+def _excess(comparison: Comparison, value: float, limit: float) -> float:
+    """How far a value is beyond its limit; what is not finite is beyond any."""
+    if not (math.isfinite(value) and math.isfinite(limit)):
+        return math.inf
+    if comparison.operator in (">", ">="):
+        return value - limit
+    return limit - value if comparison.operator in ("<", "<=") else abs(value - limit)
+
+
+def ask_each(
+    condition: Condition, pattern: Measure, results: Sequence[LossResult], base: Entries | None, noisy: bool
+) -> tuple[list[Asked], GateSlices, str]:
+    """(the answers, the worst first; what they are together; what is missing where there are none)."""
+    book = SliceBook(results, base)
+    asked = [Asked(condition, Court(results, base, noisy, book, key), key) for key in book.keys(pattern)]
+    asked.sort(key=lambda each: each.rank)
+    verdicts = tuple(SliceVerdict(tuple(each.key.items()), each.value, each.limit, each.verdict) for each in asked)
+    return asked, GateSlices(pattern.by, verdicts), "" if asked else book.told_missing(pattern)

@@ -1,0 +1,152 @@
+"""A loss of single samples by slice: what `SampleRun` and `SampleStatistics` sum of all rows, by the codes of each."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossctl.preparation import Prepared
+from lossctl.results import LossResult
+from lossctl.runs import Run
+from lossctl.slices.results import SliceResult
+from lossctl.slices.sums import GroupCounts, GroupMoments, GroupSums, Ratio
+
+if TYPE_CHECKING:
+    from lossctl.slices.codes import ChunkCodes
+
+__all__ = ["SampleSlices"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+class _Rows(NamedTuple):
+    """The rows of a chunk: weighted losses, 0 of those that are not there; what each adds to the denominator, None for
+    1 or 0; which are samples, and which the error is of, None for all; which are not finite, None for none."""
+
+    terms: Floats
+    shares: Floats | None
+    kept: Mask | None
+    counted: Mask | None
+    odd: Mask | None
+
+
+def _rows_of(losses: Floats, prepared: Prepared, denom: str) -> _Rows:
+    weights, kept = prepared.batch.weights, prepared.batch.keep
+    # A sample of weight 0 is absent, whatever its loss.
+    there = None if weights is None or (weights > 0.0).all() else weights > 0.0
+    present = kept if there is None else there if kept is None else kept & there
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = losses if weights is None else losses * weights
+    terms = terms if present is None else np.where(present, terms, 0.0)
+    shares = prepared.shares if denom == "weight" else None
+    if denom == "nonzero":
+        above = losses > 0.0
+        shares = np.where(above if kept is None else kept & above, 1.0, 0.0)
+    counted = {"count": None, "weight": present}.get(denom, kept)
+    finite = np.isfinite(losses)
+    odd = None if finite.all() else ~finite if kept is None else kept & ~finite
+    return _Rows(terms, shares, kept, counted, odd)
+
+
+class SampleSlices:
+    """One loss, by every slicing: an observer of its run. `statistics` asks for standard errors."""
+
+    def __init__(self, run: Run, codes: ChunkCodes, statistics: bool) -> None:
+        self._run, self._codes = run, codes
+        self._sums = [_SliceSums(statistics) for _ in codes.slicings]
+        self._weighted = False
+
+    def add_rows(self, losses: Floats, prepared: Prepared, denom: str) -> None:
+        """Takes the losses of a chunk, shape (rows,)."""
+        rows = _rows_of(losses, prepared, denom)
+        self._weighted = self._weighted or rows.shares is not None
+        for place, sums in enumerate(self._sums):
+            sums.add(*self._codes.of(place), rows)
+
+    def result(
+        self, place: int, code: int, key: tuple[str | None, ...], overall: LossResult, confidence: float | None
+    ) -> SliceResult:
+        """What was found of one code."""
+        sums = self._sums[place]
+        fraction, value = self._divisor(place, code), math.nan
+        divisor = fraction[0] / fraction[1]
+        if self._codes.poisoned(place, code):
+            total = math.nan
+        else:
+            total = sums.terms.of(code)
+            if overall.reduction == "sum":
+                value = total
+            elif divisor:
+                value = sums.terms.over(code, fraction)
+            elif self._run.settings["empty"] == "zero":
+                value = 0.0
+        error = sums.error(code, value, divisor, overall.reduction)
+        half = math.nan
+        if confidence is not None and error is not None and not math.isnan(error):
+            from lossctl.student import student_quantile
+
+            half = student_quantile(0.5 * (1.0 + confidence), sums.counted(code) - 1) * error
+        interval = {} if confidence is None else {"ci_low": value - half, "ci_high": value + half}
+        return SliceResult(
+            key=key,
+            value=value,
+            difference=value - overall.value,
+            sum=total,
+            weight=divisor,
+            samples=sums.kept.of(code),
+            nonfinite=sums.odd.of(code),
+            std_error=error,
+            **interval,
+        )
+
+    def _divisor(self, place: int, code: int) -> Ratio:
+        """What the mean of a slice divides by: `SampleRun.denominator` of its rows."""
+        denom, sums = self._run.settings["denom"], self._sums[place]
+        if denom == "count":
+            return self._codes.rows(place).of(code), 1
+        if denom == "elements":
+            return sums.kept.of(code) * self._run.plan.width, 1
+        return sums.shares.ratio(code) if self._weighted else (sums.kept.of(code), 1)
+
+
+class _SliceSums:
+    """The sums of one loss by the codes of one slicing."""
+
+    def __init__(self, statistics: bool) -> None:
+        self.terms, self.shares = GroupSums(), GroupSums()
+        self.kept, self.odd = GroupCounts(), GroupCounts()
+        self._moments = GroupMoments() if statistics else None
+
+    def add(self, codes: Codes, groups: int, rows: _Rows) -> None:
+        self.terms.add(codes, rows.terms, groups)
+        self.kept.add(codes, groups, rows.kept)
+        if rows.odd is not None:
+            self.odd.add(codes, groups, rows.odd)
+        if rows.shares is not None:
+            self.shares.add(codes, rows.shares, groups)
+        if self._moments is not None:
+            terms = rows.terms
+            shares = np.ones(terms.size) if rows.shares is None else rows.shares
+            if rows.counted is not None:
+                codes, terms, shares = codes[rows.counted], terms[rows.counted], shares[rows.counted]
+            self._moments.add(codes, terms, shares, groups)
+
+    def counted(self, code: int) -> int:
+        """The samples that the error is of."""
+        return 0 if self._moments is None else self._moments.of(code, 0.0)[0]
+
+    def error(self, code: int, value: float, divisor: float, reduction: str) -> float | None:
+        """The standard error as `SampleStatistics` has it; None where nobody asked."""
+        if self._moments is None:
+            return None
+        summed = reduction == "sum"
+        count, squares = self._moments.of(code, 0.0 if summed else value)
+        divisor = 1.0 if summed else divisor
+        if count < 2 or not math.isfinite(value) or not divisor > 0.0:
+            return math.nan
+        return math.sqrt(max(squares, 0.0) * (count / (count - 1))) / divisor

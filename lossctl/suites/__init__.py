@@ -1,0 +1,1 @@
+"""Evaluations that a TOML file names, with their gates and outputs."""
