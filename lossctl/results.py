@@ -293,6 +293,11 @@ class RunResult:
         }
 
 
+def is_gain(options: Mapping[str, object]) -> bool:
+    """Whether a number with these options is better when it is larger, as no loss is but a cosine with `sign=1`."""
+    return options.get("sign") == 1.0
+
+
 def signature(loss: str, options: Mapping[str, object], *, reduction: str, version: str) -> str:
     """How a number was computed, in one line: "bce|input=prob|eps=0|reduction=mean|denom=weight|lossctl=0.1.0".
 

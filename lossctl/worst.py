@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lossctl.errors import UsageError, visible
 from lossctl.preparation import Prepared
-from lossctl.results import LossResult
+from lossctl.results import LossResult, is_gain
 from lossctl.slices.inputs import Place, check_column, place_of, read_once
 from lossctl.slices.levels import Texts
 from lossctl.slices.results import WorstRow
@@ -101,7 +101,7 @@ class WorstWatch:
         self._values: dict[int, dict[str, str | None]] = {}
         for position, run in enumerate(evaluation.runs):
             if run.has_samples:
-                self._worst[position] = _Worst(count, self)
+                self._worst[position] = _Worst(count, self, is_gain(run.options))
                 run.observers.append(self._worst[position])
         without = [run for run in evaluation.runs if not run.has_samples]
         names = ", ".join(dict.fromkeys(run.settings.loss.name for run in without))
@@ -145,10 +145,13 @@ class WorstWatch:
 
 
 class _Worst:
-    """The worst rows of one loss so far: NaN first, then from the largest loss down, equal ones by their number."""
+    """The worst rows of one loss so far: NaN first, then from the largest loss down, equal ones by their number.
 
-    def __init__(self, count: int, watch: WorstWatch) -> None:
-        self._count, self._watch = count, watch
+    Of a gain the smallest is the worst.
+    """
+
+    def __init__(self, count: int, watch: WorstWatch, gain: bool) -> None:
+        self._count, self._watch, self._factor = count, watch, -1.0 if gain else 1.0
         self.losses, self.rows = np.empty(0), np.empty(0, np.int64)
         self.predictions: list[Any] = []
         self.targets: list[Any] = []
@@ -159,10 +162,10 @@ class _Worst:
         present = np.ones(losses.size, np.bool_) if batch.keep is None else batch.keep
         if batch.weights is not None:
             present = present & (batch.weights > 0.0)
-        key = _badness(losses)
+        key = self._badness(losses)
         # Rows come in ascending order: of equal losses those that are there already stay.
         full = self.losses.size == self._count
-        at = np.flatnonzero(present & (key > _badness(self.losses)[-1]) if full else present)
+        at = np.flatnonzero(present & (key > self._badness(self.losses)[-1]) if full else present)
         if at.size > self._count:
             found = key[at]
             least = np.partition(found, at.size - self._count)[at.size - self._count]
@@ -175,7 +178,7 @@ class _Worst:
     def _merge(self, losses: Floats, at: Rows) -> None:
         found = np.concatenate([self.losses, losses])
         rows = np.concatenate([self.rows, self._watch.of_chunk(ROW_ROLE, at)]).astype(np.int64)
-        order = np.lexsort((rows, -_badness(found)))[: self._count]
+        order = np.lexsort((rows, -self._badness(found)))[: self._count]
         kept = len(self.losses)
         self.losses, self.rows = found[order], rows[order]
         for name, held in (("prediction", self.predictions), ("target", self.targets)):
@@ -183,8 +186,7 @@ class _Worst:
             fresh = dict(zip(new.tolist(), self._watch.of_chunk(name, at[new]), strict=True))
             held[:] = [held[place] if place < kept else fresh[place - kept] for place in order.tolist()]
 
-
-def _badness(losses: Floats) -> Floats:
-    """What losses are ordered by: NaN is worse than infinity, which is worse than any number."""
-    most = np.finfo(np.float64).max
-    return np.where(np.isnan(losses), math.inf, np.clip(losses, -most, most))
+    def _badness(self, losses: Floats) -> Floats:
+        """What losses are ordered by: NaN is worse than infinity, which is worse than any number."""
+        most = np.finfo(np.float64).max
+        return np.where(np.isnan(losses), math.inf, np.clip(self._factor * losses, -most, most))

@@ -119,3 +119,15 @@ def test_ids_of_arrays(tmp_path: Path) -> None:
         worst_of(files, 1, ["wide"])
     with pytest.raises(UsageError, match=r"there is no column 'ids' \(--id-col\); did you mean 'id'\?"):
         worst_of(files, 1, ["ids"])
+
+
+def test_of_what_is_better_when_it_is_larger_the_smallest_is_the_worst() -> None:
+    prediction = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [1.0, 1.0]]
+    target = [[1.0, 0.0]] * 4
+    by = {"group": ["same", "across", "against", "between"]}
+    gain = lossctl.evaluate(prediction, target, "cosine_similarity:sign=1", by=by, top=2)
+    loss = lossctl.evaluate(prediction, target, "cosine_similarity", by=by, top=2)
+    assert [each.row for each in gain.worst] == [each.row for each in loss.worst] == [2, 1]
+    wanted = ["against", "across", "between", "same"]
+    assert [each.key[0] for each in gain.slices[0].slices] == wanted
+    assert [each.key[0] for each in loss.slices[0].slices] == wanted

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from typing import Any
 
 from lossctl.errors import CheckFailed, DataError, EnvironmentFault, LossctlError, Undecided, UsageError, visible
-from lossctl.results import RunResult
+from lossctl.results import RunResult, is_gain
 
 __all__ = ["SCHEMA", "Leaderboard", "Row", "conclude", "failed_row", "leaderboard", "row_of", "value_of"]
 
@@ -218,8 +218,7 @@ def leaderboard(rows: Sequence[Row], sort: int, **facts: Any) -> Leaderboard:
 
 
 def _described(result: Document) -> Document:
-    # The one option that turns a loss into what is better when it is larger.
-    better = "higher" if result["options"].get("sign") == 1.0 else "lower"
+    better = "higher" if is_gain(result["options"]) else "lower"
     return {name: result[name] for name in ("label", "loss", "unit", "reduction", "signature")} | {"better": better}
 
 

@@ -22,7 +22,7 @@ from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.inputs import InputFiles, open_feed
 from lossctl.preparation import prepare
-from lossctl.results import InputInfo
+from lossctl.results import InputInfo, is_gain
 from lossctl.runs import Run
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import Array
@@ -183,7 +183,7 @@ class Comparison:
             raise UsageError("compare takes finite data only", hint="leave out --nonfinite")
         self.members = [Member(SystemFeed(feed, position), request) for position in range(len(paths))]
         for run in self.members[0].runs:
-            _refuse_pooled(run)
+            _check_comparable(run)
         weighted = "weights" in feed.arrays
         self.rows = [
             PairedRows([member.runs[position] for member in self.members], weighted, inference)
@@ -255,9 +255,15 @@ class Comparison:
         )
 
 
-def _refuse_pooled(run: Run) -> None:
+def _check_comparable(run: Run) -> None:
+    """Raises UsageError for a loss without rows, and for what is better when it is larger."""
+    name = run.settings.loss.name
+    if is_gain(run.options):
+        raise UsageError(
+            f"{name} with sign=1 is better when it is larger: compare takes losses",
+            hint=f"--loss {name}:sign=-1 is the same with the other sign",
+        )
     if not run.has_samples:
-        name = run.settings.loss.name
         raise UsageError(
             f"{name} is one number for all the data: it has no losses of rows to compare",
             hint={"rmse": "mse ranks systems as rmse does", "rmsle": "msle ranks systems as rmsle does"}.get(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.errors import UsageError
-from lossctl.results import LossResult
+from lossctl.results import LossResult, is_gain
 from lossctl.slices.codes import ChunkCodes
 from lossctl.slices.inputs import check_column
 from lossctl.slices.pools import PooledSlices
@@ -110,7 +110,7 @@ class SliceWatch:
         large = [each for each in found if each.samples >= self._slicing.least]
         return SliceTable(
             by=self._slicing.slicings[place],
-            slices=tuple(sorted(large, key=_badness)),
+            slices=tuple(sorted(large, key=lambda each: _badness(each, is_gain(overall.options)))),
             least=self._slicing.least,
             small=len(found) - len(large),
             small_samples=sum(each.samples for each in found) - sum(each.samples for each in large),
@@ -119,7 +119,8 @@ class SliceWatch:
         )
 
 
-def _badness(found: SliceResult) -> tuple[bool, float, tuple[str, ...]]:
-    """What is sorted by: NaN first, then the largest; of equal ones by what they are called."""
+def _badness(found: SliceResult, gain: bool) -> tuple[bool, float, tuple[str, ...]]:
+    """What is sorted by: NaN first, then the worst; of equal ones by what they are called."""
     undefined = math.isnan(found.value)
-    return not undefined, 0.0 if undefined else -found.value, tuple("" if part is None else part for part in found.key)
+    value = 0.0 if undefined else found.value if gain else -found.value
+    return not undefined, value, tuple("" if part is None else part for part in found.key)

@@ -295,6 +295,17 @@ def test_losses_without_rows_are_refused(folder: Path, spec: str) -> None:
         compared(["a.npy", "b.npy"], spec)
 
 
+@pytest.mark.parametrize("spec", ["cosine_similarity:sign=1", "cosine_similarity:preset=torch"])
+def test_what_is_better_when_it_is_larger_is_refused(folder: Path, spec: str) -> None:
+    vectors = np.random.default_rng(0).normal(size=(3, ROWS, 4))
+    saved(a=vectors[0], b=vectors[1], y=vectors[2])
+    with pytest.raises(UsageError, match="better when it is larger") as refusal:
+        compared(["a.npy", "b.npy"], spec)
+    assert refusal.value.hint is not None
+    assert "sign=-1" in refusal.value.hint
+    assert compared(["a.npy", "b.npy"], "cosine_similarity:preset=torch,sign=-1").comparisons
+
+
 def test_signed_ranks_take_no_weights(folder: Path) -> None:
     saved(a=probabilities(1), b=probabilities(2), y=labels(), w=np.ones(ROWS))
     with pytest.raises(UsageError, match="no weights"):
