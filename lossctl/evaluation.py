@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,37 +16,29 @@ from lossctl.backends import choose, compiler_faults, usable_threads
 from lossctl.diagnosis import check_weights, placing_integers
 from lossctl.errors import DataError, UsageError
 from lossctl.feed import Feed
-from lossctl.further_inputs import check_differentiable, check_settled
-from lossctl.labels import are_numbers, check_blank
-from lossctl.loss_spec import LossSpec, gradient_hint, settle
-from lossctl.memory import check_room
+from lossctl.further_inputs import check_differentiable
+from lossctl.labels import are_numbers
+from lossctl.loss_spec import gradient_hint
 from lossctl.nonfinite import (
     FiniteFeed,
     Mask,
     Rows,
     SkippingFeed,
     Spread,
-    check_policy,
     infinity_takers,
     odd_rows,
     stand_ins,
 )
 from lossctl.preparation import (
-    check_input_shapes,
-    check_shapes,
-    check_weights_shape,
-    compute_dtype,
     exact,
-    precision,
-    row_shapes,
 )
+from lossctl.requests import Request, planned, work_of
 from lossctl.results import InputInfo, RunResult
 from lossctl.run_kinds import again, make_run
 from lossctl.runs import Run
 from lossctl.sources.base import Array, is_beside
 from lossctl.suspicions import suspicions
-from lossctl_kernels import Plan, Scope, SpecificationError
-from lossctl_kernels.reduce import block_rows
+from lossctl_kernels import Plan
 
 if TYPE_CHECKING:
     from lossctl.observers import Watcher
@@ -56,52 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Request"]
 
 Write: TypeAlias = Callable[[Array], None]
-
-CHUNK_BYTES = 16 << 20
-"""Of one array: large enough that the work of a chunk hides its overhead, small enough for any machine."""
-
-COPIES = 4
-"""Of a chunk: predictions and targets, as they were read and as they are computed with."""
-
-TABLE_CHUNK_BYTES = 4 << 20
-"""The same where chunks are put together from what was decoded: so much is still in the cache when it is used."""
-
-# A step of a row function, which the interpreter runs as it is written, takes as long as so many values in NumPy.
-STEP_VALUES = 7
-
-ROLES = ("prediction", "target", "weights")
-"""What every loss has; the further arrays of a loss have the roles that it names them by."""
-
-# A text row holds about this many bytes for each number.
-TEXT_BYTES = 12
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to compute: losses, options that hold for all of them, and how."""
-
-    specs: Sequence[LossSpec]
-    flags: Mapping[str, Any] = field(default_factory=dict)
-    reduction: str = "mean"
-    backend: str = "auto"
-    threads: int | None = None
-    chunk_rows: int | None = None
-    gradients: Sequence[str] = ()
-    """What gradients of the first loss will be with respect to: "prediction", "target", or a further array's name."""
-    nonfinite: str = "error"
-    data_options: Mapping[str, Any] = field(default_factory=dict)
-    """How the data was read, where that is not the default: part of every signature."""
-    digests: bool = False
-    """Whether `inputs` will have digests of the values of all but the predictions."""
-
-    def __post_init__(self) -> None:
-        check_policy(self.nonfinite)
-        if self.reduction not in ("mean", "sum"):
-            raise UsageError(f"reduction must be mean or sum, found {self.reduction}")
-        if self.chunk_rows is not None and self.chunk_rows < 1:
-            raise UsageError(f"--chunk-rows must be 1 or more, found {self.chunk_rows}")
-        if not self.specs:
-            raise UsageError("no loss was asked for", hint="name one, such as --loss bce; `lossctl list` shows them")
 
 
 class Evaluation:
@@ -118,32 +62,18 @@ class Evaluation:
             feed = digested(feed, self.digests)
         self.feed, self.request, self.progress = feed, request, progress or (lambda rows: None)
         self.started = time.perf_counter()
-        prediction, target = feed.arrays["prediction"], feed.arrays["target"]
-        shapes = row_shapes(prediction, target)
-        if "weights" in feed.arrays:
-            check_weights_shape(feed.arrays["weights"])
-        self.chunk_rows = self._chunk_rows(shapes.width)
-        settled = [(spec, settle(spec, request.flags, shapes)) for spec in request.specs]
-        losses = [settings.loss for _, settings in settled]
-        check_settled(losses, [role for role in feed.arrays if role not in ROLES and not is_beside(role)])
-        for loss in losses:
-            check_shapes(loss, shapes, prediction, target)
-            check_input_shapes(loss, shapes, feed.arrays)
-        self._check_room(shapes.width)
-        plans = [self._plan(settings, shapes.width) for _, settings in settled]
-        for plan, _ in plans:
-            check_blank(plan, shapes.prediction[-1] if shapes.prediction else 1)
+        self.chunk_rows, plans = planned(feed, request)
         if request.nonfinite == "skip":
             self.feed = SkippingFeed(feed, infinity_takers([plan for plan, _ in plans]))
-        work = max(self._work(plan, self._values(shapes.width)) for plan, _ in plans)
         feed.begin()  # while the backend is loaded
+        work = max(work_of(plan, self.feed) for plan, _ in plans)
         self.backend = choose(request.backend, work, request.threads, plans, bool(request.gradients))
         data_options = self._data_options()
         self.runs = [
             make_run(
                 spec, plan, self.backend, self._feed_of(plan), dtype, request.reduction, self.chunk_rows, data_options
             )
-            for (spec, _), (plan, dtype) in zip(settled, plans, strict=True)
+            for spec, (plan, dtype) in zip(request.specs, plans, strict=True)
         ]
         for of in request.gradients:
             self.check_gradient(of)
@@ -157,45 +87,6 @@ class Evaluation:
     def _data_options(self) -> dict[str, Any]:
         policy = self.request.nonfinite
         return {**self.request.data_options, **({} if policy == "error" else {"nonfinite": policy})}
-
-    def _plan(self, settings: Any, width: int) -> tuple[Plan, str]:
-        """What is computed, and the dtype that predictions are converted to for it."""
-        arrays, loss = self.feed.arrays, settings.loss
-        roles = ("prediction", "target", *(name for name in loss.inputs if name in arrays))
-        names = [np.dtype(arrays[role].dtype).newbyteorder("=").name for role in roles]
-        inputs = [(loss.inputs[role], name) for role, name in zip(roles[2:], names[2:], strict=True)]
-        dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, names[0], names[1], inputs)
-        try:
-            return Plan(settings, width, precision(arrays["prediction"].dtype).name), dtype
-        except SpecificationError as error:
-            raise UsageError(str(error), hint=error.hint) from None
-
-    def _chunk_rows(self, width: int) -> int:
-        """Whole blocks: the sums of blocks do not depend on where chunks begin."""
-        block = block_rows(width)
-        as_it_is = self.feed.arrays["prediction"].format in ("npy", "memory")
-        wanted = self.request.chunk_rows or (CHUNK_BYTES if as_it_is else TABLE_CHUNK_BYTES) // (8 * width)
-        return max(1, -(-wanted // block)) * block
-
-    def _check_room(self, width: int) -> None:
-        """Raises EnvironmentFault where a chunk does not fit in memory: of rows without end, one may not."""
-        rows = min(self.chunk_rows, self.feed.rows or self.chunk_rows)
-        check_room(f"{self.feed.arrays['prediction'].path}: a chunk of {rows} rows", COPIES * 8 * rows * width)
-
-    def _values(self, width: int) -> int:
-        """About how many predicted values there are; known, or guessed from the size of a text file."""
-        if self.feed.rows is not None:
-            return self.feed.rows * width
-        try:
-            return os.path.getsize(self.feed.arrays["prediction"].path) // TEXT_BYTES
-        except OSError:
-            return 0
-
-    def _work(self, plan: Plan, values: int) -> int:
-        """The number of values that takes the interpreter as long, where a loss is a value after the other."""
-        if plan.definition.row_function is None:
-            return values
-        return STEP_VALUES * values * (values // plan.width if plan.scope is Scope.PAIRS else 1)
 
     # ---- values
 

@@ -21,12 +21,13 @@ from lossctl.batches.patterns import BatchFile, short_names
 from lossctl.batches.results import Leaderboard, Row, failed_row, leaderboard, row_of
 from lossctl.batches.resume import Earlier, state_of
 from lossctl.errors import EnvironmentFault, LossctlError, UsageError, visible
-from lossctl.evaluation import TEXT_BYTES, Evaluation, Request
+from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle
 from lossctl.memory import available_bytes
 from lossctl.outputs.labels import labelled
 from lossctl.outputs.leaderboards import RESERVED
+from lossctl.requests import TEXT_BYTES
 from lossctl.results import RunResult
 
 if TYPE_CHECKING:

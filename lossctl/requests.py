@@ -1,0 +1,140 @@
+"""What is asked of an evaluation, and what follows from that and the shapes of the data before any of it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lossctl.errors import UsageError
+from lossctl.feed import Feed
+from lossctl.further_inputs import check_settled
+from lossctl.labels import check_blank
+from lossctl.loss_spec import LossSpec, settle
+from lossctl.memory import check_room
+from lossctl.nonfinite import check_policy
+from lossctl.preparation import (
+    check_input_shapes,
+    check_shapes,
+    check_weights_shape,
+    compute_dtype,
+    precision,
+    row_shapes,
+)
+from lossctl.sources.base import is_beside
+from lossctl_kernels import Plan, Scope, Settings, SpecificationError
+from lossctl_kernels.reduce import block_rows
+
+__all__ = ["Request", "planned", "work_of"]
+
+CHUNK_BYTES = 16 << 20
+"""Of one array: large enough that the work of a chunk hides its overhead, small enough for any machine."""
+
+COPIES = 4
+"""Of a chunk: predictions and targets, as they were read and as they are computed with."""
+
+TABLE_CHUNK_BYTES = 4 << 20
+"""The same where chunks are put together from what was decoded: so much is still in the cache when it is used."""
+
+# A step of a row function, which the interpreter runs as it is written, takes as long as so many values in NumPy.
+STEP_VALUES = 7
+
+ROLES = ("prediction", "target", "weights")
+"""What every loss has; the further arrays of a loss have the roles that it names them by."""
+
+# A text row holds about this many bytes for each number.
+TEXT_BYTES = 12
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compute: losses, options that hold for all of them, and how."""
+
+    specs: Sequence[LossSpec]
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    reduction: str = "mean"
+    backend: str = "auto"
+    threads: int | None = None
+    chunk_rows: int | None = None
+    gradients: Sequence[str] = ()
+    """What gradients of the first loss will be with respect to: "prediction", "target", or a further array's name."""
+    nonfinite: str = "error"
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    """How the data was read, where that is not the default: part of every signature."""
+    digests: bool = False
+    """Whether `inputs` will have digests of the values of all but the predictions."""
+
+    def __post_init__(self) -> None:
+        check_policy(self.nonfinite)
+        if self.reduction not in ("mean", "sum"):
+            raise UsageError(f"reduction must be mean or sum, found {self.reduction}")
+        if self.chunk_rows is not None and self.chunk_rows < 1:
+            raise UsageError(f"--chunk-rows must be 1 or more, found {self.chunk_rows}")
+        if not self.specs:
+            raise UsageError("no loss was asked for", hint="name one, such as --loss bce; `lossctl list` shows them")
+
+
+def planned(feed: Feed, request: Request) -> tuple[int, list[tuple[Plan, str]]]:
+    """(the rows of a chunk; what each loss computes, and the dtype that predictions are converted to for it).
+
+    Raises UsageError, DataError and EnvironmentFault for what does not fit together, or not into memory.
+    """
+    prediction, target = feed.arrays["prediction"], feed.arrays["target"]
+    shapes = row_shapes(prediction, target)
+    if "weights" in feed.arrays:
+        check_weights_shape(feed.arrays["weights"])
+    chunk_rows = _chunk_rows(feed, request, shapes.width)
+    settled = [settle(spec, request.flags, shapes) for spec in request.specs]
+    losses = [settings.loss for settings in settled]
+    check_settled(losses, [role for role in feed.arrays if role not in ROLES and not is_beside(role)])
+    for loss in losses:
+        check_shapes(loss, shapes, prediction, target)
+        check_input_shapes(loss, shapes, feed.arrays)
+    # Of rows without end, a chunk may not fit in memory.
+    rows = min(chunk_rows, feed.rows or chunk_rows)
+    check_room(f"{prediction.path}: a chunk of {rows} rows", COPIES * 8 * rows * shapes.width)
+    plans = [_plan(feed, settings, shapes.width) for settings in settled]
+    for plan, _ in plans:
+        check_blank(plan, shapes.prediction[-1] if shapes.prediction else 1)
+    return chunk_rows, plans
+
+
+def _chunk_rows(feed: Feed, request: Request, width: int) -> int:
+    """Whole blocks: the sums of blocks do not depend on where chunks begin."""
+    block = block_rows(width)
+    as_it_is = feed.arrays["prediction"].format in ("npy", "memory")
+    wanted = request.chunk_rows or (CHUNK_BYTES if as_it_is else TABLE_CHUNK_BYTES) // (8 * width)
+    return max(1, -(-wanted // block)) * block
+
+
+def _plan(feed: Feed, settings: Settings, width: int) -> tuple[Plan, str]:
+    arrays, loss = feed.arrays, settings.loss
+    roles = ("prediction", "target", *(name for name in loss.inputs if name in arrays))
+    names = [np.dtype(arrays[role].dtype).newbyteorder("=").name for role in roles]
+    inputs = [(loss.inputs[role], name) for role, name in zip(roles[2:], names[2:], strict=True)]
+    dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, names[0], names[1], inputs)
+    try:
+        return Plan(settings, width, precision(arrays["prediction"].dtype).name), dtype
+    except SpecificationError as error:
+        raise UsageError(str(error), hint=error.hint) from None
+
+
+def work_of(plan: Plan, feed: Feed) -> int:
+    """The number of values that takes the interpreter as long, where a loss is a value after the other."""
+    values = _values(feed, plan.width)
+    if plan.definition.row_function is None:
+        return values
+    return STEP_VALUES * values * (values // plan.width if plan.scope is Scope.PAIRS else 1)
+
+
+def _values(feed: Feed, width: int) -> int:
+    """About how many predicted values there are; known, or guessed from the size of a text file."""
+    if feed.rows is not None:
+        return feed.rows * width
+    try:
+        return os.path.getsize(feed.arrays["prediction"].path) // TEXT_BYTES
+    except OSError:
+        return 0
