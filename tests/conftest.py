@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name in PRINTING or name in BUFFERING or name.startswith("LOSSCTL_"):
             del os.environ[name]
+    # A job in the background of a script ignores interrupts, and so would the processes that tests start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Kept between runs beside pytest's own cache, never mixed with the user's.
     cache = getattr(config, "cache", None)
     folder = cache.mkdir("compiled") if cache is not None else Path(tempfile.mkdtemp(prefix="lossctl-tests-"))

@@ -33,7 +33,6 @@ ALONG = ("cce", "scce", "cosine_distance")
 # Nothing is computed that could be packed: with log-probabilities the loss of a class is a load and a negation, its
 # derivative a constant; along a row of probabilities the one logarithm is that of the class.
 TRIVIAL = {
-    "scce:input=log_prob-value-across",
     "cce:input=log_prob-gradient-across",
     "cce:input=log_prob-gradient-along",
     "scce:input=log_prob-gradient-across",
