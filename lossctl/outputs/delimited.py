@@ -9,7 +9,7 @@ from dataclasses import fields
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics
+from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics, status_of
 
 if TYPE_CHECKING:
     from lossctl.suites.results import SuiteResult
@@ -23,7 +23,8 @@ _EVERY_COLUMN = ("loss", "value", "unit", "reduction", "samples", "weight", "sta
 def render_delimited(run: RunResult, delimiter: str) -> str:
     """A header and one record a loss; a run that has gradients and no losses gives one record a gradient.
 
-    Behind the losses there is a record for each of their slices, whose columns stand behind all others.
+    Behind the losses there is a record for each of their slices, then for each of their worst rows, whose columns stand
+    behind all others.
 
     Columns are only ever added at the end. Numbers are in full precision; non-finite ones are inf, -inf and nan.
     """
@@ -45,7 +46,10 @@ def render_delimited_suite(suite: SuiteResult, delimiter: str) -> str:
 
 def _records(run: RunResult) -> list[Record]:
     losses = [_loss_record(run, result) for result in run.results]
-    return [*losses, *_slices(run, losses)] or [_gradient_record(g) for g in run.gradients]
+    slices = _slices(run, losses)
+    before = dict.fromkeys((name for record in slices for name in record), "")
+    worst = [{**before, **record} for record in _worst(run, losses)]
+    return [*losses, *slices, *worst] or [_gradient_record(g) for g in run.gradients]
 
 
 def _slices(run: RunResult, losses: Sequence[Record]) -> list[Record]:
@@ -73,6 +77,23 @@ def _slices(run: RunResult, losses: Sequence[Record]) -> list[Record]:
             if each.ci_low is not None and "confidence" in loss:
                 own["confidence"] = loss["confidence"]
             found.append({**own, **dict.fromkeys(names, ""), **key})
+    return found
+
+
+def _worst(run: RunResult, losses: Sequence[Record]) -> list[Record]:
+    """A record for each of the worst rows of each loss: the columns of the loss, and what says which row it is."""
+    if not any(result.worst for result in run.results):
+        return []
+    from lossctl.outputs.slices import worst_record
+
+    found = []
+    for result, loss in zip(run.results, losses, strict=True):
+        for each in result.worst:
+            own = {**dict.fromkeys(loss, ""), **{name: loss[name] for name in ("loss", "unit", "signature")}}
+            own |= {"value": spelled_number(each.loss), "samples": "1", "status": status_of(each.loss)}
+            numbers = {"prediction": each.prediction, "target": each.target}
+            told = {name: "" if number is None else spelled_number(number) for name, number in numbers.items()}
+            found.append({**own, **worst_record(each), **told})
     return found
 
 

@@ -114,6 +114,12 @@ def _key(table: SliceTable, found: SliceResult) -> dict[str, str]:
     return {f"by.{visible(name)}": shown_value(value) for name, value in values}
 
 
+def worst_record(found: WorstRow) -> dict[str, str]:
+    """The columns that say which row it is."""
+    ids = {f"id.{visible(name)}": shown_value(value) for name, value in found.ids.items()}
+    return {"row": str(found.row), **ids}
+
+
 def slice_values(result: LossResult) -> list[tuple[str, SliceResult]]:
     """The slices of a loss by their names: "country=DE"."""
     return [(spelled_key(table.by, each.key), each) for table in result.slices for each in table.slices]

@@ -215,7 +215,7 @@ def test_hostile_values_in_every_format(tmp_path: Path) -> None:
             (table,) = json.loads(outcome.out)["results"][0]["slices"]
             assert [each["key"] for each in table["slices"]] == [{"c\n|": value} for value in reversed(HOSTILE)]
         if format in ("csv", "tsv"):
-            assert len(outcome.out.splitlines()) == 2 + len(HOSTILE)
+            assert len(outcome.out.splitlines()) == 2 + len(HOSTILE) + 3
     for value in HOSTILE:
         quoted = value.replace("'", "''")
         outcome = call(

@@ -99,11 +99,12 @@ def test_json_has_all_of_it(sliced_run: RunResult) -> None:
 @pytest.mark.parametrize("format", ["csv", "tsv"])
 def test_a_record_for_each_slice_behind_the_losses(sliced_run: RunResult, format: str) -> None:
     found = list(csv.DictReader(StringIO(render(sliced_run, format)), delimiter="," if format == "csv" else "\t"))
-    assert [each["loss"] for each in found] == ["bce", "mae", *["bce"] * 5]
-    assert list(found[0])[-4:] == ["by", "by.country", "by.the sex", "difference"]
-    assert [each["by"] for each in found] == ["", "", *["country"] * 3, *["country,the sex"] * 2]
-    assert [each["by.country"] for each in found[2:]] == ["DE", "(missing)", "a|b", "DE", ""]
-    assert [each["value"] for each in found] == ["0.5", "0.25", "0.75", "0.5", "0.25", "nan", "inf"]
+    assert [each["loss"] for each in found] == ["bce", "mae", *["bce"] * 7]
+    columns = ["by", "by.country", "by.the sex", "difference", "row", "id.id", "id.name", "prediction", "target"]
+    assert list(found[0])[-9:] == columns
+    assert [each["by"] for each in found] == ["", "", *["country"] * 3, *["country,the sex"] * 2, "", ""]
+    assert [each["by.country"] for each in found[2:]] == ["DE", "(missing)", "a|b", "DE", "", "", ""]
+    assert [each["value"] for each in found] == ["0.5", "0.25", "0.75", "0.5", "0.25", "nan", "inf", "nan", "3.5"]
     assert (found[3]["ci_low"], found[3]["std_error"], found[2]["ci_low"], found[0]["difference"]) == (
         "0.25",
         "0.125",
@@ -111,6 +112,17 @@ def test_a_record_for_each_slice_behind_the_losses(sliced_run: RunResult, format
         "",
     )
     assert found[2]["signature"] == found[0]["signature"]
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv"])
+def test_a_record_for_each_of_the_worst_rows_behind_them(sliced_run: RunResult, format: str) -> None:
+    found = list(csv.DictReader(StringIO(render(sliced_run, format)), delimiter="," if format == "csv" else "\t"))
+    columns = ("row", "value", "status", "samples", "id.id", "id.name", "prediction", "target", "std_error")
+    assert [tuple(each[name] for name in columns) for each in found[-2:]] == [
+        ("41", "nan", "nan", "1", "u|41", "(missing)", "0.25", "1", ""),
+        ("7", "3.5", "ok", "1", "u7", '"(missing)"', "0.5", "1", ""),
+    ]
+    assert {each["row"] for each in found[:-2]} == {""}
 
 
 def test_markdown_folds_it(sliced_run: RunResult) -> None:
