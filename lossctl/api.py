@@ -15,7 +15,7 @@ from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.further_inputs import check_names, whole_inputs
-from lossctl.input_parts import target_selection
+from lossctl.input_parts import selections_of_keys, target_selection
 from lossctl.inputs import InputFiles
 from lossctl.loss_spec import LossSpec, parse
 from lossctl.nonfinite import check_policy
@@ -297,11 +297,7 @@ def _further_inputs(inputs: Mapping[str, Data] | None) -> dict[str, Data]:
 def _reader(role: str, data: Data, reading: _Reading, keys: Sequence[str]) -> Reader:
     selection = reading.selection(role)
     if isinstance(data, str | os.PathLike):
-        if not keys:
-            return open_reader(data, {role: selection})
-        from lossctl.alignment import key_selections
-
-        return open_reader(data, {role: selection, **key_selections(keys)})
+        return open_reader(data, {role: selection, **selections_of_keys(tuple(keys))})
     if keys:
         raise UsageError(f"the {role} array has no column '{visible(keys[0])}'", hint="on= is of files")
     return memory_reader({role: data}, {role: selection})

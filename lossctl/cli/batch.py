@@ -154,8 +154,6 @@ def _requested(
     work: RunOptions,
 ) -> tuple[InputFiles, Request, Gating | None]:
     """What is read beside the predictions, what is computed of each file, and its gates. Raises UsageError."""
-    from dataclasses import replace
-
     from lossctl.cli.work import known_losses, under_presets
 
     specs = known_losses(loss)
@@ -174,11 +172,10 @@ def _requested(
     from lossctl.batches.inputs import OWN
 
     files = data.files(OWN, targets, nonfinite)
-    request = request_of(specs, files, losses, work, preset, nonfinite=nonfinite)
+    compared = gating is not None and gating.baseline is not None
+    request = request_of(specs, files, losses, work, preset, nonfinite=nonfinite, compared=compared)
     check_request(request)
-    # Matched by key, rows stand in the order of the predictions, which is that of nothing else.
-    compared = gating is not None and gating.baseline is not None and not files.on
-    return files, replace(request, digests=compared), gating
+    return files, request, gating
 
 
 def _board(todo: Batch, place: int, resume: str | None, facts: dict[str, Any]) -> Leaderboard:

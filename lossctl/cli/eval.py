@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from lossctl.cli import options as o
@@ -189,10 +188,16 @@ def plan(
     read = [*files.paths, *losses.paths, *kept]
     written = [*outputs, *([] if options.per_sample is None else [options.per_sample]), *gradients.values()]
     plan_outputs(written, read)
-    request = request_of(specs, files, losses, work, preset, gradients=tuple(gradients), nonfinite=options.nonfinite)
-    # Matched by key, rows stand in the order of the predictions, which is that of nothing else.
-    compared = not files.on and (kept or not formats.isdisjoint(DOCUMENTS))
-    request = replace(request, digests=bool(compared))
+    request = request_of(
+        specs,
+        files,
+        losses,
+        work,
+        preset,
+        gradients=tuple(gradients),
+        nonfinite=options.nonfinite,
+        compared=bool(kept) or not formats.isdisjoint(DOCUMENTS),
+    )
     return PlannedEvaluation(
         files, request, gating, slicing, outputs, options.per_sample, gradients, read, written, work.progress
     )

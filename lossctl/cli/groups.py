@@ -117,8 +117,12 @@ def request_of(
     *,
     gradients: Sequence[str] = (),
     nonfinite: str = "error",
+    compared: bool = False,
 ) -> Request:
-    """What is computed of these files. Raises UsageError, and DataError for bad class weights."""
+    """What is computed of these files; `compared` with a baseline, or by whoever reads the document.
+
+    Raises UsageError, and DataError for bad class weights.
+    """
     from lossctl.evaluation import Request
 
     return Request(
@@ -131,6 +135,8 @@ def request_of(
         tuple(gradients),
         nonfinite,
         files.options,
+        # Matched by key, rows stand in the order of the predictions, which is that of nothing else.
+        compared and not files.on,
     )
 
 

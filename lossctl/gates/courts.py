@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossctl.errors import DataError, visible
-from lossctl.gates.grammar import COUNTS
+from lossctl.gates.grammar import COUNTS, STATISTICS
 from lossctl.gates.trees import (
     GAP,
     And,
@@ -33,12 +33,11 @@ from lossctl.results import LossResult
 from lossctl.slices.books import Key, SliceBook
 from lossctl.slices.results import SliceResult, spread
 
-__all__ = ["STATISTICS", "Court", "Entries", "Interval"]
+__all__ = ["Court", "Entries", "Interval"]
 
 Entries = Sequence[Mapping[str, Any] | None]
 """What a baseline has for each result of a run, None for what no gate compares."""
 
-STATISTICS = ("std_error", "ci_low", "ci_high", "min", "p50", "p90", "p95", "p99", "max")
 MOST_SAMPLES = 1e15
 
 

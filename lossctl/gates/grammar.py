@@ -44,10 +44,12 @@ from lossctl.gates.trees import (
 )
 from lossctl.loss_names import guess
 
-__all__ = ["COUNTS", "FUNCTIONS", "OF_SLICES", "parse_gate"]
+__all__ = ["COUNTS", "FUNCTIONS", "OF_SLICES", "STATISTICS", "parse_gate"]
 
 COUNTS = ("nonfinite", "clipped", "degenerate", "skipped", "samples")
-FUNCTIONS = ("mean", "std_error", "ci_low", "ci_high", "min", "p50", "p90", "p95", "p99", "max", "count", *COUNTS)
+STATISTICS = ("std_error", "ci_low", "ci_high", "min", "p50", "p90", "p95", "p99", "max")
+"""What only losses of single samples have."""
+FUNCTIONS = ("mean", *STATISTICS, "count", *COUNTS)
 
 OF_SLICES = ("mean", "std_error", "ci_low", "ci_high", "count", "samples", "nonfinite")
 """The functions that slices have."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lossctl.errors import CheckFailed, Undecided, UsageError, visible
-from lossctl.gates.courts import STATISTICS, Court, Entries, Interval
-from lossctl.gates.grammar import parse_gate
+from lossctl.gates.courts import Court, Entries, Interval
+from lossctl.gates.grammar import STATISTICS, parse_gate
 from lossctl.gates.trees import Base, Condition, Measure, Quantity, comparisons, quantities
 from lossctl.results import GateResult, LossResult
 

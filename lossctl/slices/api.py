@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lossctl.errors import DataError, UsageError, visible
+from lossctl.input_parts import selections_of_keys
 from lossctl.inputs import InputFiles
 from lossctl.slices.inputs import NumberedReader, slice_parts
 from lossctl.slices.levels import Bins, Levels, encoder_of
@@ -81,15 +82,13 @@ class Beside:
         return self.encoders[name].encode(array, lambda row: f"by '{visible(name)}', row {row}")
 
     def _of_files(self, predictions: object, targets: object, on: Sequence[str]) -> list[Reader]:
-        from lossctl.alignment import key_selections
-
         paths = [os.fspath(each) if isinstance(each, str | os.PathLike) else None for each in (predictions, targets)]
         first = next((path for path in paths if path is not None), None)
         if first is None:
             raise UsageError("by names columns, and predictions and targets are arrays", hint="by={'country': array}")
         second = paths[1] if paths[0] is not None else None
         files = InputFiles(str(first), None if second is None else str(second), on=tuple(on), by=self.encoders)
-        keys = key_selections(on) if on else {}
+        keys = selections_of_keys(tuple(on))
         return [open_reader(part.place.path, {part.role: part.selection, **keys}) for part in slice_parts(files)]
 
     def prepare(self, evaluation: Evaluation) -> None:
