@@ -154,12 +154,9 @@ def _requested(
     work: RunOptions,
 ) -> tuple[InputFiles, Request, Gating | None]:
     """What is read beside the predictions, what is computed of each file, and its gates. Raises UsageError."""
-    from lossctl.cli.work import known_losses, under_presets
+    from lossctl.cli.work import losses_under
 
-    specs = known_losses(loss)
-    presets = o.preset_list(preset)
-    if len(presets) > 1:
-        specs, preset = under_presets(specs, presets), None
+    specs, preset = losses_under(loss, preset)
     gating = gates.plan(specs, work.quiet)
     sliced = next((gate.text for gate in gating.gates if gate.slicings), None) if gating is not None else None
     if sliced is not None:

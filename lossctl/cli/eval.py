@@ -165,22 +165,19 @@ def plan(
 
     Raises UsageError for what makes no sense, DataError for a baseline or class weights that are wrong.
     """
-    from lossctl.cli.work import known_losses, under_presets
+    from lossctl.cli.work import losses_under
     from lossctl.files import plan_outputs
     from lossctl.outputs import DOCUMENTS, format_of
 
     outputs = options.output or []
     formats = {shown, *(format_of(path) for path in outputs)}
-    specs = known_losses(options.loss)
-    preset = options.preset
-    presets = o.preset_list(preset)
-    if len(presets) > 1:
-        specs, preset = under_presets(specs, presets), None
+    specs, preset = losses_under(options.loss, options.preset)
     gating = gates.plan(specs, work.quiet)
     gradients = o.gradient_files(options.grad, options.grad_input)
     if len(specs) > 1 and gradients:
-        one = "--grad writes the gradient of one loss" if len(presets) < 2 else "--grad writes one gradient"
-        raise UsageError(one, hint="give one --loss" if len(presets) < 2 else "give one --preset")
+        if preset == options.preset:
+            raise UsageError("--grad writes the gradient of one loss", hint="give one --loss")
+        raise UsageError("--grad writes one gradient", hint="give one --preset")
     files = data.files(predictions, targets, options.nonfinite)
     slicing = slices.plan(gating)
     files = files if slicing is None else slicing.reading(files)

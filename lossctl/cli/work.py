@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from lossctl.cli.options import preset_list
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from lossctl.inputs import InputFiles
     from lossctl.loss_spec import LossSpec
 
-__all__ = ["evaluating", "known_losses", "under_presets", "whole_inputs_of"]
+__all__ = ["evaluating", "known_losses", "losses_under", "under_presets", "whole_inputs_of"]
 
 
 def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
@@ -50,6 +51,16 @@ def whole_inputs_of(files: InputFiles, specs: Sequence[LossSpec]) -> set[str]:
 
     check_names(specs, files.input_names)
     return whole_inputs(specs, files.input_names)
+
+
+def losses_under(texts: Sequence[str] | None, preset: str | None) -> tuple[list[LossSpec], str | None]:
+    """(the SPECs, each under every preset where there are several; the preset of all, None where each names its own).
+
+    Raises UsageError as `known_losses` and `under_presets`.
+    """
+    specs = known_losses(texts)
+    presets = preset_list(preset)
+    return (under_presets(specs, presets), None) if len(presets) > 1 else (specs, preset)
 
 
 @contextmanager
