@@ -16,10 +16,11 @@ from lossctl.errors import UsageError
 from lossctl.results import LossResult
 from lossctl.runs import BAD, Floats, Run, sums_of_weights
 from lossctl.sources.base import Array
+from lossctl_kernels.arguments import argument_names
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.reduce import ExactSum
 from lossctl_kernels.scales import safe_scale
-from lossctl_kernels.spec import Monoid, argument_names
+from lossctl_kernels.spec import Monoid
 
 __all__ = ["DatasetRun", "PooledRun"]
 

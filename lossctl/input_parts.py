@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError, visible
 from lossctl.sources import Reader, Selection, open_reader
 from lossctl.sources.opening import STDIN, is_glob
+from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
     from lossctl.inputs import InputFiles
@@ -28,8 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Record):
     """One role: the file that it comes from, and what to take from it."""
 
     role: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from lossctl_kernels.batch import Batch
+from lossctl_kernels.records import replace
 
 __all__ = ["of_items"]
 

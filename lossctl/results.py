@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lossctl.errors import visible
+from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
     from lossctl.slices.results import GateSlices, SliceTable, WorstRow
@@ -27,8 +27,7 @@ GRADIENT_OPTIONS = ("grad_wrt", "grad_scale", "kink")
 LONGEST_SPELLED_VECTOR = 16
 
 
-@dataclass(frozen=True, slots=True)
-class InputInfo:
+class InputInfo(Record):
     """One array that was read.
 
     `role` is what it was for ("prediction", "target", "weights" or the name of a further input), `shape` and `dtype`
@@ -60,8 +59,7 @@ class InputInfo:
         return document
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Record):
     """The distribution of the per-sample losses, in the unit of the loss; `argmax` is the row of the worst sample.
 
     `std_error` is that of the value that is reported, `ci_low` and `ci_high` are its interval at the level
@@ -94,8 +92,7 @@ class Statistics:
         return document | {"argmax": int(self.argmax)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossResult:
+class LossResult(Record, kw_only=True):
     """One loss of one run.
 
     `value` is the reduced loss in `unit` ("nat", "bit", "dit", or "" for a loss without a unit); `sum` is the weighted
@@ -156,8 +153,7 @@ class LossResult:
         return document | {"status": self.status, "signature": self.signature}
 
 
-@dataclass(frozen=True, slots=True)
-class GradientStatistics:
+class GradientStatistics(Record):
     """What a gradient holds: `min`, `max`, `mean` and the Euclidean `norm` of its finite entries, and how many entries
     are exactly zero and how many are not finite."""
 
@@ -180,8 +176,7 @@ class GradientStatistics:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradientResult:
+class GradientResult(Record, kw_only=True):
     """The gradient of one loss, written to `path`, shaped like what it is with respect to.
 
     `wrt` says what that is: the predictions, by what they are ("prob", "logit", "value"), or the role of another array
@@ -214,8 +209,7 @@ class GradientResult:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class GateResult:
+class GateResult(Record):
     """One `--fail-if` or `--warn-if` expression, the number it was asked of and the verdict: "pass", "fail" or
     "inconclusive".
 
@@ -251,8 +245,7 @@ class GateResult:
         return document
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(Record, kw_only=True):
     """Everything one run found.
 
     `seconds` is wall time; `warnings` go to stderr and into the document, never into a table.

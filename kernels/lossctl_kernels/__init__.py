@@ -1,14 +1,42 @@
-"""The numerical core of lossctl: losses, defined once, and the engines that run them. It knows no files."""
+"""The numerical core of lossctl: losses, defined once, and the engines that run them. It knows no files.
+
+Importing this package loads nothing: the losses, and NumPy, come with the first of the names here.
+"""
+
+from __future__ import annotations
 
 import time as _time
 
 # Before any other source is read: what is changed later is not what runs in this process.
 LOADED_NS = _time.time_ns()
 
-from . import losses as _losses  # noqa: E402 - fills the registry
-from .options import OPTIONS, Settings, SpecificationError, resolve  # noqa: E402
-from .plan import Plan  # noqa: E402
-from .spec import LOSSES, Definition, Loss, Parameter, Scope  # noqa: E402
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .options import OPTIONS, Settings, SpecificationError, resolve
+    from .plan import Plan
+    from .spec import LOSSES, Definition, Loss, Parameter, Scope
+else:
+    _HOMES = {
+        "LOSSES": ".spec",
+        "OPTIONS": ".options",
+        "Definition": ".spec",
+        "Loss": ".spec",
+        "Parameter": ".spec",
+        "Plan": ".plan",
+        "Scope": ".spec",
+        "Settings": ".options",
+        "SpecificationError": ".options",
+        "resolve": ".options",
+    }
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name not in _HOMES:
+            raise AttributeError(f"module 'lossctl_kernels' has no attribute {name!r}")
+        import_module(".losses", __name__)  # fills the registry
+        return getattr(import_module(_HOMES[name], __name__), name)
+
 
 __all__ = [
     "LOSSES",
@@ -22,5 +50,3 @@ __all__ = [
     "SpecificationError",
     "resolve",
 ]
-
-del _losses, _time

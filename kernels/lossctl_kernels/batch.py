@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .plan import Plan
+from .records import Record, field
 from .spec import InputShape, Loss
 
 __all__ = ["Backend", "Batch", "Column", "Floats", "input_arrays"]
@@ -19,8 +19,7 @@ Floats = NDArray[np.float64]
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Record):
     """Consecutive rows that begin at the start of a block.
 
     `prediction` and a dense `target` are C-contiguous, both float32 or both float64, of shape (rows,) or

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
+
+from .records import Record
 
 __all__ = [
     "ABOVE_MINUS_ONE",
@@ -23,8 +24,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Domain:
+class Domain(Record):
     """An interval of real numbers. Finite ends are included unless `low_open`; infinite ones only with `low_infinity`.
 
     `labels` are the only numbers of the interval that are allowed, where it has any: bounds do not tell the others

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from .domains import REAL, Domain
+from .records import Record, field
 
 __all__ = ["Input", "InputShape", "Parameter", "Pooling", "RowFunction"]
 
@@ -29,8 +29,7 @@ class InputShape(Enum):
     WHOLE = "read at once, not row by row"
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(Record):
     """The facts of a further array that a loss takes. One that is `optional` and not given counts as 1 everywhere.
 
     `integer`: whole numbers, which reach a definition as int64.
@@ -43,8 +42,7 @@ class Input:
     integer: bool = False
 
 
-@dataclass(frozen=True)
-class RowFunction:
+class RowFunction(Record):
     """The facts of a definition that is a function of a whole row, or of all rows: see `row_functions.py`."""
 
     scratch: Callable[..., int]
@@ -61,8 +59,7 @@ class RowFunction:
     """Which array stands for an optional input that was not given."""
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(Record):
     """The facts of a number that a loss takes: what it is, and the values that are allowed.
 
     `words` name the numbers 0, 1, … where users choose one of a few; "false" and "true" make a flag. `example` is a

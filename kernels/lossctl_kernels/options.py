@@ -7,14 +7,13 @@ that the loss has, decided, before any data is read. What contradicts itself, or
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from .domains import TargetKind
 from .facts import Pooling
+from .records import Record, field
 from .spec import PEERS, Definition, Loss, Parameter, Scope
 
 __all__ = ["OPTIONS", "Option", "Settings", "SpecificationError", "resolve", "suggestion"]
@@ -28,8 +27,7 @@ class SpecificationError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Record):
     """One shared option. `kind` is choice, number, integer, flag or vector; the default is what is meant if absent.
 
     `allowed` says in words what a number may be.
@@ -112,12 +110,13 @@ OPTIONS: Mapping[str, Option] = {
 KINKS = {"flat": 0.0, "steep": 1.0, "half": 0.5}
 FLAGS = {"false": "false", "no": "false", "0": "false", "true": "true", "yes": "true", "1": "true"}
 
+SWITCHES = {"true": "on", "false": "off"}
+
 LOG_BASES = {"e": 1.0, "2": math.log(2.0), "10": math.log(10.0)}
 UNITS = {"e": "nat", "2": "bit", "10": "dit"}
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Record):
     """A loss with every option decided. `options` holds them by name; `hidden` what a preset sets in a definition."""
 
     loss: Loss
@@ -147,12 +146,14 @@ class Settings:
 
 def suggestion(word: str, known: list[str]) -> str:
     """ "; did you mean X?" where something known is close, else nothing."""
-    close = difflib.get_close_matches(word, known, n=1)
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def resolve(loss: Loss, given: Mapping[str, Any]) -> Settings:
-    """Decides every option of `loss`. Raises SpecificationError."""
+def resolve(loss: Loss, given: Mapping[str, Any], reduction: str = "mean") -> Settings:
+    """Decides every option of `loss`, whose losses are reduced to a "mean" or "sum". Raises SpecificationError."""
     names = option_names(loss)
     for name in given:
         if name not in names:
@@ -160,7 +161,7 @@ def resolve(loss: Loss, given: Mapping[str, Any]) -> Settings:
             raise SpecificationError(f"{loss.name} has no option {name!r}{suggestion(name, names)}", f"it has: {has}")
     parsed = {name: _parse(loss, name, value) for name, value in given.items()}
     input = parsed.get("input") or _preset_value(loss, parsed.get("preset"), "input") or next(iter(loss.forms))
-    preset, hidden = _preset(loss, parsed.get("preset"), str(input))
+    preset, hidden = _preset(loss, parsed.get("preset"), str(input), reduction)
     chosen = {**preset, **parsed}
     if "eps" in parsed and parsed["eps"] != preset.get("eps"):
         hidden.pop("variance_floor", None)  # of the guard that the preset had
@@ -213,12 +214,12 @@ def _preset_value(loss: Loss, preset: str | None, name: str) -> Any:
     return loss.presets[preset].get(name) if preset else None
 
 
-def _preset(loss: Loss, preset: str | None, input: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """(options, hidden numbers) of the preset for this form of the prediction."""
+def _preset(loss: Loss, preset: str | None, input: str, reduction: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """(options, hidden numbers) of the preset for this form of the prediction and this reduction."""
     if not preset:
         return {}, {}
     facts = dict(loss.presets[preset])
-    own = dict(facts.pop(input, {}))
+    own = {**facts.pop(input, {}), **facts.pop(reduction, {})}
     flat = {name: value for name, value in {**facts, **own}.items() if not isinstance(value, Mapping)}
     public = {name: value for name, value in flat.items() if name in loss.options or name in loss.parameters}
     return public, {name: value for name, value in flat.items() if name not in public}
@@ -241,6 +242,7 @@ def _parse(loss: Loss, name: str, value: Any) -> Any:
 def _word(loss: Loss, name: str, facts: Parameter, value: Any) -> str:
     text = str(value).lower()
     text = FLAGS.get(text, text) if "true" in facts.words else text
+    text = SWITCHES.get(FLAGS.get(text, text), text) if "on" in facts.words else text
     if text not in facts.words:
         raise SpecificationError(
             f"{loss.name}: {name} cannot be {str(value)!r}{suggestion(text, list(facts.words))}",

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import REQUIRED, argument_names, defaults_of
 from .domains import NONNEGATIVE, Domain, TargetKind
 from .options import KINKS, Settings, SpecificationError
 from .program import Program, fold_program, gradient_program, input_gradient_program, value_program
+from .records import Record, replace
 from .reduce import block_rows
-from .spec import Definition, InputShape, Loss, Monoid, Scope, TargetTransform, argument_names
+from .spec import Definition, InputShape, Loss, Monoid, Scope, TargetTransform
 from .transforms import CLASS_WEIGHT, CONVERSIONS, GUARDS, NORMALIZE, SMOOTH, Transform
 
 __all__ = ["Plan"]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Record):
     """`settings` on rows of `width` values of `prediction_dtype`. The programs are made when they are asked for."""
 
     settings: Settings
@@ -259,7 +258,7 @@ def _hidden_numbers(loss: Loss) -> dict[str, float]:
     found = {}
     for definition in loss.forms.values():
         for function in definition.functions():
-            for name, argument in inspect.signature(function).parameters.items():
-                if argument.default is not argument.empty and name not in loss.parameters:
-                    found[name] = float(argument.default)
+            for name, default in defaults_of(function).items():
+                if default is not REQUIRED and name not in loss.parameters:
+                    found[name] = float(default)
     return found

@@ -10,10 +10,11 @@ made of.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from .spec import Definition, Factored, Fold, Monoid, Scope, TargetTransform, argument_names
+from .arguments import argument_names
+from .records import Record
+from .spec import Definition, Factored, Fold, Monoid, Scope, TargetTransform
 from .transforms import Transform
 
 __all__ = [
@@ -32,8 +33,7 @@ Bound = Callable[[Environment], Any]
 LEADING = ("prediction", "target", "index", "class_weight")
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Record):
     """One fold: `monoid` over the scope of `term(environment)`, which needs only folds of lower levels."""
 
     name: str
@@ -42,8 +42,7 @@ class Step:
     level: int = 0
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Record):
     """`inputs` and `numbers` name the parts of the environment that the caller passes; then the steps; then `finish`.
 
     `kind` is value (one result a value or row), gradient (one a value), folds (the terms alone) or factored (what
@@ -192,8 +191,7 @@ def _with_first(value: Bound, function: Bound) -> Bound:
     return call
 
 
-@dataclass(frozen=True)
-class _Stages:
+class _Stages(Record):
     """The environments between the transformations: before each of them, and the last, which the definition sees."""
 
     before: tuple[Bound | None, ...]

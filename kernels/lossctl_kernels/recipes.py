@@ -7,12 +7,12 @@ It is known by its key: equal keys, equal code.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from .plan import Plan
 from .program import Environment, Program, Step
+from .records import Record, replace
 from .row_functions import RowCode, codes
 from .spec import Monoid, Scope
 
@@ -32,8 +32,7 @@ ACROSS_WIDTH = 32
 """The widest rows that are worked on across; at least `along.MAX_LANES`. `benchmarks/layouts.py` measures it."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Record):
     """How a block function finds its data; `dtype` is that of predictions.
 
     `name` is flat or factored for single values; along (each row), across (tiles of rows) or picked (of each row the
@@ -59,8 +58,7 @@ class Layout:
         return ",".join(map(str, parts))
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Record):
     """What a block function is made of."""
 
     layout: Layout

@@ -10,8 +10,9 @@ from typing import Any
 
 from llvmlite import ir
 
+from .arguments import argument_names
 from .program import bind
-from .spec import Scalar, argument_names
+from .spec import Scalar
 from .trace import DOUBLE, Symbol, as_double, element_of
 
 __all__ = ["rehearse"]

@@ -39,17 +39,18 @@ denominator (None: 1 each), such as the number of its positive pairs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import argument_names
 from .batch import Array, Batch, Column, Floats
 from .domains import Domain, TargetKind
 from .facts import Input, InputShape
 from .plan import Plan
-from .spec import RowFunction, Scope, argument_names
+from .records import Record, replace
+from .spec import RowFunction, Scope
 
 __all__ = ["LANES", "Engine", "RowCall", "RowCode", "codes", "gradient", "losses", "shares"]
 
@@ -62,8 +63,7 @@ Kinds = Mapping[str, tuple[str, int]]
 """(dtype, dimensions) of arrays by name."""
 
 
-@dataclass(frozen=True)
-class RowCode:
+class RowCode(Record):
     """A row function for arrays of certain kinds: what machine code is made of and found by."""
 
     function: Callable[..., Any]
@@ -95,8 +95,7 @@ class RowCode:
         return "lossctl_row_" + hashlib.sha256(self.key.encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True)
-class RowCall:
+class RowCall(Record):
     """One run of a row function over rows: what an engine is given."""
 
     code: RowCode

@@ -13,16 +13,16 @@ the same name: `variants` says with which facts.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
+from .arguments import REQUIRED, argument_names, defaults_of
 from .domains import REAL, Domain, TargetKind
 from .facts import Input, InputShape, Parameter, Pooling, RowFunction
+from .records import Record, field, replace
 
 __all__ = [
     "LOSSES",
@@ -76,8 +76,7 @@ class Monoid(Enum):
     """No fold: one number of each row, made of the folds before it and of inputs that have one number a row."""
 
 
-@dataclass(frozen=True)
-class Fold:
+class Fold(Record):
     """A term and how its values combine; `name` is how definitions ask for the result."""
 
     name: str
@@ -85,16 +84,14 @@ class Fold:
     term: Scalar
 
 
-@dataclass(frozen=True)
-class TargetTransform:
+class TargetTransform(Record):
     """A function that the target goes through before the definition sees it."""
 
     name: str
     apply: Scalar
 
 
-@dataclass(frozen=True)
-class Factored:
+class Factored(Record):
     """Another way to add up a loss that is a logarithm: `rest ± log(factor)`, so that products need few logarithms.
 
     `function` returns (rest, factor, excess): the factor positive, the excess factor - 1 as exact as a number near 0
@@ -112,8 +109,7 @@ class Factored:
     cancels: bool = False
 
 
-@dataclass
-class Definition:
+class Definition(Record, frozen=False):
     """One function of folds, predictions, targets and parameters, with its derivative."""
 
     name: str
@@ -146,8 +142,7 @@ class Definition:
         return {name for function in self.functions() for name in argument_names(function)}
 
 
-@dataclass
-class Loss:
+class Loss(Record, frozen=False):
     """A loss as users name it."""
 
     name: str
@@ -161,7 +156,7 @@ class Loss:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
-    description: str = ""
+    docstring: str = ""
     parameters: dict[str, tuple[float | str | None, Parameter]] = field(default_factory=dict)
     inputs: Mapping[str, Input] = field(default_factory=dict)
     """Further arrays next to predictions and targets, by the name that definitions ask for them by."""
@@ -183,7 +178,14 @@ class Loss:
 
     @property
     def summary(self) -> str:
-        return self.description.partition("\n")[0].rstrip(".")
+        return self.docstring.strip().partition("\n")[0].rstrip(".")
+
+    @property
+    def description(self) -> str:
+        """What its definition says of it, without the indentation."""
+        from inspect import cleandoc
+
+        return cleandoc(self.docstring)
 
     @property
     def may_be_infinite(self) -> bool:
@@ -225,10 +227,6 @@ def registering(registry: dict[str, Loss]) -> Iterator[None]:
         yield
     finally:
         _REGISTRY.reset(token)
-
-
-def argument_names(function: Scalar) -> tuple[str, ...]:
-    return tuple(inspect.signature(function).parameters)
 
 
 def fold(monoid: Monoid, name: str | None = None) -> Callable[[Scalar], Scalar]:
@@ -302,7 +300,7 @@ def loss(
             aliases=aliases or {},
             presets=presets or {},
             source=source,
-            description=inspect.cleandoc(function.__doc__ or ""),
+            docstring=function.__doc__ or "",
             parameters=dict(found for each in definition.functions() for found in _parameters(each)),
             inputs=inputs or {},
             variants=variants or {},
@@ -331,7 +329,7 @@ def form_of(name: str, input: str, prediction: Domain, folds: tuple[Scalar, ...]
 
 def share(owner: Loss, *, name: str, description: str, **facts: Any) -> None:
     """Registers another loss on the definitions of `owner`: what is not given is the same."""
-    _REGISTRY.get()[name] = replace(owner, name=name, description=inspect.cleandoc(description), **facts)
+    _REGISTRY.get()[name] = replace(owner, name=name, docstring=description, **facts)
 
 
 def gradient_of(definition: Scalar, by: str | None = None, of: str = "prediction") -> Callable[[Function], Function]:
@@ -402,14 +400,13 @@ def variant_of(
 
 
 def _parameters(function: Scalar) -> list[tuple[str, tuple[float | str | None, Parameter]]]:
-    if set(function.__annotations__.values()) <= {"float", "bool"}:  # it has none, and hints take long to read
-        return []
-    hints = get_type_hints(function, include_extras=True)
+    hints = function.__annotations__
+    if any(isinstance(hint, str) for hint in hints.values()):  # as `from __future__ import annotations` leaves them
+        hints = get_type_hints(function, include_extras=True)
     found = []
-    for name, argument in inspect.signature(function).parameters.items():
+    for name, default in defaults_of(function).items():
         hint = hints.get(name)
         if get_origin(hint) is Annotated:
             facts = next(part for part in get_args(hint) if isinstance(part, Parameter))
-            default = None if argument.default is argument.empty else float(argument.default)
-            found.append((name, (facts.as_option(default), facts)))
+            found.append((name, (facts.as_option(None if default is REQUIRED else float(default)), facts)))
     return found

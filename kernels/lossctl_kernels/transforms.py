@@ -6,9 +6,9 @@ A definition never mentions them. The numbers that a transformation needs reach 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .losses.multiclass import largest, others, probability, tail, ties
+from .records import Record
 from .scalar import exp, log, log1p, maximum, minimum, sigmoid, where
 from .spec import Fold, Monoid, TargetTransform
 
@@ -17,8 +17,7 @@ __all__ = ["CONVERSIONS", "GUARDS", "NORMALIZE", "TargetTransform", "Transform"]
 Scalar = Callable[..., float]
 
 
-@dataclass(frozen=True)
-class Transform:
+class Transform(Record):
     """A function that the prediction goes through before the definition sees it.
 
     `derivative` is its elementwise derivative. `pull_back` instead takes the gradient with respect to the transformed

@@ -8,7 +8,9 @@ declarations, `app.py` hands them to Typer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+from lossctl_kernels.arguments import REQUIRED, defaults_of
 
 __all__ = ["Argument", "Option", "OptionGroup", "Parameter", "arguments_of", "parameters_of"]
 
@@ -62,19 +64,17 @@ class Parameter(NamedTuple):
 
 def parameters_of(command: Callable[..., None]) -> list[Parameter]:
     """All that a command takes, those of its groups one by one. Raises TypeError for what is not declared."""
-    from inspect import get_annotations, signature
-
+    annotations = get_type_hints(command, include_extras=True)
     found = []
-    for name, parameter in signature(command, eval_str=True).parameters.items():
-        annotation = parameter.annotation
+    for name, default in defaults_of(command).items():
+        annotation = annotations[name]
         if isinstance(annotation, type) and issubclass(annotation, OptionGroup):
-            for option, declared in get_annotations(annotation, eval_str=True).items():
-                default = getattr(annotation, option)
-                found.append(Parameter(option, *_declared(declared), default, group=(name, annotation)))
+            for option, declared in get_type_hints(annotation, include_extras=True).items():
+                of_group = getattr(annotation, option)
+                found.append(Parameter(option, *_declared(declared), of_group, group=(name, annotation)))
         else:
-            required = parameter.default is parameter.empty
-            default = None if required else parameter.default
-            found.append(Parameter(name, *_declared(annotation), default, required))
+            required = default is REQUIRED
+            found.append(Parameter(name, *_declared(annotation), None if required else default, required))
     return found
 
 

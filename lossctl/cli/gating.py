@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError, visible
+from lossctl_kernels.records import Record, replace
 
 if TYPE_CHECKING:
     from lossctl.baselines import Baseline
@@ -23,8 +23,7 @@ __all__ = ["Gating", "plan_gates"]
 CONFIDENCE = 0.95
 
 
-@dataclass
-class Gating:
+class Gating(Record, frozen=False):
     """What is asked of a run: `prepare` the evaluation, `decide` its result, `deliver` it and the verdict.
 
     `level` is that of intervals, None for none; `noisy` lets them decide gates.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Annotated
 
 from lossctl.cli import options as o
 from lossctl.cli.declarations import Option
 from lossctl.cli.groups import DataOptions, LossOptions, RunOptions, request_of
 from lossctl.errors import UsageError
+from lossctl_kernels.records import replace
 
 HELP = """The gradient of the loss by each prediction, or further input.
 

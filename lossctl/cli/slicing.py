@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
 from lossctl.cli.declarations import Option, OptionGroup
 from lossctl.errors import UsageError
+from lossctl_kernels.records import Record, replace
 
 if TYPE_CHECKING:
     from lossctl.cli.gating import Gating
@@ -93,8 +93,7 @@ class SliceOptions(OptionGroup):
             raise UsageError("--id-col names the rows of --top, and there is none", hint="such as --top 10")
 
 
-@dataclass(frozen=True)
-class SlicePlan:
+class SlicePlan(Record):
     """What is asked beside the losses: slices by `slicing`, and the `top` worst rows with the columns `ids`."""
 
     slicing: Slicing

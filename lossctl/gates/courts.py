@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lossctl.errors import DataError, visible
@@ -32,6 +31,7 @@ from lossctl.gates.trees import (
 from lossctl.results import LossResult
 from lossctl.slices.books import Key, SliceBook
 from lossctl.slices.results import SliceResult, spread
+from lossctl_kernels.records import Record
 
 __all__ = ["Court", "Entries", "Interval"]
 
@@ -41,8 +41,7 @@ Entries = Sequence[Mapping[str, Any] | None]
 MOST_SAMPLES = 1e15
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Record):
     """A number and what it lies between; where nothing is known of that, both are the number."""
 
     point: float

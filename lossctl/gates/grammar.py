@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import NoReturn, TypeVar
 
 from lossctl.errors import UsageError, visible
@@ -43,6 +42,7 @@ from lossctl.gates.trees import (
     quantities,
 )
 from lossctl.loss_names import guess
+from lossctl_kernels.records import Record, replace
 
 __all__ = ["COUNTS", "FUNCTIONS", "OF_SLICES", "STATISTICS", "parse_gate"]
 
@@ -73,8 +73,7 @@ _TOKEN = re.compile(
 _COMPARING = ("<", "<=", ">", ">=", "==", "!=")
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Record):
     kind: str
     text: str
     start: int

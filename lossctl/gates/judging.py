@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lossctl.errors import CheckFailed, Undecided, UsageError, visible
@@ -15,6 +14,7 @@ from lossctl.gates.courts import Court, Entries, Interval
 from lossctl.gates.grammar import STATISTICS, parse_gate
 from lossctl.gates.trees import Base, Condition, Measure, Quantity, comparisons, quantities
 from lossctl.results import GateResult, LossResult
+from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
     from lossctl.loss_spec import LossSpec
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Decision", "Gate", "conclude", "decide", "parse_gates", "report"]
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Record):
     """An expression, what it means, and how serious it is: "fail" or "warn"."""
 
     text: str
@@ -70,8 +69,7 @@ class Gate:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Record):
     """The answer of a gate, and the quantities that it was made of, as they were written."""
 
     result: GateResult

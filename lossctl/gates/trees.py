@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from lossctl_kernels.records import Record, field
 
 __all__ = [
     "GAP",
@@ -38,8 +39,7 @@ WORDS = ("and", "or", "not", "base")
 """What is no name of anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Record):
     """A number that is written there, not negative."""
 
     value: float
@@ -48,8 +48,7 @@ class Number:
         return repr(self.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Record):
     """What is measured: a function of a loss, "" for its value; a count of all losses together has no loss.
 
     `loss` is where the loss stands in the command, and `name` what the expression calls it. What is measured of a slice
@@ -83,8 +82,7 @@ class Measure:
         return None in self.at
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Record):
     """What the baseline has for a measure; None until it is known which, by the comparison that it stands in."""
 
     measure: Measure
@@ -94,8 +92,7 @@ class Base:
         return f"base({self.measure})" if self.explicit else "base"
 
 
-@dataclass(frozen=True, slots=True)
-class Negative:
+class Negative(Record):
     """-x"""
 
     operand: Quantity
@@ -104,8 +101,7 @@ class Negative:
         return f"-{self.operand}"
 
 
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
+class Arithmetic(Record):
     """x + y, x - y, x * y or x / y."""
 
     left: Quantity
@@ -119,8 +115,7 @@ class Arithmetic:
 Quantity: TypeAlias = Number | Measure | Base | Negative | Arithmetic
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Record):
     """x < y and its like. `texts` are the two sides as they were written."""
 
     left: Quantity
@@ -132,8 +127,7 @@ class Comparison:
         return f"{self.left} {self.operator} {self.right}"
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Record):
     """not x"""
 
     operand: Condition
@@ -142,8 +136,7 @@ class Not:
         return f"not ({self.operand})"
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(Record):
     """x and y"""
 
     left: Condition
@@ -153,8 +146,7 @@ class And:
         return f"({self.left}) and ({self.right})"
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(Record):
     """x or y"""
 
     left: Condition

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import fields
 from numbers import Integral
 from typing import TYPE_CHECKING
 
 from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics, status_of
+from lossctl_kernels.records import field_names
 
 if TYPE_CHECKING:
     from lossctl.suites.results import SuiteResult
@@ -121,9 +121,9 @@ def _loss_record(run: RunResult, result: LossResult) -> Record:
     }
     # One loss with statistics gives all of them the columns: every record has the same fields.
     if any(other.stats is not None for other in run.results):
-        for column in fields(Statistics):
-            statistic = getattr(result.stats, column.name, None)
-            record[column.name] = "" if statistic is None else spelled_number(statistic)
+        for name in field_names(Statistics):
+            statistic = getattr(result.stats, name, None)
+            record[name] = "" if statistic is None else spelled_number(statistic)
     return record
 
 
@@ -135,8 +135,8 @@ def _gradient_record(gradient: GradientResult) -> Record:
         "shape": "x".join(str(int(size)) for size in gradient.shape),
         "dtype": gradient.dtype,
     }
-    for column in fields(GradientStatistics):
-        record[column.name] = spelled_number(getattr(gradient.stats, column.name))
+    for name in field_names(GradientStatistics):
+        record[name] = spelled_number(getattr(gradient.stats, name))
     return record | {"path": gradient.path, "signature": gradient.signature}
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from lossctl.errors import UsageError, visible
 from lossctl.gates.trees import WORDS
+from lossctl_kernels.records import Record
 
 __all__ = ["MISSING", "MOST_CROSSED", "SliceColumn", "Slicing", "parse_columns", "spelled_key", "spelled_value"]
 
@@ -24,8 +24,7 @@ MOST_EDGES = 1000
 _PLAIN = re.compile(r"[A-Za-z_]\w*|-?[0-9]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class SliceColumn:
+class SliceColumn(Record):
     """A column whose values are slices, or, with `edges`, the intervals in which they lie.
 
     `spelled` are the edges as they were written.
@@ -36,8 +35,7 @@ class SliceColumn:
     spelled: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Slicing:
+class Slicing(Record):
     """What is done about the slices: `slicings` are the names of the columns of each, which are crossed.
 
     Slices of fewer than `least` samples are only counted.

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+
+from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -61,8 +62,7 @@ class Encoder(Protocol):
         """The numbers of the next rows; several threads may ask at once, for parts in any order."""
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Record):
     """Which columns of a table make one array: names or globs, or None for the only column or the whole array.
 
     With `classes`, what stands in the column is the name of a class, and the array is its index among them. A key, by
@@ -82,8 +82,7 @@ class Selection:
         return self.is_key or self.classes is not None or self.encoder is not None
 
 
-@dataclass(frozen=True)
-class ArrayInfo:
+class ArrayInfo(Record):
     """What a role will deliver.
 
     `path` is as the user wrote it; `columns` are the names of the columns, globs expanded in file order, () for an
@@ -108,6 +107,11 @@ class Reader(ABC):
 
     arrays: dict[str, ArrayInfo]
 
+    @property
+    def given(self) -> dict[str, ArrayInfo]:
+        """`arrays` in the shapes that they have in their files."""
+        return self.arrays
+
     def chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         """The arrays from row 0 on, exactly `rows` rows at a time but for the last chunk; nothing if there are no rows.
 
@@ -123,6 +127,13 @@ class Reader(ABC):
         What is wrong with the file is raised by `chunks`.
         """
         return
+
+    def merged(self, axes: int) -> Reader | None:
+        """The same arrays with their first `axes` axes as one; None where they would have to be copied for it.
+
+        It is open as long as this reader is.
+        """
+        return None
 
     @abstractmethod
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import pytest
 
 from lossctl_kernels import LOSSES, Definition, Loss, Parameter, Scope
+from lossctl_kernels.arguments import argument_names
 from lossctl_kernels.domains import LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, REAL, Domain, TargetKind
 from lossctl_kernels.options import OPTIONS
 from lossctl_kernels.spec import (
     PEERS,
     Monoid,
-    argument_names,
     degenerate_for,
     fold,
     form_of,
@@ -222,6 +222,12 @@ def test_a_definition_asks_only_for_what_there_is(entry: Loss, definition: Defin
         assert not definition.folds
     else:
         assert "prediction" not in argument_names(definition.function)
+
+
+@definitions
+def test_annotations_are_values_which_take_no_time_to_read(entry: Loss, definition: Definition) -> None:
+    for function in definition.functions():
+        assert not any(isinstance(hint, str) for hint in function.__annotations__.values()), (entry.name, function)
 
 
 def test_what_has_no_gradient() -> None:

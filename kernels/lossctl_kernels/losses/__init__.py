@@ -1,4 +1,7 @@
-"""The definitions, one file a family. Importing this package fills `lossctl_kernels.spec.LOSSES`."""
+"""The definitions, one file a family. Importing this package fills `lossctl_kernels.spec.LOSSES`.
+
+Annotations are values here, and not text as in other modules: parameters are read from them whenever a process starts.
+"""
 
 from . import (
     binary,

@@ -1,7 +1,5 @@
 """Circle loss of embeddings: positives of an anchor should lie near, negatives far, each pulled by what it lacks."""
 
-from __future__ import annotations
-
 import math
 from typing import Annotated, Any
 

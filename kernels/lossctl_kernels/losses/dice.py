@@ -3,8 +3,6 @@
 With sums in the denominator it is Tversky's with weights of one half.
 """
 
-from __future__ import annotations
-
 from ..domains import LOGIT, PROBABILITY
 from ..scalar import sigmoid
 from ..spec import Pooling, Scope, define, degenerate_for, form_of, gradient_of, loss

@@ -1,7 +1,5 @@
 """Losses of a score or a distance against one of two labels, by the margin u = t s, t = ±1; labels against labels."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import numpy as np
@@ -281,7 +279,11 @@ def contrastive_gradient(prediction: float, target: float, margin: float, half: 
     presets={"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}},
 )
 def zero_one(prediction: float, target: float) -> float:
-    """Whether the predicted label is wrong; its mean is the error rate, 1 - accuracy. It has no gradient."""
+    """Whether the predicted label is wrong; its mean is the error rate, 1 - accuracy. It has no gradient.
+
+    A row of several labels counts as the share that is wrong, as in `hamming`; scikit-learn counts such a row as wrong
+    if one of them is.
+    """
     return where(prediction == target, 0.0, 1.0 + 0.0 * prediction + 0.0 * target)
 
 

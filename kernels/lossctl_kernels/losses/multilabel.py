@@ -1,7 +1,5 @@
 """Losses of a row of class scores of which several classes are right, by lists of them or by 0/1 rows."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..domains import BINARY_LABEL, REAL, TargetKind

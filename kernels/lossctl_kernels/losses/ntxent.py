@@ -1,7 +1,5 @@
 """Contrastive cross-entropy over the cosines of all pairs of embeddings."""
 
-from __future__ import annotations
-
 import math
 from typing import Annotated, Any
 

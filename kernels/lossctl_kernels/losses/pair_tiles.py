@@ -4,8 +4,6 @@ No array of all pairs is made. A few anchors at a time meet the references tile 
 the logarithm of a sum of exponentials, and the gradient is a second pass with those.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

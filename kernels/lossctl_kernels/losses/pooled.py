@@ -1,7 +1,5 @@
 """Errors over the whole data set: a root, a ratio, a largest. e = prediction - target throughout."""
 
-from __future__ import annotations
-
 from ..domains import ABOVE_MINUS_ONE
 from ..scalar import absolute, sign, sqrt, square, where
 from ..spec import Monoid, Pooling, Scope, fold, gradient_of, loss

@@ -4,13 +4,11 @@ With I = Σ p y, FP = Σ p (1 - y) and FN = Σ y (1 - p), each loss is what is m
 that a nearly perfect mask keeps its digits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
 from ..domains import LOGIT, PROBABILITY
+from ..records import replace
 from ..scalar import sigmoid, square, where
 from ..spec import Loss, Monoid, Parameter, Scope, degenerate_for, fold, form_of, gradient_of, loss
 from .binary import excess

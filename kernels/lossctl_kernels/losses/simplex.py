@@ -3,8 +3,6 @@
 sparsemax(s) = max(s - τ, 0) with the threshold τ at which the sum is 1. The classes above it are the *support*.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..domains import REAL, TargetKind
