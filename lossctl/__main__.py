@@ -21,8 +21,9 @@ INTERNAL_FAULT = 70
 _FAILED_WRITES = frozenset({errno.EBADF, errno.EIO, errno.EFBIG, errno.ENOSPC, errno.EDQUOT})
 REPORT_TO = "please report it with the command that you ran"
 
-# Modules make many objects and hardly any garbage: looking for it after every 700 costs a tenth of their import.
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
+# Modules make many objects and hardly any garbage: looking for it after every 700 costs a tenth of their import. An
+# evaluation by compiled code, of what Arrow reads, makes half as many as these.
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
     # NumPy's linear algebra would start a thread for every processor, and nothing large is asked of it here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # An allocator that Arrow brings along, and does not use, would start one too, and write where it cannot.
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     sys.stdout, sys.stderr = _opened(sys.stdout), _opened(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a file name may hold what the terminal's encoding does not
@@ -63,12 +66,14 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except LossctlError as error:
         return _refuse(error)
-    except Exception as error:  # noqa: BLE001 - nothing may pass this frame
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - nothing may pass this frame, whatever a loss of one's own raises
         refusal = _of_the_machine(error)
         return _fault(error, arguments) if refusal is None else _refuse(refusal)
 
 
-def _of_the_machine(error: Exception) -> EnvironmentFault | None:
+def _of_the_machine(error: BaseException) -> EnvironmentFault | None:
     """What the machine has refused, where it has; None where it is a mistake of ours."""
     if isinstance(error, MemoryError):
         return EnvironmentFault("out of memory", hint="give --chunk-rows a smaller number, or raise ulimit -v")
@@ -82,8 +87,7 @@ def _of_the_machine(error: Exception) -> EnvironmentFault | None:
             hint="raise the limit of memory (ulimit -v) if there is one, or install lossctl again",
         )
     if isinstance(error, OSError):
-        where = error.filename or ("standard output" if error.errno in _FAILED_WRITES else None)
-        return EnvironmentFault(f"{visible(error.strerror, 300)}{'' if where is None else f': {visible(where)}'}")
+        return _of_the_system(error)
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return EnvironmentFault(
             "the machine starts no further thread", hint="give --threads 1, or raise the limits (ulimit -u, ulimit -v)"
@@ -92,6 +96,14 @@ def _of_the_machine(error: Exception) -> EnvironmentFault | None:
     if isinstance(error, SystemError) and address_space() is not None:
         return EnvironmentFault("out of memory", hint="raise the limit (ulimit -v)")
     return None
+
+
+def _of_the_system(error: OSError) -> EnvironmentFault:
+    # The one name that the system does not tell is that of the folder in which relative names begin.
+    if error.filename is None and error.strerror == os.strerror(errno.ENOENT):
+        return EnvironmentFault("the current folder is no longer there", hint="change to one that is")
+    where = error.filename or ("standard output" if error.errno in _FAILED_WRITES else None)
+    return EnvironmentFault(f"{visible(error.strerror, 300)}{'' if where is None else f': {visible(where)}'}")
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -154,11 +166,13 @@ def _refuse(error: LossctlError) -> int:
     return error.exit_code
 
 
-def _fault(error: Exception, arguments: list[str]) -> int:
+def _fault(error: BaseException, arguments: list[str]) -> int:
     if "--debug" in arguments or os.environ.get("LOSSCTL_DEBUG"):
         import traceback
+        from contextlib import suppress
 
-        traceback.print_exc()
+        with suppress(OSError):  # as for every message
+            traceback.print_exc()
     _say(f"internal fault: {type(error).__name__}: {visible(error, 300)}; {REPORT_TO}; --debug shows more")
     return INTERNAL_FAULT
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lossctl.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["available_bytes", "check_room", "spelled_bytes"]
 
 _NEVER_TOO_MUCH = 1 << 30
 
 
-def available_bytes(root: Path = Path("/")) -> int | None:
+def available_bytes(root: Path | None = None) -> int | None:
     """What can be allocated before the machine or a control group of this process runs out; None where nobody knows.
 
-    `root` is where /proc and /sys are. Files in the page cache give way, and count as free.
+    `root` is where /proc and /sys are, where that is not /. Files in the page cache give way, and count as free.
     """
-    known = [room for room in (_machine(root), *_groups(root)) if room is not None]
+    from pathlib import Path
+
+    top = root or Path("/")
+    known = [room for room in (_machine(top), *_groups(top)) if room is not None]
     return max(0, min(known)) if known else None
 
 

@@ -40,6 +40,10 @@ SPARED = {
     "numpy.random": "nothing: results are not left to chance",
     "unittest": "numpy.testing",
     "traceback": "an internal fault, with --debug",
+    "dataclasses": "nothing: records are cheaper",
+    "pathlib": "the cache of compiled code, and sources that are many files",
+    "difflib": "what a word that is not known may have meant",
+    "tempfile": "the cache of compiled code, and outputs that are files",
 }
 
 # Runs the command line, then says on stderr which modules it has imported.

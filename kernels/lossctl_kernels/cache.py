@@ -18,6 +18,7 @@ import stat
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,11 +43,11 @@ def source_digest() -> str | None:
 
     None where a source is younger than the code of this process: the digest would name other code than what runs.
     """
-    digest = hashlib.sha256()
-    for path in _sources():
+    digest, sources = hashlib.sha256(), _sources()
+    for path in sources:
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    if not _are_as_loaded():
+    if not _are_as_loaded(sources):
         return None
     for part in (sys.version, np.__version__, _version("numba"), _version("llvmlite")):
         digest.update(part.encode() + b"\0")
@@ -57,9 +58,9 @@ def _sources() -> list[Path]:
     return sorted(_PACKAGE.rglob("*.py"))
 
 
-def _are_as_loaded() -> bool:
+def _are_as_loaded(sources: list[Path]) -> bool:
     """Whether no source is younger than this process: modules that it has yet to import are those of the digest too."""
-    states = (path.stat() for path in _sources())
+    states = (path.stat() for path in sources)
     return all(max(state.st_mtime_ns, state.st_ctime_ns) < LOADED_NS for state in states)
 
 
@@ -86,18 +87,19 @@ def cache_folder() -> Path | None:
     return next((folder for folder in _candidates() if _can_be_filled(folder)), None)
 
 
-def _candidates() -> list[Path]:
+def _candidates() -> Iterator[Path]:
     chosen = os.environ.get("LOSSCTL_CACHE_DIR")
     if chosen:
-        return [Path(chosen)]
-    folders = []
+        yield Path(chosen)
+        return
     cache_home = os.environ.get("XDG_CACHE_HOME")
     if cache_home and os.path.isabs(cache_home):
-        folders.append(Path(cache_home) / "lossctl")
+        yield Path(cache_home) / "lossctl"
     with contextlib.suppress(RuntimeError):  # no home directory can be determined
-        folders.append(Path.home() / ".cache" / "lossctl")
+        yield Path.home() / ".cache" / "lossctl"
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    return [*folders, Path(tempfile.gettempdir()) / f"lossctl-{user}"]
+    with contextlib.suppress(OSError):  # there is no folder for temporary files that can be written
+        yield Path(tempfile.gettempdir()) / f"lossctl-{user}"
 
 
 def _can_be_filled(folder: Path) -> bool:
@@ -170,7 +172,7 @@ def keep(kind: str, key: str, payload: bytes) -> None:
     folder, name = cache_folder(), _name(kind, key)
     if folder is not None and name is not None:
         with contextlib.suppress(OSError):
-            if not _are_as_loaded():
+            if not _are_as_loaded(_sources()):
                 return
             write_whole(folder / name, hashlib.sha256(payload).digest() + payload)
             _remove_abandoned(folder)

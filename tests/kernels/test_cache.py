@@ -24,7 +24,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     forget_folders()
     monkeypatch.setenv("LOSSCTL_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "source_digest", lambda: "of some sources")  # whoever edits them meanwhile
-    monkeypatch.setattr(cache, "_are_as_loaded", lambda: True)
+    monkeypatch.setattr(cache, "_are_as_loaded", lambda sources: True)
     yield tmp_path / "cache"
     forget_folders()
 

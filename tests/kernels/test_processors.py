@@ -102,11 +102,17 @@ def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
 
 def test_neither_the_affinity_nor_the_limit_is_exceeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert usable_processors(tmp_path) == 8
-    limited = machine(tmp_path, VERSION_2, {JOB: "300000 100000\n"})
+    assert usable_processors(tmp_path / "unlimited") == 8
+    limited = machine(tmp_path / "limited", VERSION_2, {JOB: "300000 100000\n"})
     assert usable_processors(limited) == 3
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
     assert usable_processors(limited) == 1
+
+
+def test_the_limit_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for quota in ("300000 100000\n", "200000 100000\n"):
+        assert usable_processors(machine(tmp_path, VERSION_2, {JOB: quota})) == 3
 
 
 def test_where_affinity_is_not_known_all_processors_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
