@@ -15,6 +15,8 @@ from .writer import LANES, Value, is_sum, levels, vector, whole
 __all__ = ["MAX_LANES", "Along"]
 
 MAX_LANES = 32
+SHORT = 200
+"""Instructions of a chunk that are worth writing twice."""
 
 
 class Along(Rows):
@@ -90,7 +92,7 @@ class Along(Rows):
         ]
         return [prediction, target, index, self.chunk(self.class_weights, start, lanes), *inputs]
 
-    def look_at_chunk(self, start: Value, new: Value | None, sums: Sequence[Value], lanes: int) -> None:
+    def look_at_chunk(self, start: Value, new: Value, sums: Sequence[Value], lanes: int) -> None:
         """Checks the values of a chunk, and adds to the sums that have to be 1."""
         builder = self.builder
         for source, check, total, has_unit_rows in zip(
@@ -101,7 +103,7 @@ class Along(Rows):
             if has_unit_rows:
                 before = builder.load(total)
                 after = builder.fadd(before, self.widened(values))
-                builder.store(after if new is None else builder.select(new, after, before), total)
+                builder.store(builder.select(new, after, before), total)
 
     def chunk_to_check(self, pointer: Value, start: Value, lanes: int) -> Value:
         return self.chunk(pointer, start, lanes)
@@ -117,7 +119,7 @@ class Along(Rows):
             return
         sums = [self.variable(constant(vector(DOUBLE, lanes), 0.0)) for _ in self.checks] if checked else []
 
-        def chunk(start: Value, new: Value | None) -> None:
+        def chunk(start: Value, new: Value) -> None:
             if not checked:
                 self.prefetch(self.at(self.builder.add(self.row, whole(1)), self.width, start))
             self.look_at_chunk(start, new, sums, lanes)
@@ -146,7 +148,7 @@ class Along(Rows):
         leading: Sequence[Value],
         known: dict[str, Value],
         total: Value,
-        new: Value | None,
+        new: Value,
         start: Value,
     ) -> None:
         before = self.builder.load(total)
@@ -155,7 +157,7 @@ class Along(Rows):
         else:
             value = self.term(step, leading, known)
         after = self.combine(step, before, value)
-        after = self.builder.select(new, after, before) if new is not None and is_sum(step) else after
+        after = self.builder.select(new, after, before) if is_sum(step) else after
         self.builder.store(after, total)
 
     def any_target(self, leading: Sequence[Value]) -> Value:
@@ -165,15 +167,33 @@ class Along(Rows):
         bits = ir.IntType(targets.type.count)
         return builder.icmp_unsigned("!=", builder.bitcast(answers, bits), ir.Constant(bits, 0))
 
-    def whole_and_last_chunks(self, lanes: int, chunk: Callable[[Value, Value | None], None]) -> None:
-        """Writes `chunk` twice: for whole chunks, all of which is new, and for a last one that reaches back."""
+    def whole_and_last_chunks(self, lanes: int, chunk: Callable[[Value, Value], None]) -> None:
+        """Writes `chunk` for whole chunks, of which all is new, and for a last one, which reaches back.
+
+        Twice, where it is short; what is much to compile is written once, and gone through another time.
+        """
         builder = self.builder
         count = builder.udiv(self.width, whole(lanes))
-        with self.loop(count) as number:
-            chunk(builder.mul(number, whole(lanes)), None)
-        rest = builder.sub(self.width, builder.mul(count, whole(lanes)))
-        with builder.if_then(builder.icmp_signed("!=", rest, whole(0))):
-            chunk(builder.sub(self.width, whole(lanes)), self.is_new(builder.sub(whole(lanes), rest), lanes))
+        rest = self.variable(builder.sub(self.width, builder.mul(count, whole(lanes))))
+        first, chunks = self.variable(whole(0)), self.variable(count)
+        new = self.variable(constant(vector(ir.IntType(1), lanes), 1))
+        head = builder.append_basic_block()
+        builder.branch(head)
+        builder.position_at_end(head)
+        before = instructions(builder.function)
+        with self.loop(builder.load(chunks)) as number:
+            chunk(builder.add(builder.load(first), builder.mul(number, whole(lanes))), builder.load(new))
+        is_long = instructions(builder.function) - before > SHORT
+        left = builder.load(rest)
+        with builder.if_then(builder.icmp_signed("!=", left, whole(0))):
+            start = builder.sub(self.width, whole(lanes))
+            is_new = self.is_new(builder.sub(whole(lanes), left), lanes)
+            if is_long:
+                for variable, value in ((first, start), (chunks, whole(1)), (new, is_new), (rest, whole(0))):
+                    builder.store(value, variable)
+                builder.branch(head)
+            else:
+                chunk(start, is_new)
 
     def prefetch(self, place: Value) -> None:
         """Asks for the next row while this one is worked on; beyond the last row that does nothing."""
@@ -199,3 +219,8 @@ class Along(Rows):
         for position, (sums, column) in enumerate(zip(self.row_sums, ROW_COLUMNS, strict=False)):
             if self.layout.unit_rows[position]:
                 self.count_off_one(self.chunk(sums, whole(0)), present, 4 + position, column)
+
+
+def instructions(function: ir.Function) -> int:
+    """How many have been written."""
+    return sum(len(block.instructions) for block in function.blocks)

@@ -1,4 +1,4 @@
-"""Block functions into machine code, with Numba's code generator: the one module that compiles for the CPU.
+"""LLVM instructions into machine code, with Numba's code generator, and block functions as such instructions.
 
 All of a block function is written by `write_block_function`, with this C signature over addresses: `void(rows, width,
 prediction, target, class_weights, numbers, bounds, scales, result, report, inputs…)`, whatever the dtypes. `bounds`
@@ -12,13 +12,14 @@ pointer: where it stands at block 0, and how many bytes further it is at the nex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from llvmlite import ir
-from numba.core.codegen import JITCPUCodegen
+from llvmlite import binding, ir
+from numba.core import config
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
 
 from .layouts import write_block_function
@@ -26,36 +27,64 @@ from .recipes import Recipe
 from .trace import INTEGER
 from .writer import Arguments, whole
 
-__all__ = ["Compiled", "compile_recipe"]
+__all__ = ["Compiled", "compile_recipe", "machine_code"]
 
+OPTIMISATION = 2
 NUMBERS, POINTERS = 2, 8  # and a pointer for each further input
 LOOP_FUNCTION = ir.FunctionType(ir.VoidType(), [INTEGER] * 6)
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A block function: the address of its loop in this process, the same as object code, and what holds the memory."""
+    """A function: its address in this process, the same as object code, and what holds the memory."""
 
     address: int
     code: bytes
     library: Any
 
 
-@global_compiler_lock
 def compile_recipe(recipe: Recipe) -> Compiled:
     """Compiles a block function and its loop."""
-    library = _codegen().create_library(recipe.symbol)
-    library.enable_object_caching()
-    module = library.create_ir_module(recipe.symbol)
-    _write_loop(_write_block(module, recipe), recipe.symbol)
-    library.add_ir_module(module)
-    library.finalize()
-    return Compiled(library.get_pointer_to_function(recipe.symbol), library._get_compiled_object(), library)
+    return machine_code(recipe.symbol, lambda module: _write_loop(_write_block(module, recipe), recipe.symbol))
+
+
+def machine_code(symbol: str, write: Callable[[ir.Module], None]) -> Compiled:
+    """Compiles the function of this name, with all that `write` adds to the module."""
+    with global_compiler_lock:
+        library = _codegen().create_library(symbol)
+        library.enable_object_caching()
+        module = library.create_ir_module(symbol)
+        write(module)
+        library.add_ir_module(module)
+        library.finalize()
+        return Compiled(library.get_pointer_to_function(symbol), library._get_compiled_object(), library)
+
+
+class _Library(JITCodeLibrary):
+    """Optimised once, and not to the last: Numba's own passes go twice over code that is given to them in parts.
+
+    Loops are left as long as they are written, which is in vectors: unrolled, they take LLVM most of its time and run
+    hardly faster.
+    """
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        options = binding.create_pipeline_tuning_options(speed_level=min(OPTIMISATION, int(config.OPT)))
+        options.loop_unrolling = options.loop_interleaving = options.slp_vectorization = False
+        options.loop_vectorization = bool(config.LOOP_VECTORIZE)
+        passes = binding.create_pass_builder(self._codegen._tm, options)
+        passes.getModulePassManager().run(self._final_module, passes)
+
+
+class _Codegen(JITCPUCodegen):
+    _library_class = _Library
 
 
 @cache
 def _codegen() -> Any:
-    return JITCPUCodegen("lossctl")
+    return _Codegen("lossctl")
 
 
 def _write_block(module: ir.Module, recipe: Recipe) -> ir.Function:

@@ -51,7 +51,7 @@ class Expressions(ABC):
         """The result of another plain function."""
 
     def _refuse(self, node: ast.AST, what: str) -> NotCompilable:
-        line = self._function.__code__.co_firstlineno + getattr(node, "lineno", 1) - 1
+        line = getattr(node, "lineno", self._function.__code__.co_firstlineno)
         return NotCompilable(f"{self._function.__qualname__}, line {line}: {what}")
 
     def _number(self, node: ast.expr) -> Number:

@@ -5,19 +5,11 @@ its shape, in int64: which rows are wanted, those of the `RowCode`, the scales, 
 doubles.
 """
 
-# mypy: allow-untyped-decorators, allow-subclassing-any
-
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from llvmlite import ir
 
-from llvmlite import binding, ir
-from numba.core import config
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
-from numba.core.compiler_lock import global_compiler_lock
-
-from .kernels import Compiled
+from .kernels import Compiled, machine_code
 from .row_functions import LANES, RowCode
 from .row_values import ELEMENTS, Array, Number, Value, load, store, truth
 from .row_writer import write_call
@@ -25,45 +17,10 @@ from .trace import DOUBLE, INTEGER
 
 __all__ = ["compile_row_code"]
 
-OPTIMISATION = 2
 
-
-@global_compiler_lock
 def compile_row_code(code: RowCode) -> Compiled:
     """Compiles the loop of a row function. Raises NotCompilable where that is beyond the compiler."""
-    library = _codegen().create_library(code.symbol)
-    library.enable_object_caching()
-    module = library.create_ir_module(code.symbol)
-    _write_loop(module, code)
-    library.add_ir_module(module)
-    library.finalize()
-    return Compiled(library.get_pointer_to_function(code.symbol), library._get_compiled_object(), library)
-
-
-class _Library(JITCodeLibrary):
-    """Optimised once, and not to the last: Numba's own passes go twice over code that is given to them in parts.
-
-    Loops are left as long as they are written: unrolled, they take LLVM most of its time and run hardly faster.
-    """
-
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
-
-    def _optimize_final_module(self) -> None:
-        options = binding.create_pipeline_tuning_options(speed_level=min(OPTIMISATION, int(config.OPT)))
-        options.loop_unrolling = options.loop_interleaving = options.slp_vectorization = False
-        options.loop_vectorization = bool(config.LOOP_VECTORIZE)
-        passes = binding.create_pass_builder(self._codegen._tm, options)
-        passes.getModulePassManager().run(self._final_module, passes)
-
-
-class _Codegen(JITCPUCodegen):
-    _library_class = _Library
-
-
-@cache
-def _codegen() -> Any:
-    return _Codegen("lossctl_rows")
+    return machine_code(code.symbol, lambda module: _write_loop(module, code))
 
 
 def _write_loop(module: ir.Module, code: RowCode) -> None:

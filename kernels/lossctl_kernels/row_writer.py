@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -126,13 +125,22 @@ def _write_function(module: ir.Module, key: Any, like: list[Value], depth: int, 
 @cache
 def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
     try:
-        source = inspect.getsource(function)
-    except OSError as error:
+        lines, _ = inspect.findsource(function)
+        found = _definitions("".join(lines))
+    except (OSError, SyntaxError) as error:
         raise NotCompilable(f"the source of {function.__qualname__} cannot be read") from error
-    found = ast.parse(textwrap.dedent(source)).body[0]
-    if not isinstance(found, ast.FunctionDef):
+    code = function.__code__
+    if (code.co_firstlineno, code.co_name) not in found:
         raise NotCompilable(f"{function.__qualname__} is not written as a function")
-    return found
+    return found[code.co_firstlineno, code.co_name]
+
+
+@cache
+def _definitions(source: str) -> dict[tuple[int, str], ast.FunctionDef]:
+    """The functions of a file by their first lines and their names; the file is taken apart once for all of them."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    firsts = [min([node.lineno, *(mark.lineno for mark in node.decorator_list)]) for node in functions]
+    return {(first, node.name): node for first, node in zip(firsts, functions, strict=True)}
 
 
 class _Scope(Expressions):

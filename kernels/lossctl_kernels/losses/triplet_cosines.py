@@ -4,14 +4,13 @@ It is half the squared distance of the unit vectors. A zero vector has a norm of
 its distance 1, and nothing changes with it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..scalar import sqrt, square, where
 from ..spec import Monoid, fold
 from .parts import counted
 from .similarity import prediction_scale, prediction_square, target_scale, target_square
+from .triplet_pairs import of_pairs
 
 
 @fold(Monoid.SCALE)
@@ -29,12 +28,12 @@ def norm_of(square_sum: float) -> float:
 
 
 @fold(Monoid.ONCE)
-def anchor_norm(prediction_square: float) -> float:
+def prediction_norm(prediction_square: float) -> float:
     return norm_of(prediction_square)
 
 
 @fold(Monoid.ONCE)
-def positive_norm(target_square: float) -> float:
+def target_norm(target_square: float) -> float:
     return norm_of(target_square)
 
 
@@ -43,59 +42,16 @@ def negative_norm(negative_square: float) -> float:
     return norm_of(negative_square)
 
 
-@fold(Monoid.SUM)
-def positive_gap(
-    prediction: float,
-    target: float,
-    prediction_scale: float,
-    target_scale: float,
-    anchor_norm: float,
-    positive_norm: float,
+@of_pairs(Monoid.SUM)
+def gap(
+    first: float, second: float, first_scale: float, second_scale: float, first_norm: float, second_norm: float
 ) -> float:
-    return square(prediction * prediction_scale / anchor_norm - target * target_scale / positive_norm)
+    return square(first * first_scale / first_norm - second * second_scale / second_norm)
 
 
-@fold(Monoid.SUM)
-def direct_gap(
-    prediction: float,
-    negative: float,
-    prediction_scale: float,
-    negative_scale: float,
-    anchor_norm: float,
-    negative_norm: float,
-) -> float:
-    return square(prediction * prediction_scale / anchor_norm - negative * negative_scale / negative_norm)
-
-
-@fold(Monoid.SUM)
-def swapped_gap(
-    target: float,
-    negative: float,
-    target_scale: float,
-    negative_scale: float,
-    positive_norm: float,
-    negative_norm: float,
-) -> float:
-    return square(target * target_scale / positive_norm - negative * negative_scale / negative_norm)
-
-
-def from_gap(gap: float, norm: float, other_norm: float) -> float:
-    return where((norm == np.inf) | (other_norm == np.inf), 1.0, 0.5 * gap)
-
-
-@fold(Monoid.ONCE, "positive_distance")
-def cosine_of_positive(positive_gap: float, anchor_norm: float, positive_norm: float) -> float:
-    return from_gap(positive_gap, anchor_norm, positive_norm)
-
-
-@fold(Monoid.ONCE, "direct_distance")
-def cosine_of_direct(direct_gap: float, anchor_norm: float, negative_norm: float) -> float:
-    return from_gap(direct_gap, anchor_norm, negative_norm)
-
-
-@fold(Monoid.ONCE, "swapped_distance")
-def cosine_of_swapped(swapped_gap: float, positive_norm: float, negative_norm: float) -> float:
-    return from_gap(swapped_gap, positive_norm, negative_norm)
+@of_pairs(Monoid.ONCE, "distance")
+def cosine(own_gap: float, first_norm: float, second_norm: float) -> float:
+    return where((first_norm == np.inf) | (second_norm == np.inf), 1.0, 0.5 * own_gap)
 
 
 def slope(unit: float, other: float, distance: float) -> float:
@@ -110,18 +66,18 @@ def cosine_by_anchor(
     prediction_scale: float,
     target_scale: float,
     negative_scale: float,
-    anchor_norm: float,
-    positive_norm: float,
+    prediction_norm: float,
+    target_norm: float,
     negative_norm: float,
     positive_distance: float,
     direct_distance: float,
     active: float,
     direct_weight: float,
 ) -> float:
-    unit = prediction * prediction_scale / anchor_norm
-    positive = slope(unit, target * target_scale / positive_norm, positive_distance)
+    unit = prediction * prediction_scale / prediction_norm
+    positive = slope(unit, target * target_scale / target_norm, positive_distance)
     direct = slope(unit, negative * negative_scale / negative_norm, direct_distance)
-    return (counted(active, positive) - counted(direct_weight, direct)) / anchor_norm * prediction_scale
+    return (counted(active, positive) - counted(direct_weight, direct)) / prediction_norm * prediction_scale
 
 
 def cosine_by_positive(
@@ -131,18 +87,18 @@ def cosine_by_positive(
     prediction_scale: float,
     target_scale: float,
     negative_scale: float,
-    anchor_norm: float,
-    positive_norm: float,
+    prediction_norm: float,
+    target_norm: float,
     negative_norm: float,
     positive_distance: float,
     swapped_distance: float,
     active: float,
     swapped_weight: float,
 ) -> float:
-    unit = target * target_scale / positive_norm
-    positive = slope(unit, prediction * prediction_scale / anchor_norm, positive_distance)
+    unit = target * target_scale / target_norm
+    positive = slope(unit, prediction * prediction_scale / prediction_norm, positive_distance)
     swapped = slope(unit, negative * negative_scale / negative_norm, swapped_distance)
-    return (counted(active, positive) - counted(swapped_weight, swapped)) / positive_norm * target_scale
+    return (counted(active, positive) - counted(swapped_weight, swapped)) / target_norm * target_scale
 
 
 def cosine_by_negative(
@@ -152,8 +108,8 @@ def cosine_by_negative(
     prediction_scale: float,
     target_scale: float,
     negative_scale: float,
-    anchor_norm: float,
-    positive_norm: float,
+    prediction_norm: float,
+    target_norm: float,
     negative_norm: float,
     direct_distance: float,
     swapped_distance: float,
@@ -161,14 +117,14 @@ def cosine_by_negative(
     swapped_weight: float,
 ) -> float:
     unit = negative * negative_scale / negative_norm
-    direct = slope(unit, prediction * prediction_scale / anchor_norm, direct_distance)
-    swapped = slope(unit, target * target_scale / positive_norm, swapped_distance)
+    direct = slope(unit, prediction * prediction_scale / prediction_norm, direct_distance)
+    swapped = slope(unit, target * target_scale / target_norm, swapped_distance)
     return -(counted(direct_weight, direct) + counted(swapped_weight, swapped)) / negative_norm * negative_scale
 
 
-COSINE = (
+UNIT_VECTORS = (
     *(prediction_scale, target_scale, negative_scale, prediction_square, target_square, negative_square),
-    *(anchor_norm, positive_norm, negative_norm, positive_gap, direct_gap, cosine_of_positive, cosine_of_direct),
+    *(prediction_norm, target_norm, negative_norm),
 )
-SWAPPED_COSINE = (*COSINE, swapped_gap, cosine_of_swapped)
+COSINE = gap, cosine
 COSINE_GRADIENTS = cosine_by_anchor, cosine_by_positive, cosine_by_negative

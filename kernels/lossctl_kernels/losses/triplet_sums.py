@@ -1,44 +1,23 @@
 """How far two rows of a triplet are apart by a plain sum, of squares or of magnitudes; see `triplets.py`."""
 
-from __future__ import annotations
-
 from ..scalar import absolute, sign, square
-from ..spec import Monoid, fold
+from ..spec import Monoid
 from .parts import counted
 from .triplet_norms import added, difference
+from .triplet_pairs import of_pairs
 
 
-@fold(Monoid.ONCE, "positive_distance")
-def sum_of_positive(positive_sum: float, eps: float, eps_mode: float) -> float:
-    return positive_sum + added(eps, eps_mode)
-
-
-@fold(Monoid.ONCE, "direct_distance")
-def sum_of_direct(direct_sum: float, eps: float, eps_mode: float) -> float:
-    return direct_sum + added(eps, eps_mode)
-
-
-@fold(Monoid.ONCE, "swapped_distance")
-def sum_of_swapped(swapped_sum: float, eps: float, eps_mode: float) -> float:
-    return swapped_sum + added(eps, eps_mode)
+@of_pairs(Monoid.ONCE, "distance")
+def plain_sum(own_sum: float, eps: float, eps_mode: float) -> float:
+    return own_sum + added(eps, eps_mode)
 
 
 # ---- squares
 
 
-@fold(Monoid.SUM, "positive_sum")
-def square_of_positive(prediction: float, target: float, eps: float, eps_mode: float) -> float:
-    return square(difference(prediction, target, eps, eps_mode))
-
-
-@fold(Monoid.SUM, "direct_sum")
-def square_of_direct(prediction: float, negative: float, eps: float, eps_mode: float) -> float:
-    return square(difference(prediction, negative, eps, eps_mode))
-
-
-@fold(Monoid.SUM, "swapped_sum")
-def square_of_swapped(target: float, negative: float, eps: float, eps_mode: float) -> float:
-    return square(difference(target, negative, eps, eps_mode))
+@of_pairs(Monoid.SUM, "sum")
+def squared(first: float, second: float, eps: float, eps_mode: float) -> float:
+    return square(difference(first, second, eps, eps_mode))
 
 
 def squared_by_anchor(
@@ -68,27 +47,16 @@ def squared_by_negative(
     return 2.0 * (counted(direct_weight, direct) + counted(swapped_weight, swapped))
 
 
-SQUARED = (square_of_positive, square_of_direct, sum_of_positive, sum_of_direct)
-SWAPPED_SQUARED = (*SQUARED, square_of_swapped, sum_of_swapped)
+SQUARED = squared, plain_sum
 SQUARED_GRADIENTS = squared_by_anchor, squared_by_positive, squared_by_negative
 
 
 # ---- magnitudes
 
 
-@fold(Monoid.SUM, "positive_sum")
-def size_of_positive(prediction: float, target: float, eps: float, eps_mode: float) -> float:
-    return absolute(difference(prediction, target, eps, eps_mode))
-
-
-@fold(Monoid.SUM, "direct_sum")
-def size_of_direct(prediction: float, negative: float, eps: float, eps_mode: float) -> float:
-    return absolute(difference(prediction, negative, eps, eps_mode))
-
-
-@fold(Monoid.SUM, "swapped_sum")
-def size_of_swapped(target: float, negative: float, eps: float, eps_mode: float) -> float:
-    return absolute(difference(target, negative, eps, eps_mode))
+@of_pairs(Monoid.SUM, "sum")
+def magnitude(first: float, second: float, eps: float, eps_mode: float) -> float:
+    return absolute(difference(first, second, eps, eps_mode))
 
 
 def manhattan_by_anchor(
@@ -118,6 +86,5 @@ def manhattan_by_negative(
     return direct_weight * sign(direct) + swapped_weight * sign(swapped)
 
 
-MANHATTAN = (size_of_positive, size_of_direct, sum_of_positive, sum_of_direct)
-SWAPPED_MANHATTAN = (*MANHATTAN, size_of_swapped, sum_of_swapped)
+MANHATTAN = magnitude, plain_sum
 MANHATTAN_GRADIENTS = manhattan_by_anchor, manhattan_by_positive, manhattan_by_negative

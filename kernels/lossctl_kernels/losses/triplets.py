@@ -5,8 +5,6 @@ here: the distance of the negative, which with `swap` is the smaller one of thos
 by how much the gradient of each distance counts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -30,25 +28,10 @@ from ..spec import (
     loss,
 )
 from .parts import KERAS, MEAN_PRESETS, step
-from .triplet_cosines import COSINE, COSINE_GRADIENTS, SWAPPED_COSINE
-from .triplet_norms import (
-    EUCLIDEAN,
-    EUCLIDEAN_GRADIENTS,
-    GUARDED,
-    NORM,
-    NORM_GRADIENTS,
-    SWAPPED_EUCLIDEAN,
-    SWAPPED_GUARDED,
-    SWAPPED_NORM,
-)
-from .triplet_sums import (
-    MANHATTAN,
-    MANHATTAN_GRADIENTS,
-    SQUARED,
-    SQUARED_GRADIENTS,
-    SWAPPED_MANHATTAN,
-    SWAPPED_SQUARED,
-)
+from .triplet_cosines import COSINE, COSINE_GRADIENTS, UNIT_VECTORS
+from .triplet_norms import EUCLIDEAN, EUCLIDEAN_GRADIENTS, GUARDED, NORM, NORM_GRADIENTS, eps_root, no_eps_root
+from .triplet_pairs import Three
+from .triplet_sums import MANHATTAN, MANHATTAN_GRADIENTS, SQUARED, SQUARED_GRADIENTS
 
 Margin = Annotated[float, Parameter("how much farther the negative should be than the positive", at_least=0.0)]
 
@@ -88,6 +71,24 @@ def never_nearer() -> float:
     return np.inf
 
 
+FAMILIES: dict[str, tuple[tuple[Scalar, ...], tuple[Three, ...], tuple[Scalar, Scalar, Scalar]]] = {
+    "lp": ((no_eps_root,), NORM, NORM_GRADIENTS),
+    "guarded": ((eps_root,), GUARDED, NORM_GRADIENTS),
+    "euclidean": ((), EUCLIDEAN, EUCLIDEAN_GRADIENTS),
+    "manhattan": ((), MANHATTAN, MANHATTAN_GRADIENTS),
+    "sqeuclidean": ((), SQUARED, SQUARED_GRADIENTS),
+    "cosine": (UNIT_VECTORS, COSINE, COSINE_GRADIENTS),
+}
+"""What is needed first, the folds of each pair of rows, and the gradients."""
+
+
+def folds_of(family: str, swap: bool) -> tuple[Scalar, ...]:
+    first, of_pairs, _ = FAMILIES[family]
+    pairs = [fold for three in of_pairs for fold in (three.positive, three.direct)]
+    swapped = [three.swapped for three in of_pairs] if swap else [never_nearer]
+    return (*first, *pairs, *swapped, *COMMON)
+
+
 SIMPLER_NORMS = {1.0: "manhattan", 2.0: "euclidean"}
 
 
@@ -102,7 +103,7 @@ def as_options_say(settled: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
 
 @loss(
     scope=Scope.ROW,
-    folds=(*NORM, never_nearer, *COMMON),
+    folds=folds_of("lp", False),
     inputs={"negative": Input("the row that should be far from the anchor", InputShape.LIKE_PREDICTION)},
     formula="max(m + d(a, p) - d(a, n), 0); with swap min(d(a, n), d(p, n)) for d(a, n)",
     gradient_formula="d'(a, p) - d'(a, n) where the loss is not 0; d' = sgn(δ) |δ|^(q-1) / d^(q-1), 0 where d is 0",
@@ -146,28 +147,15 @@ def has_zero_vector(prediction_square: float, target_square: float, negative_squ
     return (prediction_square == 0.0) | (target_square == 0.0) | (negative_square == 0.0)
 
 
-def family(folds: tuple[Scalar, ...], gradients: tuple[Scalar, Scalar, Scalar]) -> Definition:
+def definition_of(family: str, swap: bool) -> Definition:
     """The definition of the loss with these distances."""
-    made = define(triplet_margin, REAL, Scope.ROW, (*folds, *COMMON))
-    for name, gradient in zip(("prediction", "target", "negative"), gradients, strict=True):
+    made = define(triplet_margin, REAL, Scope.ROW, folds_of(family, swap))
+    for name, gradient in zip(("prediction", "target", "negative"), FAMILIES[family][2], strict=True):
         gradient_of(triplet_margin, of=name)(gradient)
     return made
 
 
-FORMS = {
-    ("lp", False): family((*NORM, never_nearer), NORM_GRADIENTS),
-    ("lp", True): family(SWAPPED_NORM, NORM_GRADIENTS),
-    ("guarded", False): family((*GUARDED, never_nearer), NORM_GRADIENTS),
-    ("guarded", True): family(SWAPPED_GUARDED, NORM_GRADIENTS),
-    ("euclidean", False): family((*EUCLIDEAN, never_nearer), EUCLIDEAN_GRADIENTS),
-    ("euclidean", True): family(SWAPPED_EUCLIDEAN, EUCLIDEAN_GRADIENTS),
-    ("manhattan", False): family((*MANHATTAN, never_nearer), MANHATTAN_GRADIENTS),
-    ("manhattan", True): family(SWAPPED_MANHATTAN, MANHATTAN_GRADIENTS),
-    ("sqeuclidean", False): family((*SQUARED, never_nearer), SQUARED_GRADIENTS),
-    ("sqeuclidean", True): family(SWAPPED_SQUARED, SQUARED_GRADIENTS),
-    ("cosine", False): family((*COSINE, never_nearer), COSINE_GRADIENTS),
-    ("cosine", True): family(SWAPPED_COSINE, COSINE_GRADIENTS),
-}
+FORMS = {(family, swap): definition_of(family, swap) for family in FAMILIES for swap in (False, True)}
 LOSSES["triplet_margin"].forms["value"] = FORMS["lp", False]
 for swap in (False, True):
     FORMS["cosine", swap].degenerate = has_zero_vector
