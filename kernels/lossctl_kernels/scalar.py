@@ -9,7 +9,7 @@ How they are written, so that LLVM turns a loop over them into vector code:
 - no conversion between integers and floats (AVX2 has none for 64 bits): adding `SHIFT` = 1.5 * 2**52 rounds to an
   integer and leaves that integer in the low bits;
 - every formula holds with and without fused multiply-add: error terms are only taken of sums, or of products made
-  exact by clearing low bits (`_leading_half`). No formula survives reassociation: never set that flag on them.
+  exact by clearing low bits (`leading_half`). No formula survives reassociation: never set that flag on them.
 
 Errors are in units in the last place (ulp) of the true value; `ULP_BOUNDS`, at the end, is what the tests hold.
 """
@@ -108,12 +108,12 @@ def power_of_two_scale(x: float) -> float:
 
 
 # ---- shared parts ----------------------------------------------------------------------------------------------------
-def _leading_half(x: float) -> float:
+def leading_half(x: float) -> float:
     """The leading 26 bits of x: products of two such numbers are exact."""
     return float_of(bits_of(x) & LEADING_HALF_MASK)
 
 
-def _power_of_two(shifted: float) -> float:
+def power_of_two(shifted: float) -> float:
     """2**k for shifted = k + SHIFT, -1022 <= k <= 1023: the bit shift drops all but the low bits, which hold k."""
     return float_of((bits_of(shifted) << 52) + ONE_BITS)
 
@@ -173,7 +173,7 @@ def _exp_pair(x: float) -> tuple[float, float]:
     high_low = (partial - high) + rest
     # Near the subnormal numbers 2**k is applied in two factors, so that only the last product rounds.
     tiny = x < -700.0
-    scale = _power_of_two(shifted + where(tiny, 64.0, 0.0))
+    scale = power_of_two(shifted + where(tiny, 64.0, 0.0))
     factor = where(tiny, 2.0**-64, 1.0)
     return high * scale * factor, high_low * scale * factor
 
@@ -220,19 +220,21 @@ def _log_cosh_series(z: float) -> float:
 def exp(x: float) -> float:
     """e**x, any x; below 1 ulp. Underflows gradually to 0 (x < -745.13), overflows to inf (x > 709.78)."""
     # Beyond these bounds the result is 0 or inf; NaN fails both comparisons and goes on.
-    x = where(x > 710.0, 710.0, x)
+    huge = x > 710.0
+    x = where(huge, 710.0, x)
     x = where(x < -746.0, -746.0, x)
     shifted, r, low, t = _reduced_exp(x, x * LOG2_E)
     # k goes from -1076 to 1024: 2**k in two factors, of which only the last one rounds, where the result is subnormal.
     tiny = x < -700.0
-    scale = _power_of_two(shifted + where(tiny, 64.0, -1.0))
-    return (1.0 + (r + (t - low))) * scale * where(tiny, 2.0**-64, 2.0)
+    scale = power_of_two(shifted + where(tiny, 64.0, -1.0))
+    # The last product may fuse with a sum that it goes into, which must not hide that it is too large.
+    return (1.0 + (r + (t - low))) * scale * where(tiny, 2.0**-64, where(huge, np.inf, 2.0))
 
 
 def normal_exp(x: float) -> float:
     """e**x for -708 <= x <= 709, where nothing underflows or overflows; below 1 ulp. Beyond, a number of no meaning."""
     shifted, partial = _reduced_tail_exp(x)
-    return partial * _power_of_two(shifted)
+    return partial * power_of_two(shifted)
 
 
 def normal_expm1(x: float) -> float:
@@ -241,7 +243,7 @@ def normal_expm1(x: float) -> float:
     k = shifted - SHIFT
     r = x - k * LN2_HIGH
     low = k * LN2_LOW
-    scale = _power_of_two(shifted)
+    scale = power_of_two(shifted)
     return scale * (r + (_exp_rest(r - low) - low)) + (scale - 1.0)
 
 
@@ -269,7 +271,7 @@ def expm1(x: float) -> float:
     shifted, r, low, t = _reduced_exp(bounded, bounded * LOG2_E - (LOG2_3_HALVES - 0.5))
     t = t - low
     # Half of everything, since 2**1024 is too large.
-    scale = _power_of_two(shifted - 1.0)
+    scale = power_of_two(shifted - 1.0)
     fraction = r + t
     fraction_low = (r - fraction) + t
     offset = scale - 0.5
@@ -296,7 +298,7 @@ def tanh(x: float) -> float:
     q = ((z + 1.12811678491632931402e02) * z + 2.23548839060100448583e03) * z + 4.84406305325125486048e03
     doubled = 2.0 * where(size > 22.0, 22.0, size)
     shifted, r, low, t = _reduced_exp(doubled, doubled * LOG2_E)
-    scale = _power_of_two(shifted)
+    scale = power_of_two(shifted)
     power = scale * (1.0 + r)
     power_low = scale * (((1.0 - (1.0 + r)) + r) + (t - low))
     # Here power >= 2.4.
@@ -325,8 +327,8 @@ def sigmoid(x: float) -> float:
     numerator = where(negative, power, 1.0)
     numerator_low = where(negative, power_low, 0.0)
     inverse = 1.0 / total
-    quotient = _leading_half(numerator * inverse)
-    total_half = _leading_half(total)
+    quotient = leading_half(numerator * inverse)
+    total_half = leading_half(total)
     remainder = (numerator - quotient * total_half) - quotient * (total - total_half)
     return quotient + (remainder + (numerator_low - quotient * total_low)) * inverse
 
@@ -394,12 +396,12 @@ def log1p_gap(x: float) -> float:
     return where(x < np.inf, result, x)
 
 
-def log_factorial(x: float) -> float:  # noqa: PLR0915 - the terms of three polynomials
-    """ln Γ(1 + x), x >= 0; below 4 ulp. NaN below 0, inf at inf.
+def _factorial_parts(x: float) -> tuple[float, float]:  # noqa: PLR0915 - the terms of three polynomials
+    """(ln Γ(1 + x) for 0 <= x <= 4, what Stirling's formula lacks for x >= 4).
 
     Below 4 it is x (x - 1) times a polynomial, one up to 1.25 and one beyond it, so that its zeros at 0 and 1 keep
-    their digits; from 4 on Stirling's formula, whose rest times x is a polynomial in (4/x)². All three are interpolated
-    at the zeros of Chebyshev polynomials, relative errors 2**-54 and below.
+    their digits; the rest of Stirling's formula times x is a polynomial in (4/x)². All three are interpolated at the
+    zeros of Chebyshev polynomials, relative errors 2**-54 and below.
     """
     t = 1.6 * x - 1.0
     p = -9.464334454479569e-11
@@ -462,9 +464,24 @@ def log_factorial(x: float) -> float:  # noqa: PLR0915 - the terms of three poly
     r = r * w + 3.1001984108570113e-06
     r = r * w + -0.0001736111111110664
     r = r * w + 0.08333333333333333
-    large = ((far + 0.5) * log(far) - far) + (HALF_LOG_TWO_PI + r / far)
+    return small, r / far
+
+
+def log_factorial(x: float) -> float:
+    """ln Γ(1 + x), x >= 0; below 4 ulp. NaN below 0, inf at inf. From 4 on by Stirling's formula."""
+    small, rest = _factorial_parts(x)
+    far = where(x < 4.0, 4.0, x)
+    large = ((far + 0.5) * log(far) - far) + (HALF_LOG_TWO_PI + rest)
     result = where(x < 4.0, small, large)
     return where(x >= 0.0, where(x < np.inf, result, x), np.nan)
+
+
+def factorial_excess(x: float) -> float:
+    """ln Γ(1 + x) - (x ln x - x), x >= 0; below 4 ulp. Nothing cancels: of a large x it is ln(2πx)/2. NaN for NaN."""
+    small, rest = _factorial_parts(x)
+    logarithm = log_of_positive(x)
+    result = where(x < 4.0, small + (x - x * logarithm), 0.5 * logarithm + (HALF_LOG_TWO_PI + rest))
+    return where(x < np.inf, result, x)
 
 
 def softplus(x: float) -> float:
@@ -500,7 +517,7 @@ def log_cosh(x: float) -> float:
     an unevaluated sum.
     """
     size = abs(x)
-    leading = _leading_half(size)
+    leading = leading_half(size)
     trailing = size - leading
     # Both products and the first sum are exact enough for size² in two parts, fused or not.
     cross = (2.0 * leading + trailing) * trailing

@@ -26,7 +26,8 @@ NAN, INF = math.nan, math.inf
 # What is no function of a float64, or one of a part of its range: see `PARTS` for those.
 HELPERS = {
     *("where", "is_subnormal", "bits_of", "float_of", "power_of_two_scale", "split", "log_of_product"),
-    *("log1p_remainder", "log_of_positive", "normal_exp", "normal_expm1"),
+    *("log1p_remainder", "log_of_positive", "normal_exp", "normal_expm1", "factorial_excess"),
+    *("leading_half", "power_of_two"),
 }
 UNARY = sorted(set(scalar.ULP_BOUNDS) - set(BINARY))
 
@@ -175,6 +176,7 @@ PARTS: dict[str, tuple[Callable[[mpmath.mpf], mpmath.mpf], float, float, float]]
     "log_of_positive": (mpmath.log, 2.0**-1074, 2.0**1023, 1.0),
     "normal_exp": (mpmath.exp, -708.0, 709.0, 1.0),
     "normal_expm1": (mpmath.expm1, 0.0, 36.0, 3.0),
+    "factorial_excess": (lambda x: REFERENCES["log_factorial"](x) - x * (mpmath.log(x) - 1), 1e-300, 1e40, 4.0),
 }
 """Functions of a part of the range: what they are, from where to where, and how many ulp they may be off."""
 

@@ -1,7 +1,5 @@
 """Losses of a probability or logit against a 0/1 or soft label."""
 
-from __future__ import annotations
-
 import math
 from typing import Annotated
 
@@ -185,8 +183,8 @@ def entropy(target: float, log_right: float, log_wrong: float) -> float:
 
 def focal(weight: float, wrong: float, gamma: float, cross_entropy: float) -> float:
     """α_t q^γ B, where B may be infinite and the others 0."""
-    nothing = (cross_entropy == 0.0) | (weight == 0.0)
-    return where(nothing, 0.0, weight * power(wrong, gamma) * cross_entropy)
+    value = where(cross_entropy < math.inf, weight * power(wrong, gamma) * cross_entropy, cross_entropy)
+    return where((cross_entropy == 0.0) | (weight == 0.0), 0.0, value)
 
 
 def focal_slope(wrong: float, gamma: float, cross_entropy: float, wrong_slope: float, entropy_slope: float) -> float:
@@ -296,6 +294,19 @@ def brier_from_logits_gradient(prediction: float, target: float) -> float:
 
 
 def excess(prediction: float, target: float) -> float:
-    """σ(z) - y, whose tail of the right answer keeps its digits."""
+    """σ(z) - y, whose tail of the right answer keeps its digits; next to a target of 1/2 all of them.
+
+    |z| < 1/2: (1/2 - y) + tanh(z/2)/2, of which the tangent is z times a polynomial in z² (own minimax approximation,
+    relative error 2**-57).
+    """
     positive, negative = sigmoids(prediction)
-    return (1.0 - target) * positive - target * negative
+    w = square(prediction)
+    q = -2.0092825254988013e-08
+    q = q * w + 2.184011021466385e-07
+    q = q * w - 2.1636988169891825e-06
+    q = q * w + 2.135690176355008e-05
+    q = q * w - 2.1081349075465617e-04
+    q = q * w + 2.0833333332925122e-03
+    q = q * w - 2.0833333333332846e-02
+    near = (0.5 - target) + prediction * (q * w + 0.25)
+    return where(w < 0.25, near, (1.0 - target) * positive - target * negative)

@@ -1,7 +1,5 @@
 """Losses of a row of class scores by the distance between the right class and the others, and of labels in parallel."""
 
-from __future__ import annotations
-
 import math
 from typing import Annotated
 
@@ -10,7 +8,7 @@ from ..scalar import absolute, exp, maximum, sigmoid, square, where
 from ..shares import log1p_of_share
 from ..spec import Monoid, Parameter, Scope, fold, gradient_of, loss
 from .multiclass import gap, largest, mass
-from .parts import KERAS, KINKED_KERAS, step, surcharge
+from .parts import KERAS, KINKED_KERAS, difference, step, surcharge
 
 OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")
 INDEX_OPTIONS = ("ignore_index", *OPTIONS)
@@ -28,6 +26,12 @@ def own_score(prediction: float, target: float) -> float:
 def class_score(prediction: float, target: float) -> float:
     """The score of the class of an index, whatever its weight."""
     return where(target == 0.0, 0.0, prediction)
+
+
+def ahead(other: float, own: float, margin: float) -> float:
+    """m + s_j - s_y, with what the difference lost by rounding: next to the margin little else is left."""
+    apart, lost = difference(other, own)
+    return (margin + apart) + lost
 
 
 # ---- against the best of the others
@@ -63,7 +67,7 @@ def categorical_hinge(best_remainder: float, remainder_ties: float, own_score: f
     The maximum over the others includes a 0 for the right class, so that negative scores everywhere cost something;
     `multiclass_hinge` is without it.
     """
-    return maximum(1.0 + (best_remainder - own_score), 0.0) + 0.0 * remainder_ties
+    return maximum(ahead(best_remainder, own_score, 1.0), 0.0) + 0.0 * remainder_ties
 
 
 @gradient_of(categorical_hinge)
@@ -76,7 +80,7 @@ def categorical_hinge_gradient(
     kink: float = 0.0,
 ) -> float:
     tied = where((1.0 - target) * prediction == best_remainder, (1.0 - target) / remainder_ties, 0.0)
-    return step(1.0 + (best_remainder - own_score), kink) * (tied - target)
+    return step(ahead(best_remainder, own_score, 1.0), kink) * (tied - target)
 
 
 @fold(Monoid.MAX)
@@ -102,7 +106,7 @@ def rivals(prediction: float, target: float, rival: float) -> float:
 )
 def multiclass_hinge(rival: float, rivals: float, class_score: float, margin: Margin = 1.0) -> float:
     """What the right class is short of being ahead of the best of the others by the margin."""
-    return maximum(margin + (rival - class_score), 0.0) + 0.0 * rivals
+    return maximum(ahead(rival, class_score, margin), 0.0) + 0.0 * rivals
 
 
 @gradient_of(multiclass_hinge)
@@ -116,7 +120,7 @@ def multiclass_hinge_gradient(
     kink: float = 0.0,
 ) -> float:
     direction = where(target == 0.0, where(prediction == rival, 1.0 / rivals, 0.0), -1.0)
-    return step(margin + (rival - class_score), kink) * direction
+    return step(ahead(rival, class_score, margin), kink) * direction
 
 
 @fold(Monoid.SUM)
@@ -150,7 +154,7 @@ def multiclass_perceptron_gradient(prediction: float, target: float, largest: fl
 
 def shortfall(prediction: float, target: float, class_score: float, margin: float) -> float:
     """What the right class is short of being ahead of another one; minus infinity for itself."""
-    return where(target == 0.0, margin + (prediction - class_score), -math.inf)
+    return where(target == 0.0, ahead(prediction, class_score, margin), -math.inf)
 
 
 @fold(Monoid.SUM)

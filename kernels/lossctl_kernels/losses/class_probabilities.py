@@ -1,12 +1,10 @@
 """Relatives of the cross-entropy: other functions of the probabilities of the classes, or of their logits."""
 
-from __future__ import annotations
-
 import math
 from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, REAL, TargetKind
-from ..scalar import exp, expm1, log, log1p, log1p_gap, maximum, minimum, square, where
+from ..scalar import absolute, exp, expm1, log, log1p, log1p_gap, maximum, minimum, square, where
 from ..spec import Monoid, Parameter, Scope, fold, form_of, gradient_of, loss, variant_of
 from .class_margins import winners
 from .multiclass import (
@@ -34,10 +32,13 @@ DENSE_OR_INDEX: dict[str, dict[str, dict[str, Any]]] = {
 
 # ---- generalized cross-entropy
 
+TINY_EXPONENT = 2.0**-54
+
 
 def generalized(log_probability: float, q: float) -> float:
-    """(1 - p^q)/q."""
-    return 0.0 - expm1(q * log_probability) / q
+    """(1 - p^q)/q; of the smallest exponents -ln p, whose product with q may be too small for its digits."""
+    exponent = q * log_probability
+    return 0.0 - where(absolute(exponent) < TINY_EXPONENT, log_probability, expm1(exponent) / q)
 
 
 @fold(Monoid.TARGET_SUM)

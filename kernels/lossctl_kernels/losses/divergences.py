@@ -4,22 +4,19 @@ Where p is near y, the terms y ln(y/p) cancel in the sum. Each is y - p, whose s
 itself: with s = (y - p)/(y + p), of which ln(y/p) is 2 atanh(s), that is (y - p) s + y (2 atanh(s) - 2 s).
 """
 
-from __future__ import annotations
-
 import math
 from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
-from ..scalar import LN2_HIGH, SMALLEST_NORMAL, absolute, exp, expm1, log, log1p, log1p_gap, maximum, square, where
+from ..scalar import LN2_HIGH, SMALLEST_NORMAL, absolute, exp, log, log1p, maximum, square, where
 from ..shares import log_of_quotient, split_log
 from ..spec import Monoid, Parameter, Scope, TargetTransform, fold, form_of, gradient_of, loss
 from .multiclass import cce_from_logits_gradient, largest, mass, others, tail, ties
 from .parts import KERAS
-from .rates import relative_entropy
+from .rates import relative_entropy, relative_entropy_of_log
 
 LOG_TWO = math.log(2.0)
 REDUCED = ("denom", "empty", "grad_scale", "preset")
-NEAR = 0.3
 
 
 def exponential_of_target(target: float) -> float:
@@ -139,13 +136,6 @@ gradient_of(kl_divergence_of_logits)(cce_from_logits_gradient)
 # ---- of shares that need not sum to 1
 
 
-def excess_of_logs(target: float, shift: float, p: float) -> float:
-    """y ln(y/p) - y + p, where `shift` is ln(p/y) and no digits of it are lost near 0."""
-    tau = expm1(shift)
-    far = (p - target) - target * shift  # also where p/y has no float64
-    return where(target == 0.0, p, where(absolute(tau) < NEAR, target * log1p_gap(tau), far))
-
-
 @fold(Monoid.SUM)
 def generalized_kl_terms(prediction: float, target: float) -> float:
     return where((prediction == 0.0) & (target > 0.0), math.inf, relative_entropy(target, prediction))
@@ -177,7 +167,7 @@ def generalized_kl_gradient(prediction: float, target: float) -> float:
 
 @fold(Monoid.SUM)
 def generalized_kl_terms_of_logs(prediction: float, target: float) -> float:
-    return excess_of_logs(target, prediction - log(target), exp(prediction))
+    return relative_entropy_of_log(target, prediction)
 
 
 @form_of("generalized_kl", "log_prob", LOGIT, (generalized_kl_terms_of_logs,))

@@ -3,13 +3,12 @@
 Their gradients are those of the deviances. scikit-learn's losses with a logarithmic link have these values.
 """
 
-from __future__ import annotations
-
+import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..domains import POSITIVE, REAL
+from ..records import replace
 from ..scalar import exp, log, where
 from ..spec import Definition, Loss, Scope, define
 from .parts import scaled
@@ -27,7 +26,8 @@ def poisson_likelihood(prediction: float, target: float, half: float) -> float:
 
 
 def poisson_likelihood_of_log(prediction: float, target: float, half: float) -> float:
-    return scaled(exp(prediction) - xlog(target, prediction), half)
+    mean = exp(prediction)
+    return scaled(where(mean < math.inf, mean - xlog(target, prediction), mean), half)
 
 
 def gamma_likelihood(prediction: float, target: float, half: float) -> float:

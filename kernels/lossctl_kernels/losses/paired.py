@@ -1,7 +1,5 @@
 """Losses that take a further array: a variance next to the mean, or a sign that says how two sides should compare."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -24,7 +22,7 @@ from ..spec import (
     loss,
     variant_of,
 )
-from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, scaled_root, step
+from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, difference, scaled_root, step
 from .similarity import dot, has_zero_vector, prediction_scale, prediction_square, target_scale, target_square
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -160,11 +158,17 @@ def margin_ranking(prediction: float, target: float, sign: float, margin: Margin
 
     `sign` is 1 where the prediction should be the larger one and -1 where the target should.
     """
-    return maximum(margin - sign * (prediction - target), 0.0)
+    return maximum(lacking(prediction, target, sign, margin), 0.0)
+
+
+def lacking(prediction: float, target: float, sign: float, margin: float) -> float:
+    """m - t e, with what the difference e lost by rounding: next to the margin little else is left."""
+    error, lost = difference(prediction, target)
+    return (margin - sign * error) - sign * lost
 
 
 def ranking_step(prediction: float, target: float, sign: float, margin: float, kink: float) -> float:
-    return sign * step(margin - sign * (prediction - target), kink)
+    return sign * step(lacking(prediction, target, sign, margin), kink)
 
 
 @gradient_of(margin_ranking)

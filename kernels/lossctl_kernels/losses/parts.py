@@ -1,6 +1,6 @@
 """What several families share: slopes at kinks, powers, options of elementwise losses."""
 
-from __future__ import annotations
+import math
 
 from ..scalar import absolute, exp, log, sqrt, square, where
 from ..shares import log1p_of_share
@@ -16,6 +16,14 @@ KINKED_PRESETS = {"keras": KINKED_KERAS, "torch": {}, "optax": {"kink": "half"},
 def step(x: float, at_zero: float) -> float:
     """1 above 0, 0 below it, `at_zero` there; NaN for NaN."""
     return where(x > 0.0, 1.0, where(x < 0.0, 0.0, where(x == 0.0, at_zero, x)))
+
+
+def difference(a: float, b: float) -> tuple[float, float]:
+    """(a - b, what it lost by rounding), exactly, without which is larger (Knuth); nothing where it is infinite."""
+    rounded = a - b
+    taken = rounded - a
+    lost = (a - (rounded - taken)) - (b + taken)
+    return rounded, where(absolute(rounded) < math.inf, lost, 0.0)
 
 
 def surcharge(logit: float, weight: float) -> float:

@@ -1,26 +1,24 @@
 """Losses of positive means against counts and amounts: Poisson, Gamma, Tweedie. μ is the mean, y the target.
 
 Of a deviance everything is a function of v = (y - μ)/μ and of ln(y/μ) = ln(1 + v). Near v = 0, where the terms of the
-textbook formulas cancel, it is a series or a gap of logarithms in v, or a product with s = (y - μ)/(y + μ), of which
-ln(y/μ) is 2 atanh(s).
+textbook formulas cancel, it is a series in v or a product with s = (y - μ)/(y + μ), of which ln(y/μ) is 2 atanh(s).
+With the logarithmic link μ is an exponential, and a rounded one would have lost the digits of y - μ.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
 from ..domains import NONNEGATIVE, POSITIVE, REAL
+from ..records import replace
 from ..scalar import (
+    HALF_LOG_TWO_PI,
     LN2_HIGH,
     absolute,
     exp,
     expm1,
+    factorial_excess,
     log,
-    log1p_gap,
-    log_factorial,
     log_of_positive,
     maximum,
     square,
@@ -28,23 +26,23 @@ from ..scalar import (
 )
 from ..shares import log_of_quotient
 from ..spec import Loss, Parameter, Scope, define, factored_form_of, gradient_of, loss, variant_of
+from ..wide_exp import log_over_exp, times_power_of_two
 from .likelihoods import without_constant
 from .parts import KERAS, MEAN_PRESETS, PER_ELEMENT, scaled
 
 Half = Annotated[float, Parameter("half of it, whose gradient has no factor 2", words=("false", "true"))]
 WITH_LINK = ("link", "drop_constant", *PER_ELEMENT)
 DEVIANCE_PRESETS = {**MEAN_PRESETS, "sklearn": {}}
-TWO_PI = 6.283185307179586
 SERIES_REACH = 0.8
 
 
-# ---- negative log-likelihoods. `full` adds what depends on the target alone.
+# ---- negative log-likelihoods. `full` adds what depends on the target alone. As ln y! is y ln y - y and an excess, the
+# sum is half a deviance and that excess: the terms of the textbook formula cancel where counts are large.
 
 
-def stirling(target: float) -> float:
-    """Stirling's formula for ln y!, above 1 only, as in PyTorch."""
-    count = maximum(target, 1.0)
-    return where(target > 1.0, count * log(count) - count + 0.5 * log(TWO_PI * count), 0.0 * target)
+def stirling_excess(target: float) -> float:
+    """What Stirling's formula for ln y! has besides y ln y - y."""
+    return 0.5 * log_of_positive(target) + HALF_LOG_TWO_PI
 
 
 def from_zero_on_if_guarded(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,12 +82,19 @@ def poisson_gradient(prediction: float, target: float, eps: float) -> float:
 
 @variant_of("poisson", "full", "exact", POSITIVE)
 def poisson_exact(prediction: float, target: float, eps: float) -> float:
-    return poisson(prediction, target, eps) + log_factorial(target)
+    return above_entropy(prediction, target, eps) + factorial_excess(target)
 
 
 @variant_of("poisson", "full", "stirling", POSITIVE)
 def poisson_stirling(prediction: float, target: float, eps: float) -> float:
-    return poisson(prediction, target, eps) + stirling(target)
+    """PyTorch adds Stirling's formula above 1 only."""
+    full = above_entropy(prediction, target, eps) + stirling_excess(target)
+    return where(target > 1.0, full, poisson(prediction, target, eps))
+
+
+def above_entropy(rate: float, target: float, eps: float) -> float:
+    """y ln y - y and the loss of a rate to which ε is added inside the logarithm."""
+    return where(target == 0.0, rate, relative_entropy(target, rate + eps) - eps)
 
 
 gradient_of(poisson_exact)(poisson_gradient)
@@ -108,9 +113,11 @@ gradient_of(poisson_stirling)(poisson_gradient)
 def poisson_nll(prediction: float, target: float) -> float:
     """Negative log-likelihood of a count, given the logarithm of its rate, without the constant ln y!.
 
-    `full=exact` adds ln y!, `full=stirling` what PyTorch adds: Stirling's formula, for y > 1 only.
+    `full=exact` adds ln y!, `full=stirling` what PyTorch adds: Stirling's formula, for y > 1 only. The gradient is a
+    difference of rounded numbers: where they are nearly equal it is right to some 1e-16 of either.
     """
-    return exp(prediction) - target * prediction
+    rate = exp(prediction)
+    return where(rate < math.inf, rate - target * prediction, rate)
 
 
 @gradient_of(poisson_nll)
@@ -120,12 +127,13 @@ def poisson_nll_gradient(prediction: float, target: float) -> float:
 
 @variant_of("poisson_nll", "full", "exact", REAL)
 def poisson_nll_exact(prediction: float, target: float) -> float:
-    return poisson_nll(prediction, target) + log_factorial(target)
+    return relative_entropy_of_log(target, prediction) + factorial_excess(target)
 
 
 @variant_of("poisson_nll", "full", "stirling", REAL)
 def poisson_nll_stirling(prediction: float, target: float) -> float:
-    return poisson_nll(prediction, target) + stirling(target)
+    full = relative_entropy_of_log(target, prediction) + stirling_excess(target)
+    return where(target > 1.0, full, poisson_nll(prediction, target))
 
 
 gradient_of(poisson_nll_exact)(poisson_nll_gradient)
@@ -139,13 +147,31 @@ def relative_entropy(target: float, mean: float) -> float:
     """y ln(y/μ) - y + μ for μ > 0. Near y = μ, with t = y - μ, it is t s + y (2 atanh(s) - 2 s): nothing cancels."""
     k, s, rest = log_of_quotient(target, mean)
     difference = target - mean
-    leading = where(k == 0.0, difference * s, 2.0 * target * s - difference)
-    return leading + target * rest + target * (k * LN2_HIGH)
+    far = target * (k * LN2_HIGH + (2.0 * s + rest)) - difference
+    return where(k == 0.0, difference * s + target * rest, far)
 
 
-def poisson_terms(mean: float, target: float, v: float, far: float) -> float:
-    """y ln(y/μ) - y + μ, half the deviance: μ [v² - (1 + v)(v - ln(1 + v))] near v = 0, `far` else."""
-    return where(absolute(v) < 0.5, mean * (square(v) - (1.0 + v) * log1p_gap(v)), far)
+def relative_entropy_of_log(target: float, log_mean: float) -> float:
+    """The same given ln μ."""
+    k, s, rest = log_over_exp(target, log_mean)
+    mean = exp(log_mean)
+    far = target * (k * LN2_HIGH + (2.0 * s + rest)) - (target - mean)
+    value = where(k == 0.0, (target + mean) * s * s + target * rest, far)
+    # Of a target of 0 there is no logarithm; next to an infinite mean no term counts.
+    return where((target == 0.0) | (mean == math.inf), mean, value)
+
+
+def mean_less(target: float, log_mean: float) -> float:
+    """μ - y, given ln μ."""
+    k, s, _ = log_over_exp(target, log_mean)
+    mean = exp(log_mean)
+    return where((k == 0.0) & (target > 0.0), 0.0 - (target * s + mean * s), mean - target)
+
+
+def excess(k: float, s: float) -> float:
+    """v = y/μ - 1, from ln(y/μ)."""
+    inverse = 1.0 / (1.0 - s)
+    return where(k == 0.0, 2.0 * s * inverse, times_power_of_two((1.0 + s) * inverse, k) - 1.0)
 
 
 @loss(
@@ -175,14 +201,12 @@ def poisson_deviance_gradient(prediction: float, target: float, half: float) -> 
 
 @variant_of("poisson_deviance", "link", "log", REAL)
 def poisson_deviance_of_log(prediction: float, target: float, half: float) -> float:
-    mean, quotient = exp(prediction), where(target == 0.0, 0.0, log(target) - prediction)
-    v = where(target == 0.0, -1.0, expm1(quotient))
-    return scaled(poisson_terms(mean, target, v, target * quotient + (mean - target)), half)
+    return scaled(relative_entropy_of_log(target, prediction), half)
 
 
 @gradient_of(poisson_deviance_of_log)
 def poisson_deviance_of_log_gradient(prediction: float, target: float, half: float) -> float:
-    return scaled(exp(prediction) - target, half)
+    return scaled(mean_less(target, prediction), half)
 
 
 @loss(
@@ -224,14 +248,15 @@ def gamma_deviance_gradient(prediction: float, target: float, half: float) -> fl
 
 @variant_of("gamma_deviance", "link", "log", REAL)
 def gamma_deviance_of_log(prediction: float, target: float, half: float) -> float:
-    quotient = log(target) - prediction
-    v = expm1(quotient)
-    return scaled(where(absolute(v) < 0.5, log1p_gap(v), v - quotient), half)
+    k, s, rest = log_over_exp(target, prediction)
+    v = excess(k, s)
+    return scaled(where(k == 0.0, v * s, v - 2.0 * s) - rest - k * LN2_HIGH, half)
 
 
 @gradient_of(gamma_deviance_of_log)
 def gamma_deviance_of_log_gradient(prediction: float, target: float, half: float) -> float:
-    return scaled(0.0 - expm1(log(target) - prediction), half)
+    k, s, _ = log_over_exp(target, prediction)
+    return scaled(0.0 - excess(k, s), half)
 
 
 def compound(x: float, a: float) -> float:
@@ -247,20 +272,37 @@ def deviance_series(v: float, p: float) -> float:
     return 0.5 * square(v) * total
 
 
-def tweedie_terms(log_mean: float, target: float, v: float, quotient: float, p: float) -> float:
+def tweedie_terms(log_mean: float, log_target: float, target: float, v: float, quotient: float, p: float) -> float:
     """Half the deviance of power p, for every p but with no branch at 1 and 2; `quotient` is ln(y/μ)."""
     a = 1.0 - p
-    scale, next_scale = exp(a * log_mean), exp((a + 1.0) * log_mean)
-    near = next_scale * deviance_series(v, p)
-    parts = compound(quotient, a), compound(quotient, a + 1.0)
-    # One product, so that what is too large is infinite; unless y/μ alone is too large.
-    apart = target * scale * parts[0] - next_scale * parts[1]
-    far = where(quotient < 690.0, next_scale * (exp(quotient) * parts[0] - parts[1]), apart)
-    # Without a positive target there is no logarithm; with p >= 1 the target is 0, and the second term with it.
-    second = where(target == 0.0, 0.0, target * scale / where(a == 0.0, 1.0, a))
-    nothing = next_scale / where(a == -1.0, 1.0, a + 1.0) - second
     is_near = absolute(v) * maximum(8.0, absolute(p)) < SERIES_REACH
-    return where(target > 0.0, where(is_near, near, far), nothing + 0.0 * target)
+    apart = apart_by(quotient, log_mean, log_target, a)
+    # Without a positive target there is no logarithm; with p >= 1 the target is 0, and the second term with it.
+    second = where(target == 0.0, 0.0, target * exp(a * log_mean) / where(a == 0.0, 1.0, a))
+    next_scale = exp((a + 1.0) * log_mean)
+    nothing = next_scale / where(a == -1.0, 1.0, a + 1.0) - second
+    near = where(v == 0.0, 0.0, next_scale * deviance_series(v, p))
+    return where(target > 0.0, where(is_near, near, apart), nothing + 0.0 * target)
+
+
+def apart_by(quotient: float, log_mean: float, log_target: float, a: float) -> float:
+    """y μ^a b(Λ, a) - μ^(a + 1) b(Λ, a + 1), b(x, a) = (e**(a x) - 1)/a, with nothing in between that overflows.
+
+    Where e**(a Λ) is large, it is turned around: y^(a + 1) [b(-Λ, a + 1) - b(-Λ, a)]. One product, so that what is too
+    large is infinite; unless y/μ or its power a + 1 alone is too large, and 1 has no share in b any more.
+    """
+    is_turned = a * quotient > 30.0
+    q = where(is_turned, -quotient, quotient)
+    is_large = (a + 1.0) * q > 690.0
+    own, following = compound(q, a), compound(q, a + 1.0)
+    following = where(is_large, 1.0 / where(a == -1.0, 1.0, a + 1.0), following)
+    base = where(is_turned, where(is_large, log_mean, log_target), where(is_large, log_target, log_mean))
+    scale = exp((a + 1.0) * base)
+    exceeds = q > 690.0
+    factor = exp(where(exceeds, q + (a + 1.0) * log_mean, q)) * own
+    beyond = where(factor < math.inf, factor - scale * following, factor)
+    straight = where(exceeds, beyond, scale * (factor - following))
+    return where(is_turned, scale * (following - where(is_large, 0.0, own)), straight)
 
 
 def tweedie_domains(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -303,24 +345,28 @@ def tweedie_deviance(
     """
     k, s, rest = log_of_quotient(target, prediction)
     v = (target - prediction) / prediction
-    quotient = where(absolute(v) < math.inf, k * LN2_HIGH + (2.0 * s + rest), v)
-    return scaled(tweedie_terms(log(prediction), target, v, quotient, power), half)
+    # What is not finite is not seen in the logarithm.
+    quotient = where(absolute(target - prediction) < math.inf, k * LN2_HIGH + (2.0 * s + rest), v)
+    log_mean = log(prediction)
+    return scaled(tweedie_terms(log_mean, log_mean + quotient, target, v, quotient, power), half)
 
 
 @gradient_of(tweedie_deviance)
 def tweedie_deviance_gradient(prediction: float, target: float, power: float, half: float) -> float:
-    return scaled((prediction - target) * exp(-power * log(prediction)), half)
+    error = prediction - target
+    return scaled(where(error == 0.0, 0.0, error * exp(-power * log(prediction))), half)
 
 
 @variant_of("tweedie_deviance", "link", "log", REAL)
 def tweedie_deviance_of_log(prediction: float, target: float, power: float, half: float) -> float:
-    quotient = log(target) - prediction
-    return scaled(tweedie_terms(prediction, target, expm1(quotient), quotient, power), half)
+    k, s, rest = log_over_exp(target, prediction)
+    quotient = k * LN2_HIGH + (2.0 * s + rest)
+    return scaled(tweedie_terms(prediction, log(target), target, excess(k, s), quotient, power), half)
 
 
 @gradient_of(tweedie_deviance_of_log)
 def tweedie_deviance_of_log_gradient(prediction: float, target: float, power: float, half: float) -> float:
-    return scaled((exp(prediction) - target) * exp((1.0 - power) * prediction), half)
+    return scaled(mean_less(target, prediction) * exp((1.0 - power) * prediction), half)
 
 
 def normal_deviance(prediction: float, target: float, half: float) -> float:
@@ -328,7 +374,7 @@ def normal_deviance(prediction: float, target: float, half: float) -> float:
 
 
 def normal_deviance_of_log(prediction: float, target: float, half: float) -> float:
-    return normal_deviance(exp(prediction), target, half)
+    return scaled(0.5 * square(mean_less(target, prediction)), half)
 
 
 NORMAL = {
@@ -344,5 +390,4 @@ def normal_deviance_gradient(prediction: float, target: float, half: float) -> f
 
 @gradient_of(normal_deviance_of_log)
 def normal_deviance_of_log_gradient(prediction: float, target: float, half: float) -> float:
-    mean = exp(prediction)
-    return scaled((mean - target) * mean, half)
+    return scaled(mean_less(target, prediction) * exp(prediction), half)

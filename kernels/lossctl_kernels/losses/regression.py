@@ -1,18 +1,16 @@
 """Losses of real predictions against real targets. e = prediction - target throughout."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
 from ..domains import ABOVE_MINUS_ONE, REAL
+from ..records import replace
 from ..scalar import LN2_HIGH, absolute, maximum, minimum, normal_expm1, sign, sqrt, square, tanh, where
 from ..scalar import log_cosh as log_cosh_function
 from ..shares import log_rest, split_quotient
 from ..spec import Loss, Parameter, factored_form_of, gradient_of, loss
-from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, step
+from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, difference, step
 
 LN2 = math.log(2.0)
 Scale = Annotated[float, Parameter("factor of the loss: 100 for percent, 1 for a fraction", above=0.0)]
@@ -123,7 +121,7 @@ def mape(
     scikit-learn returns a fraction.
     """
     error = absolute(prediction - target)
-    return where(error == 0.0, 0.0, scale * error / maximum(absolute(target), eps))
+    return where(error == 0.0, 0.0, scale * (error / maximum(absolute(target), eps)))
 
 
 @gradient_of(mape)
@@ -345,13 +343,18 @@ def epsilon_insensitive(
     epsilon: Annotated[float, Parameter("errors up to this cost nothing", at_least=0.0)] = 0.1,
 ) -> float:
     """Absolute error beyond a tube of width `epsilon`, as in support vector regression."""
-    return maximum(absolute(prediction - target) - epsilon, 0.0)
+    return maximum(beyond(prediction, target, epsilon), 0.0)
+
+
+def beyond(prediction: float, target: float, epsilon: float) -> float:
+    """|e| - ε, with what the error lost by rounding: at the rim of the tube little else is left."""
+    error, lost = difference(prediction, target)
+    return (absolute(error) - epsilon) + where(error < 0.0, -lost, lost)
 
 
 @gradient_of(epsilon_insensitive)
 def epsilon_insensitive_gradient(prediction: float, target: float, epsilon: float, kink: float = 0.0) -> float:
-    error = prediction - target
-    return sign(error) * step(absolute(error) - epsilon, kink)
+    return sign(prediction - target) * step(beyond(prediction, target, epsilon), kink)
 
 
 @loss(
@@ -366,20 +369,19 @@ def squared_epsilon_insensitive(
     epsilon: Annotated[float, Parameter("errors up to this cost nothing", at_least=0.0)] = 0.1,
 ) -> float:
     """Squared error beyond a tube of width `epsilon`, as in scikit-learn's LinearSVR."""
-    return square(maximum(absolute(prediction - target) - epsilon, 0.0))
+    return square(maximum(beyond(prediction, target, epsilon), 0.0))
 
 
 @gradient_of(squared_epsilon_insensitive)
 def squared_epsilon_insensitive_gradient(prediction: float, target: float, epsilon: float) -> float:
-    error = prediction - target
-    return 2.0 * sign(error) * maximum(absolute(error) - epsilon, 0.0)
+    return 2.0 * sign(prediction - target) * maximum(beyond(prediction, target, epsilon), 0.0)
 
 
 @loss(
     formula="ln cosh e",
     gradient_formula="tanh e",
     options=PER_ELEMENT,
-    aliases={"keras": ("LogCosh", "logcosh"), "optax": ("log_cosh",)},
+    aliases={"keras": ("LogCosh", "logcosh", "LogCoshError"), "optax": ("log_cosh",)},
     presets=MEAN_PRESETS,
 )
 def log_cosh(prediction: float, target: float) -> float:
