@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lossctl.documents import read_document
+from lossctl.documents import other_values, read_document
 from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
 from lossctl.results import InputInfo, LossResult, RunResult
 
@@ -84,8 +84,7 @@ class Baseline:
             before, now = theirs[role]["shape"], list(ours[role].shape)
             if before != now:
                 return f"its {visible(role)} has shape {_shape(before)}, that of this run {_shape(now)}"
-            # Where one has no digest, as documents of earlier versions, nothing is known of the values.
-            if ours[role].digest and theirs[role].get("digest", "") not in ("", ours[role].digest):
+            if other_values(ours[role].digest, theirs[role].get("digest")):
                 return f"its {visible(role)} has other values than that of this run"
         return ""
 

@@ -10,7 +10,7 @@ from lossctl.errors import DataError, visible
 from lossctl.results import SCHEMA
 from lossctl.strict_json import loads
 
-__all__ = ["read_document"]
+__all__ = ["other_values", "read_document"]
 
 MOST_BYTES = 64 << 20
 MOST_ROWS = 1 << 63
@@ -43,6 +43,13 @@ def read_document(path: str) -> dict[str, Any]:
     if fault := _fault_of(document):
         raise _malformed(path, fault)
     return dict(document)
+
+
+def other_values(first: str | None, second: str | None) -> bool:
+    """Whether two digests say so: of a digest that is not there, or of another algorithm, nothing is known."""
+    if not first or not second or first.partition(":")[0] != second.partition(":")[0]:
+        return False
+    return first != second
 
 
 def _malformed(path: str, why: str) -> DataError:

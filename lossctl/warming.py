@@ -40,8 +40,9 @@ class _Task(NamedTuple):
 class Warmup:
     """What these losses need for values, gradients and per-sample losses, in every layout and precision.
 
-    The parser of text tables is among it. `missing` are the functions that are not in `folder` yet, `found` counts
-    those that are. Raises UsageError for a spec that is wrong, EnvironmentFault where nothing can be kept.
+    The parser of text tables is among it, and what hashes inputs. `missing` are the functions that are not in `folder`
+    yet, `found` counts those that are. Raises UsageError for a spec that is wrong, EnvironmentFault where nothing can
+    be kept.
     """
 
     def __init__(self, specs: Sequence[LossSpec]) -> None:
@@ -98,13 +99,15 @@ class Warmup:
 
 
 def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
-    """The parser of text tables, and each block function once."""
-    from lossctl_kernels import decimals
+    """The parser of text tables, what hashes inputs, and each block function once."""
+    from lossctl_kernels import decimals, value_hashes
     from lossctl_kernels.objects import is_kept
 
-    recipes = {recipe.key: recipe for plan, dtype in _plans(specs) for recipe in all_recipes(plan, dtype)}
+    recipes: list[Recipe | RowCode] = [value_hashes.recipe_of(dtype) for dtype in value_hashes.DTYPES]
+    recipes += [recipe for plan, dtype in _plans(specs) for recipe in all_recipes(plan, dtype)]
     parser = _Task(decimals.is_kept, decimals.compile_ahead)
-    return [parser, *(_Task(partial(is_kept, recipe), partial(_compile, recipe)) for recipe in recipes.values())]
+    distinct = {recipe.key: recipe for recipe in recipes}.values()
+    return [parser, *(_Task(partial(is_kept, recipe), partial(_compile, recipe)) for recipe in distinct)]
 
 
 def _plans(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lossctl.documents import other_values
 from lossctl.errors import visible
 from lossctl.results import GRADIENT_OPTIONS, spelled
 
@@ -199,8 +200,8 @@ def _data(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[list[Fin
         same = _are_equal(*(side.get("digest") for side in sides if side is not None))
         for fact, meaning in _FACTS.items():
             a, b = (side.get(fact) for side in sides if side is not None)
-            if a == b or (fact == "digest" and None in (a, b)):
-                continue  # documents of earlier versions have no digests
+            if a == b or (fact == "digest" and not other_values(a, b)):
+                continue
             if same and fact != "shape":
                 sources.append(_finding(f"{visible(role)} {fact}", a, b, "the values are the same"))
             else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 from lossctl import digests
 from lossctl.digests import digested
 from lossctl.inputs import InputFiles, open_feed
+from lossctl_kernels.gpu import BackendUnavailable
+from lossctl_kernels.value_hashes import PIECE, compiled_hashes, hashes
 from tests.cli.commands import call, refused, write_csv
 
 ROWS = 300
@@ -27,13 +28,17 @@ LABELS = (np.arange(ROWS) % 7 % 3).astype(np.int64)
 
 def expected(values: Sequence[float]) -> str:
     """What a digest is, spelled out."""
-    return "sha256:" + hashlib.sha256(struct.pack(f"<{len(values)}d", *values)).hexdigest()[:32]
+    whole = hashlib.sha256()
+    for start in range(0, len(values), PIECE):
+        whole.update(hashes(np.array([values[start : start + PIECE]], np.float64)).astype("<u8").tobytes())
+    whole.update(len(values).to_bytes(8, "little"))
+    return "nh-sha256:" + whole.hexdigest()[:32]
 
 
-def digests_of(files: InputFiles, chunk_rows: int = 1 << 16) -> dict[str, str]:
+def digests_of(files: InputFiles, chunk_rows: int = 1 << 16, threads: int = 0) -> dict[str, str]:
     found: dict[str, str] = {}
     with closing(open_feed(files)) as feed:
-        for _ in digested(feed, found).chunks(chunk_rows):
+        for _ in digested(feed, found, lambda: threads).chunks(chunk_rows):
             pass
     return found
 
@@ -87,11 +92,68 @@ def test_the_same_values_have_one_digest(how: str) -> None:
     assert digests_of(files) == {"target": expected(LABELS.tolist())}
 
 
-@pytest.mark.parametrize("chunk_rows", [1, 7, 299, 300, 1000])
-@pytest.mark.parametrize("piece_values", [1, 100, 1 << 15])
-def test_chunks_do_not_matter(chunk_rows: int, piece_values: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "PIECE_VALUES", piece_values)
-    assert digests_of(InputFiles("p.npy", saved(LABELS)), chunk_rows) == {"target": expected(LABELS.tolist())}
+LONG = (np.arange(3 * PIECE + 5) * 7919 % 13).astype(np.int64)
+"""More than three pieces of what is hashed."""
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Compiled code takes all whole pieces; how many numbers it was given, each time."""
+    given: list[int] = []
+
+    def spy(values: NDArray[Any], threads: int) -> NDArray[np.uint64]:
+        given.append(values.size)
+        return compiled_hashes(values, threads)
+
+    monkeypatch.setattr(digests, "COMPILED_VALUES", 1)
+    monkeypatch.setattr(digests, "COMPILING_VALUES", 1)
+    monkeypatch.setattr(digests, "compiled_hashes", spy)
+    return given
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 7, PIECE - 1, PIECE, PIECE + 1, 5000])
+@pytest.mark.parametrize("threads", [0, 2])
+def test_chunks_do_not_matter(chunk_rows: int, threads: int, compiled: list[int]) -> None:
+    np.save("p.npy", np.full(LONG.size, 0.5))
+    files = InputFiles("p.npy", saved(LONG))
+    assert digests_of(files, chunk_rows, threads) == {"target": expected(LONG.tolist())}
+    assert sum(compiled) == (3 * PIECE if threads else 0)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "float16", "float32", ">f4", "float64", ">i8"])
+@pytest.mark.parametrize("threads", [0, 2])
+def test_types_do_not_matter(dtype: str, threads: int, compiled: list[int]) -> None:
+    np.save("p.npy", np.full(LONG.size, 0.5))
+    assert digests_of(InputFiles("p.npy", saved(LONG.astype(dtype))), 2000, threads) == {
+        "target": expected(LONG.tolist())
+    }
+    assert bool(compiled) == bool(threads)
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_bools_are_zeros_and_ones(threads: int, compiled: list[int]) -> None:
+    np.save("p.npy", np.full(LONG.size, 0.5))
+    is_small = LONG < 5
+    assert digests_of(InputFiles("p.npy", saved(is_small)), 2000, threads) == {
+        "target": expected(is_small.astype(float).tolist())
+    }
+    assert bool(compiled) == bool(threads)
+
+
+def test_without_a_compiler_it_is_interpreted(monkeypatch: pytest.MonkeyPatch, compiled: list[int]) -> None:
+    def fails(values: NDArray[Any], threads: int) -> NDArray[np.uint64]:
+        raise BackendUnavailable("there is none")
+
+    monkeypatch.setattr(digests, "compiled_hashes", fails)
+    np.save("p.npy", np.full(LONG.size, 0.5))
+    assert digests_of(InputFiles("p.npy", saved(LONG)), 2000, 2) == {"target": expected(LONG.tolist())}
+
+
+def test_as_many_zeros_again_are_other_values() -> None:
+    np.save("p.npy", np.full(5, 0.5))
+    short = digests_of(InputFiles("p.npy", saved(np.zeros(5))))
+    np.save("p.npy", np.full(6, 0.5))
+    assert digests_of(InputFiles("p.npy", saved(np.zeros(6)))) != short
 
 
 def test_rows_of_several_values_count_in_their_order() -> None:
@@ -212,10 +274,23 @@ def test_a_baseline_without_digests_is_compared_as_before(weighted: dict[str, st
     assert call(*WEIGHTED, "--baseline", "base.json", "--fail-if", "gaussian_nll > 2 * base + 100").code == 0
 
 
+def test_of_digests_by_another_algorithm_nothing_is_known(weighted: dict[str, str]) -> None:
+    assert call(*WEIGHTED, "-o", "base.json").code == 0
+    document = json.loads(Path("base.json").read_text())
+    for entry in document["inputs"]:
+        if "digest" in entry:
+            entry["digest"] = "sha256:" + entry["digest"].partition(":")[2]
+    Path("base.json").write_text(json.dumps(document))
+    np.save("y.npy", LABELS[::-1] / 2)
+    assert call(*WEIGHTED, "--baseline", "base.json", "--fail-if", "gaussian_nll > 2 * base + 100").code == 0
+    assert call(*WEIGHTED, "-o", "b.json").code == 0
+    assert "digest" not in call("why", "base.json", "b.json", "--format", "tsv").out
+
+
 def test_why_names_targets_that_have_changed(weighted: dict[str, str]) -> None:
     assert call(*WEIGHTED, "-o", "a.json").code == 0
     np.save("y.npy", LABELS[::-1] / 2)
     assert call(*WEIGHTED, "-o", "b.json").code == 0
     said = call("why", "a.json", "b.json", "--format", "tsv").out
-    assert f"data: target digest\t{weighted['target']}\tsha256:" in said
+    assert f"data: target digest\t{weighted['target']}\tnh-sha256:" in said
     assert "other values" in said

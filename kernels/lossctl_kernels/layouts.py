@@ -6,6 +6,7 @@ from llvmlite import ir
 
 from .across import Across
 from .along import Along
+from .hashed import Hashed
 from .loops import Extremes, Flat
 from .picked import Picked
 from .products import Products
@@ -22,6 +23,7 @@ _WRITERS: dict[str, type[Writer]] = {
     "along": Along,
     "picked": Picked,
     "across": Across,
+    "hashed": Hashed,
 }
 
 

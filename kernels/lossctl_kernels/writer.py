@@ -121,7 +121,7 @@ class Writer:
         """The vector from an index on, in the type that is stored there."""
         kind = pointer.type.pointee
         place = self.builder.bitcast(self.builder.gep(pointer, [start]), ir.VectorType(kind, lanes).as_pointer())
-        return self.builder.load(place, align=4 if kind == SINGLE else 8)
+        return self.builder.load(place, align=size_of(kind))
 
     def streamed(self, pointer: Value, start: Value, lanes: int = LANES) -> Value:
         """The chunk from an index on, of data that is read in order: what comes a little later is asked for as well.
@@ -132,7 +132,7 @@ class Writer:
         function = builder.module.declare_intrinsic(
             "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
         )
-        size = 4 if kind == SINGLE else 8
+        size = size_of(kind)
         for offset in range(AHEAD_BYTES, AHEAD_BYTES + lanes * size, CACHE_LINE_BYTES):
             place = builder.gep(pointer, [builder.add(start, whole(offset // size))])
             builder.call(function, [builder.bitcast(place, ir.PointerType()), number(0), number(3), number(1)])
@@ -325,6 +325,13 @@ def prefer_wide_vectors(function: ir.Function) -> None:
     """
     if binding.get_host_cpu_features().get("avx512f") and isinstance(function.attributes, set):
         set.add(function.attributes, '"prefer-vector-width"="512"')
+
+
+def size_of(kind: ir.Type) -> int:
+    """The bytes of one number."""
+    if isinstance(kind, ir.IntType):
+        return int(kind.width) // 8
+    return 4 if kind == SINGLE else 8
 
 
 def vector(kind: ir.Type, lanes: int) -> ir.VectorType:

@@ -140,7 +140,7 @@ def test_the_result_document() -> None:
         "warnings",
     ]
     assert (found["schema"], found["version"], found["status"]) == ("lossctl.result/1", lossctl.__version__, "ok")
-    assert [entry.pop("digest", "")[:7] for entry in found["inputs"]] == ["", "sha256:", "sha256:"]
+    assert [entry.pop("digest", "")[:10] for entry in found["inputs"]] == ["", "nh-sha256:", "nh-sha256:"]
     assert found["inputs"] == [
         {"role": "prediction", "path": "p_float32.npy", "format": "npy", "shape": [3], "dtype": "float32"},
         {"role": "target", "path": "y.npy", "format": "npy", "shape": [3], "dtype": "int64"},

@@ -48,7 +48,7 @@ def test_the_document_lists_it_by_its_name() -> None:
     outcome = call("eval", "p.npy", "y.npy", *NLL, "--input", "var=v.npy", "--format", "json")
     inputs: list[dict[str, Any]] = json.loads(outcome.out)["inputs"]
     assert [entry["role"] for entry in inputs] == ["prediction", "target", "var"]
-    assert inputs[2].pop("digest").startswith("sha256:")
+    assert inputs[2].pop("digest").startswith("nh-sha256:")
     assert inputs[2] == {"role": "var", "path": "v.npy", "format": "npy", "shape": [4], "dtype": "float64"}
 
 
