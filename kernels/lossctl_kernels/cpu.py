@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from .plan import Plan
 from .processors import usable_processors
 from .program import Program
 from .recipes import ACROSS_WIDTH, EXTREMES, SUM, Recipe, is_flat, recipe_of
+from .records import Record, replace
 from .roads import block_function
 from .row_cpu import run_on_threads
 from .row_functions import gradient as row_gradient
@@ -25,10 +26,13 @@ from .spec import Scope
 __all__ = ["Cpu"]
 
 _NOTHING: Floats = np.empty(0)
+_NOWHERE = 0, 0
+_COLUMNS = len(Column)
+_FACTS = ("facts",)
 
 # Where a class index needs one value of each wide row, other values are read only to see whether the rows are what they
 # should be: all of the first values of a data set, at least so many rows, and later one row in so many.
-LOOKED_AT_VALUES = 1 << 18
+LOOKED_AT_VALUES = 1 << 16
 LOOKED_AT_ROWS = 64
 LOOKED_AT_ONE_IN = 256
 
@@ -54,21 +58,20 @@ class Cpu:
 
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         """Not `wanted` losses come back empty; what the report says of each loss may then be left out of it."""
-        if plan.definition.row_function:
+        facts = _facts_of(plan)
+        if facts.is_row_function:
             return row_losses(plan, batch, self._run_rows)
-        described = wanted or batch.keep is not None or plan.settings["denom"] == "nonzero"
+        described = wanted or batch.keep is not None or facts.counts_positive
         reports, losses = self._losses_and_sums(plan, batch, described)
-        if not described and not np.isfinite(reports[:, Column.SUM]).all():
+        # Plain Python, since what is not finite stays so in a sum, and NumPy would warn of it.
+        if not described and not math.isfinite(sum(reports[:, Column.SUM].tolist())):
             described = True
             if not losses.size:
                 reports, losses = self._losses_and_sums(plan, batch, True)
-        divisor = plan.settings.value_divisor
-        if plan.scope is Scope.ELEMENT and plan.settings["row"] == "mean":
-            divisor *= plan.width
-        if divisor != 1.0:
+        if facts.divisor != 1.0:
             with np.errstate(all="ignore"):
-                reports[:, Column.SUM] /= divisor
-                losses /= divisor
+                reports[:, Column.SUM] /= facts.divisor
+                losses /= facts.divisor
         if described:
             self._describe(plan, batch, losses, reports)
         return reports, losses if wanted else _NOTHING
@@ -82,12 +85,12 @@ class Cpu:
             reports, losses = self._fill_losses(plan, batch, True)
             reports[:, Column.SUM] = self._block_sums(plan, batch, losses, batch.keep)
             return reports, losses
-        factored = plan.factored if is_flat(plan) and batch.weights is None else None
+        factored = _facts_of(plan).factored if batch.weights is None else None
         if factored is None:
             return self._fill_losses(plan, batch, needed)
         sums = self._factored_sums(plan, factored, batch)
         if not needed and not np.isnan(sums).any():
-            reports, losses = np.zeros((sums.size, len(Column))), _NOTHING
+            reports, losses = np.zeros((sums.size, _COLUMNS)), _NOTHING
         else:
             reports, losses = self._fill_losses(plan, batch, needed)
         reports[:, Column.SUM] = np.where(np.isnan(sums), reports[:, Column.SUM], sums)
@@ -95,8 +98,8 @@ class Cpu:
 
     def _fill_losses(self, plan: Plan, batch: Batch, needed: bool) -> tuple[Floats, Floats]:
         """The losses if they are `needed`, undivided, and the report: its sum is not there where they are masked."""
-        losses = np.empty(batch.rows if needed else 0)
-        reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
+        losses = np.empty(batch.rows) if needed else _NOTHING
+        reports = np.zeros((-(-batch.rows // plan.block_rows), _COLUMNS))
         weights = batch.weights if batch.keep is None else None
         self._run(
             _call_of(plan, plan.value, batch), plan, batch, scales=weights,
@@ -106,7 +109,7 @@ class Cpu:
 
     def _factored_sums(self, plan: Plan, factored: Program, batch: Batch) -> Floats:
         """The sum of each block by its factored form; NaN where it does not hold. See `products.py`."""
-        reports = np.zeros((-(-batch.rows // plan.block_rows), len(Column)))
+        reports = np.zeros((-(-batch.rows // plan.block_rows), _COLUMNS))
         self._run(_call_of(plan, factored, batch), plan, batch, inputs=input_arrays(plan, batch), reports=reports)
         return reports[:, Column.SUM]
 
@@ -129,7 +132,7 @@ class Cpu:
 
     def folds(self, plan: Plan, batch: Batch, scales: dict[str, float]) -> tuple[Floats, Floats]:
         blocks = -(-batch.rows // plan.block_rows)
-        states, reports = np.zeros((blocks, len(plan.folds.steps))), np.zeros((blocks, len(Column)))
+        states, reports = np.zeros((blocks, len(plan.folds.steps))), np.zeros((blocks, _COLUMNS))
         weights = None if batch.weights is None else np.repeat(batch.weights, plan.width)
         self._run(
             _call_of(plan, plan.folds, batch, scales), plan, batch, scales=weights, states=states, reports=reports
@@ -175,25 +178,22 @@ class Cpu:
         width = plan.width if batch.prediction.ndim > 1 else 1
         rows, block = batch.rows, plan.block_rows
         scales = None if scales is None else np.ascontiguousarray(scales)
-        scale_step = 0 if scales is None or one_scale else 8 * block * (scales.size // rows)
-        places = np.array(
-            [
-                place(batch.prediction, block),
-                place(batch.target, block),
-                *call.places,
-                (place(scales, 0)[0], scale_step),
-                place(result, block) if states is None else place(states, 1),
-                place(reports, 1),
-                *(place(values, block) for values in inputs),
-            ],
-            np.int64,
-        )
+        scale_rows = 0 if scales is None or one_scale else block * (scales.size // rows)
+        places = [
+            *place(batch.prediction, block),
+            *place(batch.target, block),
+            *call.places,
+            *place(scales, scale_rows),
+            *(place(result, block) if states is None else place(states, 1)),
+            *place(reports, 1),
+        ]
+        for values in inputs:
+            places += place(values, block)
         arrays = (batch, call, scales, result, states, reports, inputs)
-        block_function(call.recipe)(rows, width, block, places, self.threads, arrays)
+        block_function(call.recipe)(rows, width, block, np.array(places, np.int64), self.threads, arrays)
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(Record):
     """What a block function is given with every batch: put together once, since a small batch takes no longer.
 
     `bounds` are those of predictions and targets, the tolerances of their row sums, and how many rows are looked at
@@ -206,9 +206,40 @@ class _Call:
     bounds: Floats
 
     @cached_property
-    def places(self) -> tuple[tuple[int, int], ...]:
+    def places(self) -> tuple[int, ...]:
         by_block = place(self.bounds, 1 if len(self.bounds) > 1 else 0)
-        return place(self.class_weights, 0), place(self.numbers, 0), by_block
+        return *place(self.class_weights, 0), *place(self.numbers, 0), *by_block
+
+
+class _Facts(Record):
+    """What is asked about a plan with every batch, worked out once as well.
+
+    `factored` is the program whose sums are those of losses without weights, if there is one; `counts_positive`:
+    whether the mean is over the losses above 0; `divisor` is what sums and losses are divided by; `rows_looked_at`: of
+    the first rows and of each block, how many are looked at whole; None where all are.
+    """
+
+    is_row_function: bool
+    factored: Program | None
+    counts_positive: bool
+    divisor: float
+    rows_looked_at: tuple[int, int] | None
+
+
+def _facts_of(plan: Plan) -> _Facts:
+    facts: _Facts | None = plan.memory.get(_FACTS)
+    if facts is None:
+        settings, is_row_function = plan.settings, plan.definition.row_function is not None
+        divisor = settings.value_divisor
+        if plan.scope is Scope.ELEMENT and settings["row"] == "mean":
+            divisor *= plan.width
+        factored = plan.factored if is_flat(plan) and not is_row_function else None
+        looked_at = None
+        if plan.at_target_only and plan.width > ACROSS_WIDTH:
+            looked_at = rows_looked_at_first(plan.width), -(-plan.block_rows // LOOKED_AT_ONE_IN)
+        facts = _Facts(is_row_function, factored, settings["denom"] == "nonzero", divisor, looked_at)
+        plan.memory[_FACTS] = facts
+    return facts
 
 
 _SUM, _EXTREMES = (_Call(recipe, _NOTHING, _NOTHING, _NOTHING) for recipe in (SUM, EXTREMES))
@@ -217,8 +248,8 @@ _SUM, _EXTREMES = (_Call(recipe, _NOTHING, _NOTHING, _NOTHING) for recipe in (SU
 def _call_of(plan: Plan, program: Program, batch: Batch, more: Mapping[str, float] | None = None) -> _Call:
     """The call of a program; `more` are numbers that are known only after a pass over the data."""
     prediction, target = batch.prediction.dtype, batch.target.dtype
-    looks_at_some = plan.at_target_only and plan.width > ACROSS_WIDTH
-    left = max(0, rows_looked_at_first(plan.width) - batch.first_row) if looks_at_some else 0
+    first, fewest = _facts_of(plan).rows_looked_at or (0, plan.block_rows)
+    left = max(0, first - batch.first_row)
     blocks = -(-batch.rows // plan.block_rows) if left else 1
     key = program.kind, program.key, prediction.char, target.char, left, blocks, bool(more)
     call: _Call | None = plan.memory.get(key)
@@ -227,7 +258,6 @@ def _call_of(plan: Plan, program: Program, batch: Batch, more: Mapping[str, floa
         bounds = np.empty((blocks, 7))
         bounds[:, :4] = *bounds_of(plan.prediction_domain, prediction), *bounds_of(plan.settings.loss.target, target)
         bounds[:, 4:6] = plan.tolerance
-        fewest = -(-plan.block_rows // LOOKED_AT_ONE_IN) if looks_at_some else plan.block_rows
         bounds[:, 6] = np.clip(left - plan.block_rows * np.arange(blocks), fewest, plan.block_rows)
         call = _Call(recipe_of(plan, program, prediction.name), plan.class_weights, numbers, bounds)
         plan.memory[key] = call
@@ -241,4 +271,4 @@ def rows_looked_at_first(width: int) -> int:
 
 def place(array: Array | None, rows: int) -> tuple[int, int]:
     """(address, how many bytes so many rows are); 0 where there is no array."""
-    return (0, 0) if array is None else (int(array.ctypes.data), rows * array.strides[0])
+    return _NOWHERE if array is None else (array.__array_interface__["data"][0], rows * array.strides[0])

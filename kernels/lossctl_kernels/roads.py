@@ -24,7 +24,7 @@ Runner = Callable[[int, int, int, NDArray[np.int64], int, tuple[Any, ...]], None
 
 _LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)  # ctypes lets other threads run meanwhile
 
-PICKED_WORK = 24
+PICKED_WORK = 64
 """As how many values a row counts of which one is read: a miss of the caches takes some 20 nanoseconds."""
 
 _functions: dict[str, Runner] = {}

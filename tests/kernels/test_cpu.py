@@ -105,7 +105,7 @@ def runner(fill: Callable[..., None]) -> Callable[..., None]:
     def run(rows: int, width: int, block: int, places: Any, threads: int, arrays: Any) -> None:
         assert threads >= 1
         for k, first in enumerate(range(0, rows, block)):
-            fill(min(block, rows - first), width, *(int(address + k * step) for address, step in places))
+            fill(min(block, rows - first), width, *(int(address + k * step) for address, step in places.reshape(-1, 2)))
 
     return run
 
