@@ -33,7 +33,7 @@ Mask = NDArray[np.bool_]
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
-ROWS_A_PIECE = 1 << 17
+ROWS_A_PIECE = 1 << 16
 """Looked at together."""
 
 
@@ -73,52 +73,68 @@ class SampleStatistics:
     def add_rows(self, losses: Floats, prepared: Prepared, denom: str) -> None:
         """Adds the rows of a chunk, whose losses are of shape (rows,); `denom` is what their mean divides by."""
         weights, keep = prepared.batch.weights, prepared.batch.keep
-        kept = np.ones(losses.size, np.bool_) if keep is None else keep
         # A sample of weight 0 is absent, whatever its loss.
-        present = kept if weights is None else kept & (weights > 0.0)
-        counted = {"count": np.ones(losses.size, np.bool_), "weight": present}.get(denom, kept)
-        shares: Floats = np.ones(losses.size)
+        present = keep if weights is None else weights > 0.0 if keep is None else keep & (weights > 0.0)
+        counted = {"count": None, "weight": present}.get(denom, keep)
+        shares = None
         if denom == "weight" and prepared.shares is not None:
             shares = prepared.shares
         elif denom == "nonzero":
             shares = np.where(losses > 0.0, 1.0, 0.0)
         self.add(losses, weights, shares, present, counted)
 
-    def add(self, losses: Floats, weights: Floats | None, shares: Floats, present: Mask, counted: Mask) -> None:
-        """Adds the rows of a chunk, all of shape (rows,), `weights` None for 1.
+    def add(
+        self,
+        losses: Floats,
+        weights: Floats | None = None,
+        shares: Floats | None = None,
+        present: Mask | None = None,
+        counted: Mask | None = None,
+    ) -> None:
+        """Adds the rows of a chunk, all of shape (rows,); weights and shares are 1 where they are not given.
 
         `shares` is what each adds to the denominator. Rows that are `present` have a loss and a weight; those that are
-        `counted` are among the samples that the error is of, with a loss of 0 where they are not present.
+        `counted` are among the samples that the error is of, with a loss of 0 where they are not present: all of them
+        where it is not said.
         """
         step = max(1, ROWS_A_PIECE // self._block_rows) * self._block_rows
         for start in range(0, losses.size, step):
             part = slice(start, start + step)
             self._add(
-                losses[part], None if weights is None else weights[part], shares[part], present[part], counted[part]
+                losses[part],
+                None if weights is None else weights[part],
+                None if shares is None else shares[part],
+                None if present is None else present[part],
+                None if counted is None else counted[part],
             )
         self._chunk_rows = 0
 
-    def _add(self, losses: Floats, weights: Floats | None, shares: Floats, present: Mask, counted: Mask) -> None:
+    def _add(
+        self, losses: Floats, weights: Floats | None, shares: Floats | None, present: Mask | None, counted: Mask | None
+    ) -> None:
         """As `add`, of so few rows that all that is made of them stays in the cache."""
-        values = losses[present]
+        values = losses if present is None else losses[present]
         undefined = np.isnan(values)
         if undefined.any():
             if self._undefined < 0:
-                self._undefined = self._row(int(np.flatnonzero(present & np.isnan(losses))[0]))
+                wrong = np.isnan(losses) if present is None else present & np.isnan(losses)
+                self._undefined = self._row(int(np.argmax(wrong)))
             values = values[~undefined]
         self._quantiles.add(values)
         if self.passes:
             return
         if values.size:
             self._low = min(self._low, float(values.min()))
-            if float(values.max()) > self._high or self._argmax < 0:
-                self._high = float(values.max())
-                self._argmax = self._row(int(np.flatnonzero(present & (losses == self._high))[0]))
+            high = float(values.max())
+            if high > self._high or self._argmax < 0:
+                self._high = high
+                largest = losses == high if present is None else present & (losses == high)
+                self._argmax = self._row(int(np.argmax(largest)))
         self._rows += losses.size
         self._chunk_rows += losses.size
         with np.errstate(over="ignore", invalid="ignore"):
-            weighted = np.where(present, losses if weights is None else losses * weights, 0.0)
-            self._terms.add(np.where(counted, weighted, 0.0), np.where(counted, shares, 0.0), counted)
+            weighted = losses if weights is None else losses * weights
+            self._terms.add(weighted if present is None else np.where(present, weighted, 0.0), shares, counted)
 
     def _row(self, row: int) -> int:
         """Where in the files a row of the piece at hand stands."""
@@ -193,14 +209,20 @@ class _Spread:
         self._means = (0.0, 0.0)
         self._products = (0.0, 0.0, 0.0)
 
-    def add(self, a: Floats, b: Floats, counted: Mask) -> None:
+    def add(self, a: Floats, b: Floats | None, counted: Mask | None) -> None:
+        """Adds pairs, those that are `counted` alone where that is given; b is 1 where it is not."""
+        if counted is not None or b is not None:
+            counted = np.ones(a.size, np.bool_) if counted is None else counted
+            a, b = np.where(counted, a, 0.0), np.where(counted, 1.0 if b is None else b, 0.0)
         rows = self._block_rows
         whole = a.size // rows * rows
-        parts: Sequence[tuple[slice, int]] = [(slice(0, whole), rows), (slice(whole, None), a.size - whole)]
-        for part, length in parts:
-            if length and a[part].size:
-                shape = (-1, length)
-                self._add_blocks(a[part].reshape(shape), b[part].reshape(shape), counted[part].reshape(shape))
+        for part in (slice(0, whole), slice(whole, None)):
+            if a[part].size:
+                shape = (-1, min(rows, a[part].size))
+                if b is None or counted is None:
+                    self._add_plain_blocks(a[part].reshape(shape))
+                else:
+                    self._add_blocks(a[part].reshape(shape), b[part].reshape(shape), counted[part].reshape(shape))
 
     def _add_blocks(self, a: Floats, b: Floats, counted: Mask) -> None:
         counts = counted.sum(axis=1)
@@ -212,6 +234,15 @@ class _Spread:
         blocks = zip(*(each.tolist() for each in (counts, mean_a, mean_b, aa, ab, bb)), strict=True)
         for count, one, other, *products in blocks:
             self._merge(count, one, other, products)
+
+    def _add_plain_blocks(self, a: Floats) -> None:
+        """As `_add_blocks` of pairs (a, 1) that all count, to the bit."""
+        count = a.shape[1]
+        mean = tree_sum(a) / count
+        from_mean = a - mean[:, None]
+        np.multiply(from_mean, from_mean, out=from_mean)
+        for one, squares in zip(mean.tolist(), tree_sum(from_mean).tolist(), strict=True):
+            self._merge(count, one, 1.0, (squares, 0.0 * one, 0.0))  # NaN where the mean is not finite
 
     def _merge(self, count: int, mean_a: float, mean_b: float, products: Sequence[float]) -> None:
         if not count:

@@ -23,6 +23,7 @@ from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array
 if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation
     from lossctl.inputs import InputFiles
+    from lossctl_kernels.batch import Batch
 
 __all__ = ["MOST_ROWS", "IdColumns", "WorstWatch", "check_count"]
 
@@ -97,6 +98,8 @@ class WorstWatch:
 
     def __init__(self, evaluation: Evaluation, count: int, ids: IdColumns | None) -> None:
         self._ids, self._chunk = ids, dict[str, Array]()
+        layout = evaluation.layout
+        self._samples, self._places = (1, ()) if layout is None or not layout.split else (layout.samples, layout.places)
         self._worst: dict[int, _Worst] = {}
         self._values: dict[int, dict[str, str | None]] = {}
         for position, run in enumerate(evaluation.runs):
@@ -123,17 +126,20 @@ class WorstWatch:
         """Reads what the rows are called."""
         self._chunk = {}
         if self._ids is not None:
-            self._values = self._ids.of([row for worst in self._worst.values() for row in worst.rows.tolist()])
+            rows = {number // self._samples for worst in self._worst.values() for number in worst.rows.tolist()}
+            self._values = self._ids.of(sorted(rows))
 
     def added(self, position: int, result: LossResult) -> LossResult:
         """The result of a loss with its worst rows."""
         worst = self._worst.get(position)
         if worst is None:
             return result
-        rows = zip(worst.losses.tolist(), worst.rows.tolist(), worst.predictions, worst.targets, strict=True)
-        found = (
-            WorstRow(row, loss, self._values.get(row, {}), prediction, target) for loss, row, prediction, target in rows
-        )
+        found = []
+        samples = zip(worst.losses.tolist(), worst.rows.tolist(), worst.predictions, worst.targets, strict=True)
+        for loss, number, prediction, target in samples:
+            row, place = divmod(number, self._samples)
+            index = tuple(int(each) for each in np.unravel_index(place, self._places)) if self._places else ()
+            found.append(WorstRow(row, loss, self._values.get(row, {}), prediction, target, index))
         return replace(result, worst=tuple(found))
 
     def of_chunk(self, role: str, at: Rows) -> list[Any]:
@@ -158,22 +164,32 @@ class _Worst:
 
     def add_rows(self, losses: Floats, prepared: Prepared, denom: str) -> None:
         """Takes the losses of a chunk, shape (rows,); a row that is left out or has no weight is none."""
-        batch = prepared.batch
-        present = np.ones(losses.size, np.bool_) if batch.keep is None else batch.keep
-        if batch.weights is not None:
-            present = present & (batch.weights > 0.0)
-        key = self._badness(losses)
-        # Rows come in ascending order: of equal losses those that are there already stay.
-        full = self.losses.size == self._count
-        at = np.flatnonzero(present & (key > self._badness(self.losses)[-1]) if full else present)
+        at = np.flatnonzero(self._candidates(losses, prepared.batch))
+        key = self._badness(losses[at])
+        if self.losses.size == self._count:
+            # Rows come in ascending order: of equal losses those that are there already stay.
+            worse = key > self._badness(self.losses)[-1]
+            at, key = at[worse], key[worse]
         if at.size > self._count:
-            found = key[at]
-            least = np.partition(found, at.size - self._count)[at.size - self._count]
-            above = found > least
-            equal = np.flatnonzero(found == least)[: self._count - int(np.count_nonzero(above))]
+            least = np.partition(key, at.size - self._count)[at.size - self._count]
+            above = key > least
+            equal = np.flatnonzero(key == least)[: self._count - int(np.count_nonzero(above))]
             at = np.sort(np.concatenate([at[above], at[equal]]))
         if at.size:
             self._merge(losses[at], at)
+
+    def _candidates(self, losses: Floats, batch: Batch) -> NDArray[np.bool_]:
+        """Which rows are present and may be worse than the last one that is there; NaN is no better than anything."""
+        if self.losses.size < self._count:
+            found = np.ones(losses.size, np.bool_)
+        else:
+            last = self.losses[-1]
+            found = ~(losses <= last if self._factor > 0.0 else losses >= last)
+        if batch.keep is not None:
+            found &= batch.keep
+        if batch.weights is not None:
+            found &= batch.weights > 0.0
+        return found
 
     def _merge(self, losses: Floats, at: Rows) -> None:
         found = np.concatenate([self.losses, losses])

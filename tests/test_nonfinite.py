@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -273,3 +274,18 @@ def test_a_skipping_feed_starts_again() -> None:
         assert [len(chunk["prediction"]) for chunk in feed.chunks(2)] == [2, 2]
     assert (feed.skipped, feed.all_rows) == (1, 5)
     assert "row 4" in feed.place("prediction", 3)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("backend", ["python", "cpu"])
+def test_the_arrays_of_the_caller_stay_as_they_are(policy: str, backend: str) -> None:
+    prediction, target, weights = np.linspace(0.0, 1.0, 50), np.zeros(50), np.arange(50.0)
+    if policy != "error":
+        prediction[3], weights[7] = np.nan, np.inf
+    held = [array.copy() for array in (prediction, target, weights)]
+    for array in (prediction, target, weights):
+        array.flags.writeable = False
+    found = lossctl.evaluate(prediction, target, "mse", weights=weights, nonfinite=policy, backend=backend)
+    assert math.isnan(found.value) == (policy == "propagate")
+    for array, before in zip((prediction, target, weights), held, strict=True):
+        np.testing.assert_array_equal(array, before)

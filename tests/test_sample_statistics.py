@@ -212,6 +212,23 @@ def test_losses_without_samples_are_named() -> None:
     assert [result.stats is None for result in evaluation.run().results] == [True, False]
 
 
+@pytest.mark.parametrize("rows", [1, 4095, 4096, 70_001, 200_000])
+@pytest.mark.parametrize("odd", [1.0, math.inf, 1e200])
+def test_to_say_that_all_rows_count_changes_no_bit(rows: int, odd: float) -> None:
+    losses = RANDOM.exponential(size=rows)
+    losses[rows // 2] = odd
+    ones, every = np.ones(rows), np.ones(rows, np.bool_)
+    given = [SampleStatistics(0.95) for _ in range(3)]
+    given[0].add(losses)
+    given[1].add(losses, None, ones, every, every)
+    given[2].add(losses, ones, ones)
+    for each in given:
+        each.needs_another_pass()
+    with np.errstate(over="ignore"):
+        first, second, third = (repr(each.result(float(losses.mean()), float(rows), "mean")) for each in given)
+    assert first == second == third
+
+
 def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
     inside = 0
     for _ in range(400):

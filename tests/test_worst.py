@@ -17,8 +17,10 @@ from lossctl.errors import DataError, UsageError
 from lossctl.evaluation import Evaluation, Request
 from lossctl.inputs import InputFiles, open_feed
 from lossctl.loss_spec import parse
+from lossctl.preparation import Prepared
 from lossctl.results import LossResult
-from lossctl.worst import IdColumns, WorstWatch
+from lossctl.worst import IdColumns, WorstWatch, _Worst
+from lossctl_kernels.batch import Batch
 
 ROWS = 10_000
 
@@ -63,6 +65,39 @@ def test_nan_is_worse_than_infinity_which_is_worse_than_any_number(tmp_path: Pat
         "prediction": None,
         "target": 0.0,
     }
+
+
+@pytest.mark.parametrize("loss", ["mae", "cosine_similarity"])
+@pytest.mark.parametrize("count", [1, 30, 4000])
+def test_chunk_after_chunk_with_nan_and_infinities_among_them(loss: str, count: int) -> None:
+    """The more there are, the fewer are looked at closely; a gain has its smallest first."""
+    random, gain = np.random.default_rng(count), loss == "cosine_similarity"
+    losses = np.round(random.normal(size=9 * 4096), 2)
+    losses[random.integers(0, losses.size, 40)] = np.inf
+    losses[random.integers(0, losses.size, 40)] = -np.inf
+    losses[random.integers(0, losses.size, 12)] = np.nan
+    keep, weights = random.random(losses.size) < 0.9, random.integers(0, 4, losses.size).astype(float)
+    watch = _Rows()
+    worst = _Worst(count, watch, gain)  # type: ignore[arg-type]
+    for start in range(0, losses.size, 4096):
+        part = slice(start, start + 4096)
+        watch.first = start
+        batch = Batch(losses[part], losses[part], weights[part], keep[part])
+        worst.add_rows(losses[part], Prepared(batch, None, 4096), "weight")
+    there = np.flatnonzero(keep & (weights > 0))
+    badness = np.where(np.isnan(losses), -np.inf, np.where(gain, losses, -losses).clip(-1e300, 1e300))
+    wanted = there[np.lexsort((there, badness[there]))][:count]
+    assert worst.rows.tolist() == wanted.tolist()
+    np.testing.assert_array_equal(worst.losses, losses[wanted])
+
+
+class _Rows:
+    """Stands for the rows of a chunk: their numbers, whatever is asked for."""
+
+    first = 0
+
+    def of_chunk(self, role: str, at: Any) -> list[Any]:
+        return (at + self.first).tolist()  # type: ignore[no-any-return]
 
 
 def test_rows_of_no_weight_and_ignored_ones_are_none() -> None:

@@ -100,10 +100,13 @@ class _Bracket:
             self._is_lost = 2 * self._kept_count > self._most_kept
 
     def _put(self, values: Floats) -> None:
-        self._below += int(np.count_nonzero(values < self._low))
-        self._at_low += int(np.count_nonzero(values == self._low))
-        self._at_high += int(np.count_nonzero(values == self._high))
-        kept = values[(values > self._low) & (values < self._high)]
+        below = values < self._low
+        self._below += int(np.count_nonzero(below))
+        near = values[~(below | (values > self._high))]  # as a rule few: what follows costs nothing
+        at_low, at_high = near == self._low, near == self._high
+        self._at_low += int(np.count_nonzero(at_low))
+        self._at_high += int(np.count_nonzero(at_high))
+        kept = near[~(at_low | at_high)]
         self._kept.append(kept)
         self._kept_count += kept.size
 

@@ -15,6 +15,7 @@ __all__ = ["BLOCK_ROWS", "ExactSum", "block_rows", "block_sums", "tree_sum"]
 
 BLOCK_ROWS = 4096
 BLOCK_VALUES = 1 << 20
+_CACHED_VALUES = 1 << 16  # what is made of so many stays in the cache of a core
 _MANTISSA_BITS = 53
 _HIGH_BITS = 27
 _EXACT_COUNT = 1 << (_MANTISSA_BITS - _HIGH_BITS)  # so many halves add up exactly in float64
@@ -53,10 +54,15 @@ def tree_sum(values: Floats) -> Floats:
 
 def block_sums(values: Floats, rows: int) -> Floats:
     """Tree sum of each block of `rows` values, the last one as long as it is."""
-    whole = values.size // rows
-    sums = [tree_sum(values[: whole * rows].reshape(whole, rows))] if whole else []
-    if values.size > whole * rows:
-        sums.append(tree_sum(values[None, whole * rows :]))
+    step = max(1, _CACHED_VALUES // rows) * rows
+    sums = []
+    for start in range(0, values.size, step):
+        part = values[start : start + step]
+        whole = part.size // rows * rows
+        if whole:
+            sums.append(tree_sum(part[:whole].reshape(-1, rows)))
+        if part.size > whole:
+            sums.append(tree_sum(part[None, whole:]))
     return np.concatenate(sums) if sums else np.empty(0)
 
 

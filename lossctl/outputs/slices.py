@@ -74,6 +74,8 @@ def _left_out(table: SliceTable, shown: int) -> str:
 
 def _of_worst(label: str, worst: Sequence[WorstRow]) -> Section:
     columns = [Column("row", tuple(str(each.row) for each in worst), numeric=True)]
+    if worst[0].place:
+        columns.append(Column("place", tuple(_place(each) for each in worst), numeric=True))
     columns += [_values(name, [each.ids[name] for each in worst]) for name in worst[0].ids]
     columns.append(Column("value", tuple(significant(each.loss) for each in worst), numeric=True))
     for name in ("prediction", "target"):
@@ -117,7 +119,12 @@ def _key(table: SliceTable, found: SliceResult) -> dict[str, str]:
 def worst_record(found: WorstRow) -> dict[str, str]:
     """The columns that say which row it is."""
     ids = {f"id.{visible(name)}": shown_value(value) for name, value in found.ids.items()}
-    return {"row": str(found.row), **ids}
+    place = {"place": _place(found)} if found.place else {}
+    return {"row": str(found.row), **place, **ids}
+
+
+def _place(found: WorstRow) -> str:
+    return ",".join(str(each) for each in found.place)
 
 
 def slice_values(result: LossResult) -> list[tuple[str, SliceResult]]:

@@ -153,7 +153,7 @@ class WorstRow:
     """A row with one of the largest losses: where it stands in the file of the predictions, from 0, and its loss.
 
     `ids` are the values of the columns that say which it is; `prediction` and `target` are there where each is one
-    number a row.
+    number a row. Where each place of a row is a sample, `place` is its index in the row.
     """
 
     row: int
@@ -161,10 +161,13 @@ class WorstRow:
     ids: Mapping[str, str | None]
     prediction: float | None = None
     target: float | int | bool | None = None
+    place: tuple[int, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """The entry of a row in the result document."""
         document: dict[str, Any] = {"row": self.row, "loss": finite_or_none(self.loss), "status": status_of(self.loss)}
+        if self.place:
+            document["place"] = list(self.place)
         if self.ids:
             document["ids"] = dict(self.ids)
         for name in ("prediction", "target"):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossctl_kernels import reduce
 from lossctl_kernels.reduce import BLOCK_ROWS, ExactSum, block_rows, block_sums, tree_sum
 
 NAN, INF = math.nan, math.inf
@@ -80,6 +81,16 @@ def test_the_error_of_a_tree_grows_with_its_depth(values: list[float]) -> None:
 def test_blocks_are_summed_one_by_one(size: int) -> None:
     values = np.arange(1.0, size + 1.0)
     assert block_sums(values, 4).tolist() == [float(values[i : i + 4].sum()) for i in range(0, size, 4)]
+
+
+@pytest.mark.parametrize("at_once", [1, 8, 20, 1000])
+@pytest.mark.parametrize("size", [1, 8, 15, 16, 17, 200])
+def test_how_many_blocks_are_summed_at_once_changes_no_bit(
+    at_once: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reduce, "_CACHED_VALUES", at_once)
+    values = np.random.default_rng(size).normal(size=size)
+    assert block_sums(values, 8).tolist() == [float(tree_sum(values[i : i + 8])) for i in range(0, size, 8)]
 
 
 def test_nothing_has_no_blocks() -> None:
