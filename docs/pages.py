@@ -24,7 +24,8 @@ INTRODUCTION = f"""\
 # The losses
 
 `lossctl explain NAME` prints what stands on the page of a loss, and takes every name that it has elsewhere. A loss is
-written `name:option=value,option=value`, such as `huber:delta=2` or `bce:input=logit,log_base=2`.
+written `name:option=value,option=value`, such as `huber:delta=2` or `bce:input=logit,log_base=2`. The path that a name
+has in a framework, such as `torch.nn.BCELoss` or `keras.losses.Hinge:margin=2`, implies the preset of that framework.
 
 Throughout, `y` is the target, `p` a probability, `z` a logit, `e` the prediction minus the target, `w` the weight of a
 class (of a row, where one loss is for the whole data set) and `ε` the label smoothing. Gradients are those of one loss;

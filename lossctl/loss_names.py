@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
-__all__ = ["guess"]
+__all__ = ["guess", "in_framework"]
+
+# What the path of a loss in a framework begins with, as in torch.nn.BCELoss, F.mse_loss and tf.keras.losses.Huber.
+_FRAMEWORKS = {
+    "F": "torch",
+    "keras": "keras",
+    "nn": "torch",
+    "optax": "optax",
+    "sklearn": "sklearn",
+    "tensorflow": "keras",
+    "tf": "keras",
+    "torch": "torch",
+}
+
+_KERAS_METRICS = {"denom": "weight", "sign": "1"}
+"""Unlike losses of Keras, its metrics are divided by the weights, and the cosine grows as rows are more alike."""
 
 _SCORE = "a score is 1 - L / L of a constant prediction: evaluate both, as with mse"
 _OWN_PARAMETERS = "it has parameters of its own: save its logits and use scce:input=logit"
@@ -27,6 +41,20 @@ _OTHERWISE = {
 }
 
 
+def in_framework(path: str) -> tuple[dict[str, str], str]:
+    """The options that the path of a name implies, and the name: ({"preset": "torch"}, "BCELoss") of torch.nn.BCELoss.
+
+    No options, and the path itself, where it is in no framework.
+    """
+    module, _, name = path.rpartition(".")
+    parts = module.split(".")
+    framework = _FRAMEWORKS.get(parts[0])
+    if framework is None:
+        return {}, path
+    of_metrics = _KERAS_METRICS if framework == "keras" and "metrics" in parts else {}
+    return {"preset": framework, **of_metrics}, name
+
+
 def guess(name: str, known: Iterable[str]) -> str:
     """A hint for a name that nothing has, "did you mean X? " or what does it instead; empty where nothing is close.
 
@@ -38,7 +66,9 @@ def guess(name: str, known: Iterable[str]) -> str:
     names = list(known)
     alike = [each for each in names if _core(each) == _core(name)]
     by_letters = {_letters(each): each for each in alike or names}
-    close = difflib.get_close_matches(_letters(name), list(by_letters), n=1, cutoff=0.0 if alike else 0.6)
+    from difflib import get_close_matches
+
+    close = get_close_matches(_letters(name), list(by_letters), n=1, cutoff=0.0 if alike else 0.6)
     return f"did you mean {by_letters[close[0]]}? " if close else ""
 
 

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from lossctl.errors import UsageError, visible
-from lossctl.loss_names import guess
+from lossctl.loss_names import guess, in_framework
 from lossctl.results import spelled
 from lossctl_kernels import LOSSES, Loss, Settings, SpecificationError, resolve
 from lossctl_kernels.domains import TargetKind
+from lossctl_kernels.options import option_names
+from lossctl_kernels.records import Record
 
 OWN = re.compile(r"(.*?\.py)(?::([^:=,/]*)(?::(.*))?)?", re.DOTALL)
 """A file, its function, and options: the path may hold colons."""
 
-__all__ = ["LossSpec", "Shapes", "find", "gradient_hint", "parse", "settle", "spec_of"]
+__all__ = ["LossSpec", "Shapes", "find", "gradient_hint", "loss_of", "parse", "settle", "spec_of"]
 
 
-@dataclass(frozen=True)
-class LossSpec:
+class LossSpec(Record):
     """What the user wrote for one loss: a name, and options as text."""
 
     text: str
@@ -32,8 +32,7 @@ class LossSpec:
     options: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Shapes:
+class Shapes(Record):
     """The shapes of one row of predictions and of targets: () for (N,), (C,) for (N, C)."""
 
     prediction: tuple[int, ...]
@@ -108,11 +107,16 @@ def names() -> Mapping[str, tuple[tuple[Loss, Mapping[str, str]], ...]]:
 def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
     """The losses that a name may mean: of a file, built in, or of an installed package.
 
+    The path of a name in a framework, such as torch.nn.BCELoss, implies the preset of that framework.
+
     Raises UsageError, with a suggestion for a slip.
     """
     known = names()
     if name in known:
         return known[name]
+    of_path, bare = in_framework(name)
+    if of_path and (theirs := _of_framework(bare, of_path)):
+        return theirs
     if OWN.fullmatch(name):
         from lossctl.own_losses import find_own
 
@@ -122,10 +126,19 @@ def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
     installed = find_plugin(name)
     if installed is not None:
         return ((installed, {}),)
-    hint = guess(name, (*LOSSES, *known, *plugin_names()))
+    hint = guess(bare, (*LOSSES, *known, *plugin_names()))
     if "," in name:
         hint = "give each loss a --loss of its own; "
     raise UsageError(f"unknown loss '{visible(name)}'", hint=f"{hint}`lossctl list` shows the losses")
+
+
+def _of_framework(name: str, of_path: Mapping[str, str]) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
+    """The losses that the framework of this preset calls so, with the options that the path to the name implies."""
+    return tuple(
+        (loss, {**implied, **{option: value for option, value in of_path.items() if option in option_names(loss)}})
+        for loss, implied in names().get(name, ())
+        if name == loss.name or name in [parse(alias).name for alias in loss.aliases.get(of_path["preset"], ())]
+    )
 
 
 def gradient_hint(loss: Loss) -> str:
@@ -136,7 +149,12 @@ def gradient_hint(loss: Loss) -> str:
     return f"add a function under @gradient_of({name}) to {loss.origin}, as docs/own-losses.md shows"
 
 
-def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes) -> Settings:
+def loss_of(spec: LossSpec, shapes: Shapes) -> Loss:
+    """The loss that a SPEC names, for data of these shapes. Raises UsageError."""
+    return _by_shape(spec, find(spec.name), shapes)[0]
+
+
+def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes, reduction: str = "mean") -> Settings:
     """The loss of a SPEC with all its options decided. `flags` are options given for every loss of the call.
 
     Raises UsageError where options do not exist, do not fit, or contradict a flag.
@@ -146,7 +164,8 @@ def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes) -> Settings
         if option not in loss.options and option not in loss.parameters:
             raise UsageError(
                 f"{loss.name} has no option '{option}', which the command gives to every loss",
-                hint="leave it out, or give it to the losses that have it, as in bce:input=logit",
+                hint="leave it out, or give it to the losses that have it, as in bce:input=logit; "
+                f"{loss.name} has: {', '.join(sorted(option_names(loss)))}",
             )
     given = dict(spec.options)
     for source, options in ((f"the name {spec.name} means", implied), ("the command says", flags)):
@@ -159,7 +178,7 @@ def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes) -> Settings
                 )
             given[option] = value
     try:
-        return resolve(loss, given)
+        return resolve(loss, given, reduction)
     except SpecificationError as error:
         raise UsageError(visible(str(error), 300), hint=error.hint) from None
 
@@ -178,6 +197,9 @@ def _by_shape(
     for loss, implied in candidates:
         if loss.target_kind is kind:
             return loss, implied
+    for loss, implied in candidates:
+        if kind is TargetKind.INDEX and "index" in loss.variants.get("labels", ()):
+            return loss, {**implied, "labels": "index"}
     meant = " or ".join(loss.name for loss, _ in candidates)
     raise UsageError(
         f"{visible(spec.name)} is {meant}, and neither fits predictions with {shapes.width} value a row",

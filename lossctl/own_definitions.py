@@ -13,10 +13,11 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from lossctl.errors import UsageError, visible
 from lossctl.own_sources import source_digest
+from lossctl_kernels.arguments import argument_names
 from lossctl_kernels.domains import REAL, TargetKind
 from lossctl_kernels.options import OPTIONS
 from lossctl_kernels.program import LEADING
-from lossctl_kernels.spec import Definition, Loss, Parameter, Scope, argument_names, definition_of
+from lossctl_kernels.spec import Definition, Loss, Parameter, Scope, definition_of
 
 __all__ = ["make_loss"]
 
@@ -86,7 +87,7 @@ def _plain(function: FunctionType) -> Loss:
         options=(),
         formula="",
         gradient_formula="",
-        description=inspect.cleandoc(function.__doc__ or ""),
+        docstring=function.__doc__ or "",
     )
 
 
@@ -203,6 +204,8 @@ def _check_arguments(loss: Loss, function: Callable[..., Any], path: str) -> Non
     if loss.scope is Scope.DATASET:
         provided.append("weight")
     where = f"{visible(path)}: {function.__name__}"
+    if inspect.iscoroutinefunction(function):
+        raise UsageError(f"{where} is an `async def`, and a loss is a plain function", hint="write def")
     for name, argument in inspect.signature(function).parameters.items():
         if argument.kind is not argument.POSITIONAL_OR_KEYWORD:
             raise UsageError(f"{where} has the argument '{argument}'", hint="write plain arguments, one by one")

@@ -159,7 +159,8 @@ def _preset(facts: Mapping[str, Any], loss: Loss) -> dict[str, str]:
         if isinstance(value, Mapping):
             known = {*loss.options, *loss.parameters}
             public = {option: setting for option, setting in value.items() if option in known}
-            flat |= {option: f"{spelled(setting)} with input={name}" for option, setting in public.items()}
+            where = f"reduction={name}" if name == "mean" else f"input={name}"
+            flat |= {option: f"{spelled(setting)} with {where}" for option, setting in public.items()}
         else:
             flat[name] = spelled(value)
     return flat

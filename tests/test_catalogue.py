@@ -185,3 +185,42 @@ def test_slopes_at_a_kink_are_those_of_each_framework(loss: str, slopes: dict[st
 
 def test_the_kink_is_no_part_of_a_value() -> None:
     assert "kink" not in lossctl.evaluate([1.0], [2.0], "mae").signature
+
+
+# ---- presets
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_scikit_learn_holds_probabilities_at_the_spacing_of_their_dtype(dtype: Any) -> None:
+    impossible = lossctl.evaluate(np.array([0.0], dtype), [1], "bce:preset=sklearn").value
+    assert impossible == pytest.approx(-np.log(float(np.finfo(dtype).eps)), rel=1e-15)
+
+
+def test_pytorch_divides_by_the_number_of_labels_in_a_mean_of_ctc_alone() -> None:
+    frames, labels = np.log(RANDOM.dirichlet(np.ones(4), (3, 6))), np.array([[1, 2], [2, 0], [1, 1]])
+    plain = lossctl.per_sample(frames, labels, "ctc:input=log_prob")
+    for name in ("CTCLoss:preset=torch", "torch.nn.CTCLoss"):
+        total = lossctl.evaluate(frames, labels, name, reduction="sum").value
+        assert total == pytest.approx(plain.sum(), rel=1e-14)
+        mean = lossctl.evaluate(frames, labels, name).value
+        assert mean == pytest.approx(np.mean(plain / [2.0, 1.0, 2.0]), rel=1e-14)
+
+
+def test_keras_divides_by_the_rows_that_it_does_not_ignore() -> None:
+    shares, classes = RANDOM.dirichlet(np.ones(3), 6), np.array([0, 1, 2, 1, 0, 2])
+    found = lossctl.evaluate(shares, classes, "scce:preset=keras,ignore_index=1").value
+    assert found == pytest.approx(-np.log(shares[np.arange(6), classes])[classes != 1].mean(), rel=1e-14)
+
+
+def test_optax_divides_weighed_lists_by_their_number() -> None:
+    logits, relevances = RANDOM.normal(size=(4, 3)), RANDOM.uniform(0.0, 2.0, (4, 3))
+    surprises = np.log(np.exp(logits).sum(1, keepdims=True)) - logits
+    expected = (surprises * relevances * [0.5, 1.0, 2.0]).sum(1).mean()
+    found = lossctl.evaluate(logits, relevances, "ranking_softmax:preset=optax,class_weight=0.5|1|2").value
+    assert found == pytest.approx(expected, rel=1e-13)
+
+
+def test_class_indices_under_a_name_of_several_losses() -> None:
+    shares, classes = RANDOM.dirichlet(np.ones(3), 6), np.array([0, 1, 2, 1, 0, 2])
+    expected = ((shares - np.eye(3)[classes]) ** 2).sum(1).mean()
+    assert lossctl.evaluate(shares, classes, "brier_score_loss").value == pytest.approx(expected, rel=1e-14)

@@ -25,7 +25,7 @@ PEERS = {
         "hinge": "Hinge hinge",
         "huber": "Huber huber huber_loss",
         "kl_divergence": "KLDivergence kl_divergence kld KLD kullback_leibler_divergence",
-        "log_cosh": "LogCosh log_cosh logcosh",
+        "log_cosh": "LogCosh log_cosh logcosh LogCoshError",
         "mae": "MeanAbsoluteError mean_absolute_error mae MAE",
         "mape": "MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE",
         "mse": "MeanSquaredError mean_squared_error mse MSE",
@@ -145,9 +145,44 @@ def test_what_a_name_implies(name: str, implied: dict[str, str]) -> None:
     assert dict(find(name)[0][1]) == implied
 
 
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_path_in_a_framework_is_the_name_under_its_preset(peer: str) -> None:
+    modules = {
+        "keras": ("keras.losses", "tf.keras.losses"),
+        "torch": ("torch.nn", "torch.nn.functional", "nn", "F"),
+        "optax": ("optax", "optax.losses"),
+        "sklearn": ("sklearn.metrics",),
+    }[peer]
+    for loss in LOSSES.values():
+        for alias in loss.aliases.get(peer, ()):
+            bare = alias.partition(":")[0]
+            for module in modules:
+                of_peer = {each.name: dict(implied) for each, implied in find(f"{module}.{bare}")}
+                alone = {each.name: dict(implied) for each, implied in find(bare)}
+                assert loss.name in of_peer
+                assert of_peer == {name: {**alone[name], "preset": peer} for name in of_peer}
+
+
+def test_metrics_of_keras_are_not_its_losses() -> None:
+    assert dict(find("tf.keras.metrics.MeanSquaredError")[0][1]) == {"preset": "keras", "denom": "weight"}
+    assert dict(find("keras.metrics.CosineSimilarity")[0][1]) == {"preset": "keras", "denom": "weight", "sign": "1"}
+    assert dict(find("keras.metrics.RootMeanSquaredError")[0][1]) == {"preset": "keras"}
+    assert dict(find("sklearn.metrics.mean_squared_error")[0][1]) == {"preset": "sklearn"}
+
+
+def test_a_path_leads_to_the_losses_of_that_framework_alone() -> None:
+    assert [loss.name for loss, _ in find("sklearn.metrics.mean_squared_error")] == ["mse"]
+    assert {loss.name for loss, _ in find("optax.hinge_loss")} == {"hinge"}
+    for name in ("torch.nn.Hinge", "optax.MSELoss", "jax.l2_loss", "losses.mse", "torch.", ".mse", "torch.nn"):
+        with pytest.raises(UsageError, match="unknown loss"):
+            find(name)
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
+        ("torch.nn.KLDivLos", "KLDivLoss"),
+        ("keras.losses.CategoricalCrossEntropy", "CategoricalCrossentropy"),
         ("DiceLoss", "dice_loss"),
         ("TverskyLoss", "tversky"),
         ("RMSE", "rmse"),

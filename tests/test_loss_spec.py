@@ -105,6 +105,21 @@ def test_log_loss_is_decided_by_the_shapes(shapes: Shapes, name: str) -> None:
     assert settle(parse("log_loss"), {}, shapes).loss.name == name
 
 
+def test_class_indices_decide_for_a_loss_that_takes_them_by_an_option() -> None:
+    assert settle(parse("brier_score_loss"), {}, SPARSE)["labels"] == "index"
+    assert settle(parse("brier_score_loss:labels=index"), {}, SPARSE).loss.name == "brier_multiclass"
+    assert settle(parse("brier_score_loss"), {}, DENSE)["labels"] == "dense"
+    assert settle(parse("brier_score_loss"), {}, FLAT).loss.name == "brier"
+    with pytest.raises(UsageError, match="brier_score_loss means labels=index"):
+        settle(parse("brier_score_loss:labels=dense"), {}, SPARSE)
+
+
+def test_an_option_for_every_loss_that_one_does_not_have() -> None:
+    with pytest.raises(UsageError, match="has no option 'log_base'") as caught:
+        settle(parse("huber"), {"log_base": "2"}, FLAT)
+    assert "huber has: delta, denom, empty, grad_scale, preset, row" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("alias", ["cross_entropy", "CrossEntropyLoss"])
 @pytest.mark.parametrize(("shapes", "name"), [(DENSE, "cce"), (SPARSE, "scce")])
 def test_cross_entropy_is_decided_by_the_shapes_and_takes_logits(alias: str, shapes: Shapes, name: str) -> None:

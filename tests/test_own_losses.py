@@ -190,6 +190,19 @@ def test_what_a_file_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -
     )
     find_own("loud.py:loud")
     assert capsys.readouterr() == ("", "read\ntried\n")
+    assert lossctl.evaluate([1.0], [0.0], "loud.py:loud", backend="python").value == 1.0
+    assert capsys.readouterr() == ("", "tried\n")
+
+
+def test_what_a_gradient_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("steep.py").write_text(
+        "from lossctl.definitions import gradient_of\ndef f(prediction, target):\n    return prediction\n"
+        "@gradient_of(f)\ndef g(prediction, target):\n    print('slope')\n    return 1.0\n"
+    )
+    find_own("steep.py:f")
+    capsys.readouterr()
+    assert lossctl.gradient([1.0], [0.0], "steep.py:f", backend="python").tolist() == [1.0]
+    assert capsys.readouterr() == ("", "slope\n")
 
 
 def test_the_cuda_backend_in_its_simulator() -> None:
@@ -220,6 +233,8 @@ BAD_FILES = {
     "empty.py": ("", "it has none with an argument `prediction`"),
     "names.py": ("def f(pred, y_true): return pred\n", "f asks for 'pred', which nothing provides; call it prediction"),
     "unknown.py": ("def f(prediction, tarjet): return prediction\n", "did you mean target?"),
+    "later.py": ("async def f(prediction): return prediction\n", "write def"),
+    "far.py": ("def f(prediction): return prediction**1000\n", "not a whole number up to 64"),
     "star.py": ("def f(prediction, *rest): return prediction\n", "write plain arguments"),
     "keyword.py": ("def f(prediction, *, a=1.0): return prediction\n", "write plain arguments"),
     "default.py": ("def f(prediction, target, a='x'): return prediction\n", "must be a number, found 'x'"),

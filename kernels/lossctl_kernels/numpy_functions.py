@@ -30,7 +30,7 @@ def whole_power(base: Any, exponent: Any) -> Any:
     if constant and exponent == 0.5:
         return scalar.sqrt(base)
     if not constant or not abs(exponent) <= LARGEST_WHOLE_POWER or exponent != int(exponent):
-        raise NoPower("an exponent that is not a whole number")
+        raise NoPower(f"an exponent that is not a whole number up to {LARGEST_WHOLE_POWER}")
     power, square, left = 1.0, base, abs(int(exponent))
     while left:
         if left & 1:

@@ -270,7 +270,7 @@ def test_what_only_looks_like_a_contradiction(loss: str, options: dict[str, Any]
         ("cce", "optax", {}, {"input": "logit", "denom": "weight"}),
         ("cce", "sklearn", {}, {"input": "prob", "eps": "machine", "normalize": False}),
         ("scce", "torch", {}, {"input": "logit", "ignore_index": -100, "denom": "weight", "empty": "nan"}),
-        ("scce", "keras", {}, {"eps": 1e-7, "normalize": True, "denom": "count", "ignore_index": None}),
+        ("scce", "keras", {}, {"eps": 1e-7, "normalize": True, "denom": "valid", "ignore_index": None}),
         ("cosine_similarity", "keras", {}, {"sign": -1.0, "eps": 1e-7, "denom": "count", "eps_mode": "floor"}),
         ("cosine_similarity", "torch", {}, {"sign": 1.0, "eps": 1e-8}),
         ("cosine_similarity", "optax", {}, {"sign": 1.0, "eps": 0.0}),
@@ -287,6 +287,8 @@ def test_what_only_looks_like_a_contradiction(loss: str, options: dict[str, Any]
         ("binary_focal", "keras", {"input": "logit"}, {"eps": 1e-7}),
         ("binary_focal", "optax", {}, {"input": "logit", "eps": 0.0}),
         ("nll", "torch", {}, {"ignore_index": -100, "denom": "weight"}),
+        ("scce", "keras", {"ignore_index": 1}, {"ignore_index": 1, "denom": "valid", "normalize": True}),
+        ("ranking_softmax", "optax", {"class_weight": (1.0, 2.0)}, {"denom": "valid"}),
         ("categorical_focal", "keras", {}, {"alpha": (0.25,), "eps": 1e-7, "normalize": True, "denom": "count"}),
         ("categorical_focal", "keras", {"input": "logit"}, {"alpha": (0.25,), "eps": 0.0, "softmax_eps": 1e-7}),
         ("multi_margin", "torch", {}, {"denom": "count"}),
@@ -304,6 +306,22 @@ def test_what_a_preset_sets(loss: str, preset: str, given: dict[str, Any], expec
     """As the documentation of the losses lists them; what is given wins."""
     settings = resolve(LOSSES[loss], {"preset": preset, **given})
     assert {name: settings[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [(True, "on"), ("False", "off"), ("yes", "on"), ("off", "off"), ("auto", "auto")]
+)
+def test_a_switch_may_be_said_as_a_flag(said: bool | str, meant: str) -> None:
+    """As scikit-learn spells `scale_by_half`."""
+    assert resolve(LOSSES["brier_multiclass"], {"scale_by_half": said})["scale_by_half"] == meant
+
+
+def test_what_a_preset_sets_for_means_alone() -> None:
+    for options in ({"preset": "torch"}, {"preset": "torch", "input": "logit"}):
+        assert resolve(LOSSES["ctc"], options)["length_normalize"] == "true"
+        assert resolve(LOSSES["ctc"], options, "sum")["length_normalize"] == "false"
+    said = {"preset": "torch", "length_normalize": "true"}
+    assert resolve(LOSSES["ctc"], said, "sum")["length_normalize"] == "true"
 
 
 @losses

@@ -4,8 +4,6 @@ The folds take a target of one number for each class. With a class index it is 1
 and `scce` are one set of definitions: where a fold is a `TARGET_SUM`, the index alone says which term is left.
 """
 
-from __future__ import annotations
-
 import math
 
 from ..domains import BINARY_LABEL, CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
@@ -182,7 +180,7 @@ share(
         "sklearn": ("log_loss", "HalfMultinomialLoss:input=logit"),
     },
     presets={
-        "keras": KERAS,
+        "keras": {**KERAS, "denom": "valid"},
         "torch": {"input": "logit", "ignore_index": -100, "denom": "weight"},
         "optax": {"input": "logit"},
         "sklearn": SKLEARN,
@@ -231,7 +229,7 @@ share(
         ),
     },
     aliases={"optax": ("ranking_softmax_loss",), "other": ("listnet", "softmax_loss")},
-    presets={"keras": {"denom": "count", "empty": "zero"}, "torch": {}, "optax": {}, "sklearn": {}},
+    presets={"keras": {"denom": "count", "empty": "zero"}, "torch": {}, "optax": {"denom": "valid"}, "sklearn": {}},
     source="Cao et al. (2007), Learning to rank: from pairwise approach to listwise approach",
     description="""Cross-entropy of the softmax over a list of items with their relevances, which need not sum to 1.
 

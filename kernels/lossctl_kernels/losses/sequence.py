@@ -1,7 +1,5 @@
 """Losses of a sequence of frames against a shorter list of labels."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -194,7 +192,7 @@ def check_options(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
     aliases={"keras": ("CTC",), "torch": ("CTCLoss",), "optax": ("ctc_loss", "ctc_loss_with_forward_probs")},
     presets={
         "keras": KERAS,
-        "torch": {"input": "log_prob", "length_normalize": "true"},
+        "torch": {"input": "log_prob", "mean": {"length_normalize": "true"}},
         "optax": {"infeasible": 1e5},
     },
     source="Graves, Fernández, Gomez and Schmidhuber (2006), Connectionist temporal classification",

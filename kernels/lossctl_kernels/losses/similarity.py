@@ -1,7 +1,5 @@
 """Cosines between predictions and targets: of each row, or of the whole data set as two long vectors."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from ..scalar import maximum, sqrt, square, where
@@ -112,6 +110,7 @@ def cosine_similarity(
     """Cosine of the angle between the rows, negative by default so that smaller is better, as in Keras.
 
     optax and PyTorch return the cosine itself: `sign=1`. A zero vector has cosine 0 and gradient 0, and is counted.
+    The `epsilon` of optax is for squares of the norms: `eps` is its root.
     """
     return sign * cosine(dot, prediction_square, target_square, prediction_scale, target_scale, eps)
 
