@@ -11,6 +11,7 @@ from types import CodeType, FunctionType, TracebackType
 
 from lossctl.definitions import NUMBER_FUNCTIONS
 from lossctl.errors import UsageError, visible
+from lossctl.process import Ended
 from lossctl_kernels.numpy_functions import NoPower
 from lossctl_kernels.trace import Branching, NotANumber, NotKnown
 
@@ -35,6 +36,8 @@ BRANCHING = (ast.If, ast.IfExp, ast.While, ast.Assert, ast.BoolOp, ast.Compare, 
 
 def code_fault(error: BaseException, path: str, source: bytes, function: FunctionType | None = None) -> UsageError:
     """The refusal of a loss for what its file raised: when it was read, or when a `function` of it was tried out."""
+    if isinstance(error, Ended):  # which is no doing of the file
+        raise error
     shown = visible(path)
     if isinstance(error, SyntaxError) and error.filename == path:
         quoted = f": '{visible(error.text.strip(), LONGEST_QUOTE)}'" if error.text else ""

@@ -13,6 +13,7 @@ import stat
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -69,6 +70,31 @@ def write_text(path: PathText, text: str) -> None:
     with atomic_file(path) as handle:
         # A file name that is not UTF-8 holds surrogates: they go out as the bytes that they came in as.
         handle.write(text.encode("utf-8", "surrogateescape"))
+
+
+def append(path: PathText, content: bytes) -> None:
+    """Adds `content` to the end of `path`, all of it or nothing. Raises EnvironmentFault where the machine refuses."""
+    name = os.fspath(path)
+    try:
+        with open(name, "ab", buffering=0) as handle:
+            before = os.fstat(handle.fileno())
+            try:
+                write_all(handle, content)
+            except BaseException:
+                # Half a line would be read as a whole one.
+                with suppress(OSError):
+                    if stat.S_ISREG(before.st_mode):
+                        handle.truncate(before.st_size)
+                raise
+    except OSError as error:
+        raise _fault(name, error) from error
+
+
+def write_all(handle: FileIO, content: bytes) -> None:
+    """Writes to a file without a buffer, which may take less than it is given."""
+    view = memoryview(content)
+    while view:
+        view = view[handle.write(view) :]
 
 
 @contextmanager

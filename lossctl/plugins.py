@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import UsageError, visible
+from lossctl.process import Ended
 from lossctl_kernels import LOSSES, Loss
 from lossctl_kernels.spec import registering
 
@@ -70,6 +71,8 @@ def _loaded(entry: EntryPoint) -> Loss:
     if key not in _losses:
         try:
             _losses[key] = _made(entry)
+        except Ended:
+            raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a package may raise anything
             fault = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
             raise UsageError(

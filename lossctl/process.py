@@ -17,6 +17,11 @@ INTERRUPTED = 130
 LEAST_ADDRESS_SPACE = 512 << 20
 """Where libraries that are needed load, with room to spare; below it some of them end the process by themselves."""
 
+
+class Ended(SystemExit):
+    """A signal has asked this process to end, whoever's code was running."""
+
+
 _owned = False
 
 
@@ -29,17 +34,21 @@ def own() -> None:
     """Takes the process over: signals that ask it to end become exceptions, so that temporary files are removed."""
     global _owned  # noqa: PLW0603
     _owned = True
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _end_on_signal)
+    for number in _heeded("SIGTERM", "SIGHUP"):
+        signal.signal(number, _end_on_signal)
     sys.unraisablehook = _end_on_lost_signal
 
 
 def release() -> None:
     """Nothing is left to remove: from here on a signal ends the process as it would any."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    for number in _heeded("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _heeded(*names: str) -> list[signal.Signals]:
+    """Those of the signals that this process was not started to ignore, as nohup and jobs in the background have it."""
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def address_space() -> int | None:
@@ -80,7 +89,7 @@ def end_now(code: int) -> None:
 def _end_on_signal(number: int, frame: FrameType | None) -> None:
     # One that was asked to end and did not is asked once more.
     signal.signal(number, lambda again, _: end_now(128 + again))
-    raise SystemExit(128 + number)
+    raise Ended(128 + number)
 
 
 def _end_on_lost_signal(fault: sys.UnraisableHookArgs) -> None:

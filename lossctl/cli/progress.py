@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,9 +26,12 @@ class Progress:
     def __call__(self, done: int) -> None:
         if not self._wanted or time.monotonic() - self._started < PATIENCE_SECONDS:
             return
-        if self._bar is None:
-            self._start()
-        self._bar.update(self._task, completed=done)
+        try:
+            if self._bar is None:
+                self._start()
+            self._bar.update(self._task, completed=done)
+        except OSError:  # the terminal has gone, which changes nothing of the work
+            self._wanted = False
 
     def _start(self) -> None:
         from rich.console import Console
@@ -46,4 +50,5 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):
+                self._bar.stop()

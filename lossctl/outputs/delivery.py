@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lossctl.errors import EnvironmentFault, LossctlError, visible
-from lossctl.files import atomic_file
+from lossctl.errors import LossctlError
+from lossctl.files import append, atomic_file
 from lossctl.outputs import encoded, format_of, github_summary, host_format, render_fault
 from lossctl.results import RunResult
 
@@ -31,7 +31,7 @@ def deliver(run: RunResult | SuiteResult, paths: Iterable[str]) -> None:
                 text = github_summary.render(run, room)
             else:
                 text = github_summary.render_suite(run, room)
-            _append(path, text.encode("utf-8", "surrogateescape"))
+            append(path, text.encode("utf-8", "surrogateescape"))
         else:
             _put(path, encoded(run, format))
 
@@ -50,18 +50,10 @@ def deliver_fault(error: LossctlError, paths: Iterable[str]) -> None:
 
 def _put(path: str, content: bytes) -> None:
     if host_format(path) is not None:
-        _append(path, content)
+        append(path, content)
         return
     with atomic_file(path) as handle:
         handle.write(content)
-
-
-def _append(path: str, content: bytes) -> None:
-    try:
-        with open(path, "ab") as handle:
-            handle.write(content)
-    except OSError as error:
-        raise EnvironmentFault(f"cannot write '{visible(path)}': {error.strerror}") from error
 
 
 def _room(path: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -97,5 +98,6 @@ class _ArrowReader(Reader):
         return self._table.place(role, row, column)
 
     def close(self) -> None:
-        self._source.close()
+        with suppress(OSError):  # as for the file itself
+            self._source.close()
         self._file.close()

@@ -12,7 +12,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from lossctl.errors import DataError, EnvironmentFault, LossctlError, visible
@@ -83,7 +83,9 @@ class InputFile:
         return faults_of(self.name)
 
     def close(self) -> None:
-        self._handle.close()
+        # Some file systems report faults here; what was wanted of the file has been read.
+        with suppress(OSError):
+            self._handle.close()
 
     def _look(self) -> tuple[int, int]:
         """Size and time of the last change."""

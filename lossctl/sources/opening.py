@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import sys
+from select import select
 from typing import Literal, TypeAlias
 
 from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
@@ -18,7 +19,12 @@ __all__ = ["STDIN", "Codec", "bare_name", "is_glob", "is_many", "open_input"]
 
 STDIN = "-"
 _STDIN_DESCRIPTOR = 0
-_COMPRESSIONS: dict[str, tuple[Codec, bytes]] = {".gz": ("gzip", b"\x1f\x8b"), ".zst": ("zstd", b"\x28\xb5\x2f\xfd")}
+_COMPRESSIONS: dict[str, Codec] = {".gz": "gzip", ".zst": "zstd"}
+_MAGIC = {
+    "gzip": (b"\x1f\x8b",),
+    # Compressors with threads write a frame first that is to be skipped.
+    "zstd": (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))),
+}
 _READ_BY_RANGES = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
 
 
@@ -79,15 +85,16 @@ def _decompressed_by_content(file: InputFile) -> InputFile:
     if not file.is_copy:
         return file
     head = file.read_at(0, 4)
-    extension = next((each for each, (_, magic) in _COMPRESSIONS.items() if head.startswith(magic)), None)
+    extension = next((each for each, codec in _COMPRESSIONS.items() if head.startswith(_MAGIC[codec])), None)
     return file if extension is None else _decompressed(file, extension)
 
 
 def _decompressed(file: InputFile, extension: str) -> InputFile:
     from lossctl.sources.spool import decompressed  # which loads what few inputs need
 
-    codec, magic = _COMPRESSIONS[extension]
-    if file.read_at(0, len(magic)) == magic:
+    codec = _COMPRESSIONS[extension]
+    head = file.read_at(0, 4)
+    if head.startswith(_MAGIC[codec]) or any(magic.startswith(head) for magic in _MAGIC[codec]):
         return decompressed(file, codec)
     file.close()
     raise DataError(f"{file.name} is not {codec}, as its name says", hint=f"leave out {extension} in its name")
@@ -101,7 +108,11 @@ def _standard_input() -> InputFile:
             "stdin is a terminal: '-' reads what is piped into it", hint="cat preds.npy | lossctl eval - …"
         )
     handle = open(os.dup(_STDIN_DESCRIPTOR), "rb", buffering=0)  # noqa: SIM115 - closed by the InputFile
-    if stat.S_ISREG(os.fstat(_STDIN_DESCRIPTOR).st_mode) and handle.tell() == 0:
+    status = os.fstat(_STDIN_DESCRIPTOR)
+    if stat.S_ISCHR(status.st_mode) and not os.path.samestat(status, os.stat(os.devnull)):
+        handle.close()  # it may have no end
+        raise DataError("stdin is a device, not a file", hint="save the data to a file and name it")
+    if stat.S_ISREG(status.st_mode) and handle.tell() == 0:
         return InputFile(STDIN, handle)
     from lossctl.sources.spool import spooled
 
@@ -132,9 +143,12 @@ class _Faulty:
     def __init__(self, handle: io.FileIO, name: str) -> None:
         self._handle, self._name = handle, name
 
-    def read(self, size: int, /) -> bytes | None:
+    def read(self, size: int, /) -> bytes:
         try:
-            return self._handle.read(size)
+            # None is not the end: whoever shares the pipe has made it one that does not wait.
+            while (piece := self._handle.read(size)) is None:
+                select([self._handle], [], [])
+            return piece
         except OSError as error:
             raise DataError(f"cannot read {self._name}: {error.strerror}") from error
 

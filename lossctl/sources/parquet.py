@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -108,7 +109,8 @@ class _Tables:
         return table
 
     def close(self) -> None:
-        self._source.close()
+        with suppress(OSError):  # as for the file itself
+            self._source.close()
 
 
 class _ParquetReader(Reader):

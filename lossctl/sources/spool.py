@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from lossctl.errors import DataError, EnvironmentFault, visible
+from lossctl.files import write_all
 from lossctl.sources.input_file import InputFile
 
 if TYPE_CHECKING:
@@ -100,17 +101,11 @@ def _copied(path: str, stream: _Stream, check: Callable[[int], None], name: str 
                     hint="save it to a file and name that",
                 )
             with _write_faults(name):
-                _write_all(copy, piece)
+                write_all(copy, piece)
         return InputFile(path, copy, name)
     except BaseException:
         copy.close()
         raise
-
-
-def _write_all(copy: io.RawIOBase, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[copy.write(view) :]
 
 
 @contextmanager
@@ -120,9 +115,9 @@ def _write_faults(name: str) -> Iterator[None]:
     except OSError as error:
         reason = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
         folder = visible(tempfile.gettempdir()) if tempfile.tempdir else "the folder for temporary files"
-        raise EnvironmentFault(
-            f"cannot copy {name} to {folder}: {reason}", hint="set TMPDIR to a folder with room"
-        ) from error
+        limited = error.errno in (errno.EMFILE, errno.ENFILE)
+        hint = "raise the limit of open files (ulimit -n)" if limited else "set TMPDIR to a folder with room"
+        raise EnvironmentFault(f"cannot copy {name} to {folder}: {reason}", hint=hint) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import sys
+from select import select
 from typing import Any, NamedTuple
 
 from lossctl.errors import EnvironmentFault, UsageError, visible
@@ -14,6 +15,7 @@ __all__ = ["SuiteText", "find_suite", "parse_toml"]
 
 FILE, SHARED_FILE, TABLE = "lossctl.toml", "pyproject.toml", "tool.lossctl"
 STDIN = "-"
+_STDIN_DESCRIPTOR = 0
 LARGEST_BYTES = 4 << 20
 
 _PLACE = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
@@ -66,9 +68,11 @@ def _with_table(path: str) -> SuiteText | None:
 
 def _text_of(path: str) -> SuiteText:
     table = TABLE if os.path.basename(path) == SHARED_FILE else ""
+    if path == STDIN and sys.__stdin__ is None:
+        raise EnvironmentFault("stdin is closed: '-' has nothing to read", hint="name a file")
     try:
         if path == STDIN:
-            return SuiteText(path, sys.stdin.buffer.read(LARGEST_BYTES + 1))
+            return SuiteText(path, _standard_input())
         with open(path, "rb") as handle:
             content = handle.read(LARGEST_BYTES + 1)
             # What a pipe says is of no folder.
@@ -83,6 +87,21 @@ def _text_of(path: str) -> SuiteText:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read '{visible(path)}': {visible(reason).lower()}") from None
     return SuiteText(path, content, folder, table)
+
+
+def _standard_input() -> bytes:
+    pieces, room = [], LARGEST_BYTES + 1
+    while room:
+        try:
+            piece = os.read(_STDIN_DESCRIPTOR, room)
+        except BlockingIOError:  # whoever shares the pipe has made it one that does not wait
+            select([_STDIN_DESCRIPTOR], [], [])
+            continue
+        if not piece:
+            break
+        pieces.append(piece)
+        room -= len(piece)
+    return b"".join(pieces)
 
 
 def parse_toml(text: SuiteText) -> dict[str, Any]:

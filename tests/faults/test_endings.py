@@ -136,6 +136,47 @@ def test_a_second_signal_ends_a_process_that_does_not(large: Path) -> None:
     assert os.listdir(large / "out") == []
 
 
+IGNORED = "import signal\nfor number in (signal.SIGHUP, signal.SIGTERM):\n    signal.signal(number, signal.SIG_IGN)\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_that_was_ignored_from_the_start_stays_so(number: int, large: Path) -> None:
+    """As nohup has it."""
+    code = IGNORED + CUT.format(change=f"os.kill(os.getpid(), {int(number)})")
+    words = [sys.executable, "-c", code, *evaluation("-b")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=large)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0.0\n", "")
+
+
+def test_a_terminal_that_goes_away_takes_no_result_with_it(large: Path) -> None:
+    change = """
+        open("mark", "w").close()
+        sys.stdin.readline()"""
+    code = "import lossctl.cli.progress\nlossctl.cli.progress.PATIENCE_SECONDS = 0.0\n" + CUT.format(change=change)
+    words = [sys.executable, "-c", code, *evaluation("-b")]
+    terminal, stderr = os.openpty()
+    running = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        cwd=large,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(stderr)
+    give_up = time.monotonic() + 60
+    while not (large / "mark").exists():
+        assert time.monotonic() < give_up
+        assert running.poll() is None
+        time.sleep(0.01)
+    assert os.read(terminal, 1000)
+    os.close(terminal)
+    out, _ = running.communicate("\n", timeout=60)
+    assert (running.returncode, out) == (0, "0.0\n")
+    assert os.listdir(large / "out") == ["losses.npy"]
+
+
 def test_two_processes_that_write_one_file_leave_one_whole(large: Path) -> None:
     words = command(*evaluation("-b", "--backend", "python"))
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=large) for _ in range(2)]

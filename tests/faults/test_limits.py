@@ -106,6 +106,25 @@ def test_a_folder_for_temporary_files_that_is_not_there(folder: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, VALUE, "")
 
 
+CROWDED = """
+import errno, os, tempfile
+def file(**options):
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+tempfile.TemporaryFile = file
+from lossctl.__main__ import main
+main()
+"""
+
+
+def test_no_descriptor_for_the_copy_of_a_stream(folder: Path) -> None:
+    words = [sys.executable, "-c", CROWDED, *(each.replace("p.npy", "-") for each in ARRAYS), "--pred-format", "npy"]
+    words = ["sh", "-c", 'cat p.npy | "$@"', "sh", *words]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=folder)
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert "Too many open files; raise the limit of open files" in done.stderr
+
+
 THREADLESS = """
 import sys, threading
 def start(self):

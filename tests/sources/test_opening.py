@@ -102,3 +102,17 @@ def test_empty_and_closed_stdin() -> None:
         ["sh", "-c", f'exec "{sys.executable}" -c "$0" npy <&-', SUM], capture_output=True, check=False
     )
     assert b"stdin is closed" in done.stderr
+
+
+def test_frames_to_be_skipped(tmp_path: Path, read_all: ReadAll) -> None:
+    table = compress(b"p\n0.5\n0.25\n", ".zst")
+    (tmp_path / "a.csv.zst").write_bytes(b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + table)
+    assert read_all(tmp_path / "a.csv.zst", 9, prediction=None)["prediction"].tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(("extension", "head"), [(".gz", b"\x1f"), (".zst", b"\x28\xb5")])
+def test_a_compressed_file_of_a_byte_or_two_is_truncated(
+    tmp_path: Path, refusal: Refusal, extension: str, head: bytes
+) -> None:
+    (tmp_path / f"a.csv{extension}").write_bytes(head)
+    assert "is truncated" in refusal(tmp_path / f"a.csv{extension}").message
