@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from lossctl.sources.arrays import LARGEST_EXACT
 from lossctl.sources.base import Array
 from lossctl_kernels import Loss, Plan
 from lossctl_kernels.domains import Domain, TargetKind
+from lossctl_kernels.records import Record, field
 from lossctl_kernels.reduce import tree_sum
 from lossctl_kernels.spec import Input
 
@@ -39,11 +39,14 @@ Test = Callable[[Array], Mask]
 CACHED_VALUES = 1 << 15
 """Looked at together: they stay in a core's cache between the first look and the second."""
 
+# Beyond its bounds a sum of shares in half precision may be, and hardly anything else.
+_ROUNDING = 1e-3
+_LEAST_WEIGHT = float(np.finfo(np.float64).tiny)
+
 NAMES = {"prediction": "predictions", "target": "targets", "weights": "weights"}
 
 
-@dataclass
-class Fault:
+class Fault(Record, frozen=False):
     """One thing that may be wrong with one array: where it first is, and how often."""
 
     role: str
@@ -80,8 +83,7 @@ class Fault:
             self.whole = self.whole and bool((finite == np.floor(finite)).all())
 
 
-@dataclass
-class _Search:
+class _Search(Record, frozen=False):
     feed: Feed
     chunk_rows: int
     faults: list[Fault] = field(default_factory=list)
@@ -158,11 +160,27 @@ def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
         domain, hint = plan.prediction_domain, prediction_remedy(plan, found.low, found.high)
     else:
         domain, hint = target, target_remedy(plan, found.low, found.high, whole=found.whole)
+    if _is_off_by_rounding(domain, found.low, found.high):
+        hint = "they are off by rounding: cut them off at the bounds first, with np.clip"
     return DataError(
-        f"{place}: {found.role} {found.value:.6g} is outside {domain}, where {loss.name} takes a {domain.name}; "
-        f"{found.count} of {found.total} {name} are",
+        f"{place}: {found.role} {_told(found.value, domain)} is outside {domain}, where {loss.name} takes a "
+        f"{domain.name}; {found.count} of {found.total} {name} are",
         hint=hint,
     )
+
+
+def _is_off_by_rounding(domain: Domain, low: float, high: float) -> bool:
+    least, most = domain.bounds()
+    if domain.labels or domain.low_open:
+        return False
+    return low >= least - _ROUNDING and high <= most + _ROUNDING and most - least < np.inf
+
+
+def _told(value: float, domain: Domain) -> str:
+    """A value outside a domain, with as many digits as it takes to see that it is."""
+    low, high = domain.bounds()
+    short = f"{value:.6g}"
+    return repr(float(value)) if low <= float(short) <= high and not domain.labels else short
 
 
 @contextmanager
@@ -240,16 +258,22 @@ def _classes(feed: Feed, plan: Plan) -> int:
 def check_weights(feed: Feed, array: Array, first_row: int) -> None:
     """Raises DataError unless every weight is finite and not negative."""
     # A NaN is its own minimum and maximum, and within no bounds.
-    if not array.size or (array.min() >= 0 and array.max() < np.inf):
+    if not array.size or (array.min() >= _LEAST_WEIGHT and array.max() < np.inf):
         return
     wrong = ~((array >= 0.0) & np.isfinite(array)) if array.dtype.kind == "f" else array < 0
+    tiny = (array > 0) & (array < _LEAST_WEIGHT)
+    if not (wrong.any() or tiny.any()):
+        return
+    position = int(np.argmax((wrong if wrong.any() else tiny).reshape(-1)))
+    weight = f"{feed.place('weights', first_row + position)}: weight {array.reshape(-1)[position].item():g}"
     if wrong.any():
-        position = int(np.argmax(wrong.reshape(-1)))
-        place = feed.place("weights", first_row + position)
         raise DataError(
-            f"{place}: weight {array.reshape(-1)[position].item():g} is not a finite number from 0 up",
-            hint="weights are not negative; 0 leaves a sample out",
+            f"{weight} is not a finite number from 0 up", hint="weights are not negative; 0 leaves a sample out"
         )
+    raise DataError(
+        f"{weight} is so small that its products lose digits; allowed are 0, and {_LEAST_WEIGHT:g} and more",
+        hint="rescale the weights: only their ratios matter",
+    )
 
 
 def check_input(feed: Feed, loss: Loss, name: str, array: Array, chunk_rows: int) -> None:

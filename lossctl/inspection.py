@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.errors import DataError, visible
+from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.sources import ArrayInfo, Selection, contents, open_reader
 from lossctl.sources.base import Array
+from lossctl.sources.delimited import DELIMITERS
 
 __all__ = ["Description", "inspect"]
 
@@ -65,12 +66,38 @@ def _numeric(path: str, format: str | None, names: list[str]) -> Iterator[str]:
     try:
         with closing(open_reader(path, {name: Selection((name,)) for name in names}, format=format)):
             yield from names
+    except DataError as error:
+        if len(names) > 1:
+            middle = len(names) // 2
+            yield from _numeric(path, format, names[:middle])
+            yield from _numeric(path, format, names[middle:])
+        elif _has_gaps(path, format, names[0]):
+            yield names[0]
+        else:
+            _check_readable(path, format, names[0], error)
+
+
+def _has_gaps(path: str, format: str | None, name: str) -> bool:
+    """Whether a column is one of numbers with missing ones among them."""
+    try:
+        with closing(open_reader(path, {name: Selection((name,), gaps=True)}, format=format)):
+            return True
     except DataError:
-        if len(names) == 1:
-            return
-        middle = len(names) // 2
-        yield from _numeric(path, format, names[:middle])
-        yield from _numeric(path, format, names[middle:])
+        return False
+
+
+def _check_readable(path: str, format: str | None, name: str, error: DataError) -> None:
+    """Raises `error` where it is the file, and not a column of text, that keeps a column from being numbers."""
+    opened = ""
+    try:
+        with closing(open_reader(path, {name: Selection((name,), is_key=True)}, format=format)) as reader:
+            opened = reader.arrays[name].format
+            next(reader.chunks(1), None)
+    except LossctlError as other:
+        if opened in DELIMITERS:
+            raise
+        if str(other) == str(error) or isinstance(other, UsageError):
+            raise error from None
 
 
 def _numbered(names: list[str]) -> dict[str, list[str]]:
@@ -86,13 +113,28 @@ def _together_or_not(path: str, format: str | None, roles: dict[str, tuple[str, 
     """All roles in one pass where they go together; the arrays of one file may differ in their rows."""
     try:
         return _measured(path, format, roles) if roles else []
+    except (DataError, UsageError):
+        return [each for role, names in roles.items() for each in _apart(path, format, role, names)]
+
+
+def _apart(path: str, format: str | None, role: str, names: tuple[str, ...] | None) -> list[Description]:
+    """One role, with gaps where it has some; nothing of columns that do not go together, such as those of lists."""
+    try:
+        return _measured(path, format, {role: names})
+    except UsageError:
+        if names is None or len(names) == 1:
+            raise
+        return []
     except DataError:
-        return [each for role, names in roles.items() for each in _measured(path, format, {role: names})]
+        return _measured(path, format, {role: names}, gaps=True)
 
 
-def _measured(path: str, format: str | None, roles: dict[str, tuple[str, ...] | None]) -> list[Description]:
-    """Each role, after one pass over the file."""
-    with closing(open_reader(path, {role: Selection(names) for role, names in roles.items()}, format=format)) as reader:
+def _measured(
+    path: str, format: str | None, roles: dict[str, tuple[str, ...] | None], *, gaps: bool = False
+) -> list[Description]:
+    """Each role, after one pass over the file; with `gaps`, what is missing is NaN."""
+    selections = {role: Selection(names, gaps=gaps) for role, names in roles.items()}
+    with closing(open_reader(path, selections, format=format)) as reader:
         width = sum(int(np.prod([size or 1 for size in info.shape[1:]])) for info in reader.arrays.values())
         measures = {role: _Measure() for role in reader.arrays}
         rows, whole = 0, True
@@ -158,7 +200,7 @@ class _Measure:
             return
         self.lowest, self.highest = min(self.lowest, present.min()), max(self.highest, present.max())
         with np.errstate(invalid="ignore"):
-            self.whole = self.whole and bool((present == np.trunc(present)).all())
+            self.whole = self.whole and bool((np.isfinite(present) & (present == np.trunc(present))).all())
         self.signs = self.signs and bool((np.abs(present) == 1.0).all())
         if self.whole and len(self.classes) <= _MOST_CLASSES and np.abs(present).max() < 2**53:
             self.classes.update(np.unique(present).astype(np.int64).tolist())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from lossctl_kernels import Loss, Plan, Scope
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.facts import Pooling
+from lossctl_kernels.records import Record
 from lossctl_kernels.spec import Input, InputShape
 
 __all__ = [
@@ -119,8 +119,6 @@ def _row_remedy(loss: Loss, shapes: Shapes) -> str:
         return "of a single sequence: array[None]" if len(shapes.prediction) == 1 else "save the scores of all frames"
     if loss.scope is Scope.PAIRS:
         return "save one embedding a row"
-    if len(shapes.prediction) > 1:
-        return f"reshape both to two dimensions first: array.reshape(-1, {shapes.prediction[-1]})"
     if "scope" in loss.options:
         return "for one long column use scope=all"
     if loss.target_kind is TargetKind.SAME:
@@ -170,8 +168,7 @@ def _held_by_single(dtype: str, bounded: bool) -> bool:
     return dtype in ("float32", "float16") or dtype in SMALL_INTEGERS or (bounded and not dtype.startswith("float"))
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(Record):
     """A batch, and what the denominator of the mean needs."""
 
     batch: Batch

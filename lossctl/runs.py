@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -36,6 +35,7 @@ from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.batch import Backend, Batch, Column
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.options import default_of
+from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum, block_sums
 
 if TYPE_CHECKING:
@@ -138,7 +138,10 @@ class Run(ABC):
 
     def _refuse_endless(self, weight: float) -> None:
         if math.isinf(weight):
-            raise DataError("the sum of the weights exceeds float64", hint="rescale them: only their ratios matter")
+            raise DataError(
+                f"{self.paths.get('weights', self.paths['prediction'])}: the sum of the weights exceeds float64",
+                hint="rescale them: only their ratios matter",
+            )
 
     def _overflow(self, what: str, place: str | None = None) -> DataError:
         return DataError(

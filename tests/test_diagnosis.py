@@ -126,3 +126,19 @@ def test_a_table_is_told_by_line_and_column(tmp_path: Any, monkeypatch: pytest.M
     (tmp_path / "t.csv").write_text("p,y\n0.5,1\n7.5,0\n")
     message = refused(3, "eval", "t.csv", "--pred-col", "p", "--target-col", "y", "-l", "bce")
     assert message.startswith("t.csv, line 3, column 'p': prediction 7.5 is outside [0, 1]")
+
+
+def test_weights_so_small_that_products_lose_digits() -> None:
+    weights = np.array([0.0, 1.0, 5e-324])
+    with pytest.raises(DataError, match=r"weights array, row 2: weight 4\.94066e-324 is so small"):
+        lossctl.evaluate([0.5, 0.5, 0.5], [0.0, 0.0, 0.0], "mse", weights=weights)
+    weights[2] = np.finfo(np.float64).tiny
+    assert lossctl.evaluate([0.5, 0.5, 0.5], [0.0, 0.0, 0.0], "mse", weights=weights).value == 0.25
+
+
+@pytest.mark.parametrize("value", [1.0000000000000002, -5e-324, 1.0005])
+def test_what_is_off_by_rounding(value: float) -> None:
+    with pytest.raises(DataError, match="by rounding") as caught:
+        lossctl.evaluate([0.5, value], [0, 1], "bce")
+    assert f"prediction {value:.6g} " in str(caught.value) or f"prediction {value!r} " in str(caught.value)
+    assert "prediction 1 " not in str(caught.value)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from lossctl.errors import UsageError
+from lossctl.errors import DataError, UsageError
 from lossctl.inspection import as_row, inspect
 
 RANDOM = np.random.default_rng(0)
@@ -42,6 +42,8 @@ ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
         (np.arange(100), "whole numbers, each once: ids?"),
         (np.array([25.5, 300.0]), "real numbers"),
         (np.array([np.nan]), "nothing: all NaN"),
+        (np.array([np.inf, -np.inf]), "real numbers, or logits"),
+        (np.array([1.0, 2.0, np.inf]), "real numbers"),
     ],
 )
 def test_arrays(tmp_path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.float64]], looks_like: str) -> None:
@@ -134,3 +136,35 @@ def test_a_format_that_is_not_told_is_named_by_the_option_that_there_is(tmp_path
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(UsageError, match="--file-format npy"):
         inspect(str(tmp_path / "a.json"))
+
+
+def test_columns_with_nothing_in_some_rows(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {"a": [1, None, 3], "b": [0.5, 0.25, 0.75], "c": ["x", None, "y"]}
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("a,b,c\n1,0.5,x\n,0.25,\n3,0.75,y\n")
+    for name in ("a.parquet", "a.csv"):
+        found = inspect(str(tmp_path / name))
+        assert [each.missing for each in found] == [1 / 3, 0.0, None]
+        assert [each.highest for each in found] == [3.0, 0.75, None]
+        assert found[2].looks_like == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1,2,3\n", "line 2: 3 cells"),
+        ("a,b\nx,y\n1\n", "line 3: 1 cell"),
+        ("a,a\n1,2\n", "2 columns are named 'a'"),
+        ("a,b\nx,\xff\n", "line 2: the byte 0xff is not UTF-8"),
+    ],
+)
+def test_a_malformed_table_is_not_one_of_text(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=says):
+        inspect(str(tmp_path / "a.csv"))
+
+
+def test_numbered_columns_of_lists_are_described_one_by_one(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"a": [1], "v_1": [[1.0, 2.0]], "v_2": [[3.0, 4.0]]}), tmp_path / "a.parquet")
+    found = inspect(str(tmp_path / "a.parquet"))
+    assert [(each.name, each.shape) for each in found] == [("a", (1,)), ("v_1", (1, 2)), ("v_2", (1, 2))]

@@ -17,7 +17,7 @@ _REMEDIES = {
     "O": "object arrays and pickles are never loaded: save a numeric array with np.save",
     "f": "convert it with array.astype(np.float64)",
     "c": "save its real part, its imaginary part or its absolute value",
-    "U": "name the classes with --classes, in the order of their indices",
+    "U": "save numbers, or name the classes of targets with --classes, in the order of their indices",
     "V": "save one numeric array a file, or a table as Parquet",
 }
 
@@ -31,7 +31,7 @@ def check_dtype(dtype: np.dtype[Any], name: str, selection: Selection | None = N
         if dtype.kind not in ("Ubiuf" if selection.encoder is not None else "Ubiu"):
             raise DataError(
                 f"{name} holds {visible(dtype)}; a key or the name of a class is text or a whole number",
-                hint="name another array",
+                hint="convert it with array.astype(str)" if dtype.kind == "S" else "name another array",
             )
         return
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:

@@ -33,6 +33,9 @@ _COMPILER_BYTES = 1 << 30
 _MEANINGS = {"bool": "true or false", "int64": "a number", "float64": "a number"}
 _PLAIN_KINDS = ("int64", "float64")
 
+# What other tools write for a number that is missing.
+_MISSING = ("na", "n/a", "#n/a", "null", "none", "\\n", "-", "?")
+
 
 class CellParser:
     """The cells of a table's columns as numbers; kinds of columns are "int64", "float64", "bool" and "text".
@@ -50,10 +53,20 @@ class CellParser:
     def values(self, block: Block, kinds: Mapping[str, str]) -> dict[str, Array]:
         """The columns of `kinds`, each of its kind. Raises DataError for the first row or cell that is malformed."""
         self._file.check_text(block)
+        if self._gaps:
+            self._check_no_line_is_empty(block)
         numbers = {column: kind for column, kind in kinds.items() if kind != "text"}
         found = self._plain_values(block, numbers) if numbers else {}
         found = self._arrow_values(block, numbers) if found is None else found
         return found if len(numbers) == len(kinds) else found | self._text_values(block, kinds)
+
+    def _check_no_line_is_empty(self, block: Block) -> None:
+        """An empty cell may be a gap; a line without any is a mistake, unless one cell is all that a line has."""
+        if len(self._file.header) == 1:
+            return
+        may_be_empty = block.data.startswith((b"\n", b"\r")) or b"\n\n" in block.data or b"\n\r" in block.data
+        if may_be_empty and (fault := self._fault(block, {})) is not None:
+            raise fault
 
     def kind_after(self, block: Block, column: str, before: str | None) -> str:
         """What a column holds up to the end of `block`, given what it held before it, None for nothing."""
@@ -195,12 +208,14 @@ class CellParser:
                 if cells == [""]:
                     return DataError(f"{place}: the line is empty", hint="remove it")
                 return DataError(
-                    f"{place}: {len(cells)} cells; the header has {len(header)}",
-                    hint="quote cells that hold delimiters",
+                    f"{place}: {len(cells)} cell{'s' if len(cells) > 1 else ''}; the header has {len(header)}",
+                    hint="quote cells that hold delimiters" if len(cells) > len(header) else "was the line cut short?",
                 )
             for column, position in positions.items():
                 if not self._is_gap(cells[position]) and (why := _wrong(cells[position], kinds[column])):
-                    return DataError(f"{place}, column '{visible(column)}': {why}", hint=_remedy(cells[position]))
+                    return DataError(
+                        f"{place}, column '{visible(column)}': {why}", hint=_remedy(cells[position], kinds[column])
+                    )
         return None
 
     def _is_gap(self, cell: str) -> bool:
@@ -243,9 +258,20 @@ def _wrong(cell: str, kind: str) -> str | None:
     return f"'{visible(cell)}' is not {_MEANINGS[kind]}"
 
 
-def _remedy(cell: str) -> str:
-    if not cell.strip():
+def _remedy(cell: str, kind: str) -> str:  # noqa: PLR0911 - one return for each remedy
+    text = cell.strip(" \t")
+    if not text:
         return "fill the empty cell, or leave out its row with --nonfinite skip"
-    if re.fullmatch(r"[+-]?[0-9]*,[0-9]+", cell):
-        return "write numbers with a decimal point"
+    if kind == "bool" or text in TRUE + FALSE:
+        return "write all of a column as true and false, or all as 0 and 1"
+    if text.lower() in _MISSING:
+        return "leave the cell of a missing number empty, and its row out with --nonfinite skip"
+    if NUMBER.fullmatch(text):
+        return "rescale the numbers"
+    if NUMBER.fullmatch(text.removesuffix("%")):
+        return "write shares in place of percentages: 0.5 for 50%"
+    if re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text):
+        return "write numbers with a decimal point, and nothing between thousands"
+    if re.fullmatch(r"[+-]?[0-9]{1,3}(?:[ _',.][0-9]{3})+(?:[.,][0-9]*)?", text):
+        return "write numbers with nothing between thousands"
     return "write a number, and a class as its index counted from 0, or name the classes with --classes"

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.errors import DataError, visible
+from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources import records
 from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.arrays import LARGEST_EXACT, rechunk, stack_columns
-from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
+from lossctl.sources.base import Array, ArrayInfo, Reader, Selection, option
 from lossctl.sources.cells import CellParser
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.records import Block, RecordFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+_OTHER_DELIMITERS = "\t;|,"
 
 
 def open_csv(file: InputFile, roles: dict[str, Selection]) -> Reader:
@@ -55,7 +56,7 @@ class _DelimitedReader(Reader):
         self._format = name
         names = self._file.header
         check_names(file.name, names)
-        self._columns = select_columns(file.name, names, roles)
+        self._columns = self._selected(names, roles, delimiter)
         self._texts = text_columns(file.name, roles, self._columns)
         self._gaps = any(selection.gaps for selection in roles.values())
         self._cells = CellParser(self._file, delimiter, self._texts, self._gaps)
@@ -63,6 +64,21 @@ class _DelimitedReader(Reader):
         kinds = dict.fromkeys(self._columns.get("prediction", ()), "float64") | dict.fromkeys(self._texts, "text")
         self._kinds = kinds | self._kinds_at_first([name for name in names if name in wanted and name not in kinds])
         self.arrays = self._describe(None)
+
+    def _selected(self, names: list[str], roles: dict[str, Selection], delimiter: str) -> dict[str, tuple[str, ...]]:
+        """The columns of each role. Raises DataError where none is found since other delimiters stand in the header."""
+        try:
+            return select_columns(self._name, names, roles)
+        except UsageError:
+            other = next((each for each in _OTHER_DELIMITERS if len(names) == 1 and each in names[0]), None)
+            if other is None or other == delimiter:
+                raise
+            format = next((name for name, stop in DELIMITERS.items() if stop == other), None)
+            raise DataError(
+                f"{self._name}, line 1: the header is one name, '{visible(names[0])}'; is '{visible(other)}' between "
+                "its cells?",
+                hint=f"{option(next(iter(roles)), 'format')} {format}" if format else "separate cells by commas",
+            ) from None
 
     def _describe(self, rows: int | None) -> dict[str, ArrayInfo]:
         return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -12,13 +11,13 @@ from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
 from lossctl.sources.base import Reader, Selection, is_remote, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.opening import STDIN, bare_name, is_many, open_input
+from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(Record):
     """A format: how its files are named, what they begin with, and who reads them.
 
     Its `module` here has `open_NAME(file, roles)`, which returns a Reader, and `NAME_contents(file)`; of a format that
@@ -163,10 +162,28 @@ def _open_many(path: str, shards: list[str], roles: dict[str, Selection], format
     if is_remote(path):  # what a store lists is files
         return ShardedReader(path, shards, lambda shard: _open_one(shard, roles, format))
     if os.path.isdir(path) and (constants := hive_constants(shards, path)):
-        from lossctl.sources.parquet import open_parquet
-
-        return ShardedReader(path, shards, lambda shard: open_parquet(open_input(shard), roles, constants[shard]))
+        return ShardedReader(path, shards, lambda shard: _open_partition(shard, roles, format, constants[shard]))
     return ShardedReader(path, shards, lambda shard: open_reader(shard, roles, format=format))
+
+
+def _open_partition(
+    path: str, roles: dict[str, Selection], format: str | None, constants: dict[str, int | str]
+) -> Reader:
+    """A file in folders that are called after keys and their values."""
+    from lossctl.sources.parquet import open_parquet
+
+    file = open_input(path)
+    try:
+        chosen = _recognised(file, next(iter(roles)), format)
+        if chosen.name != "parquet":
+            raise DataError(
+                f"{file.name} is {chosen.name}, and stands in folders key=value, of which those of Parquet are read",
+                hint="name the files by a glob, without the columns of the folders: 'data/*/*.csv'",
+            )
+        return open_parquet(file, roles, constants)
+    except BaseException:
+        file.close()
+        raise
 
 
 def _is_zarr(path: str, format: str | None) -> bool:
@@ -177,14 +194,11 @@ def _is_zarr(path: str, format: str | None) -> bool:
 
 def _format_of(file: InputFile, role: str, name: str | None) -> Format:
     if name is not None:
-        chosen = FORMATS[name]
-        if chosen.is_folder:
-            raise DataError(f"{file.name} is a file, and {name} is a folder", hint="name the folder of the store")
-        return chosen
+        return _of_a_file(file, FORMATS[name])
     extension = os.path.splitext(bare_name(file.path))[1]
     for known in FORMATS.values():
-        if extension.lower() in known.extensions and not known.is_folder:
-            return known
+        if extension.lower() in known.extensions:
+            return _of_a_file(file, known)
     head = file.read_at(0, 64)
     found = _binary_format(head)
     if found in FORMATS:
@@ -198,6 +212,12 @@ def _format_of(file: InputFile, role: str, name: str | None) -> Format:
         f"cannot tell the format of {file.name}: {why}",
         hint=f"name the format with {option(role, 'format')} {'|'.join(FORMATS)}",
     )
+
+
+def _of_a_file(file: InputFile, chosen: Format) -> Format:
+    if chosen.is_folder:
+        raise DataError(f"{file.name} is a file, and {chosen.name} is a folder", hint="name the folder of the store")
+    return chosen
 
 
 def _check_beginning(file: InputFile, chosen: Format, role: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lossctl.errors import DataError, visible
+from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
 from lossctl.sources.containers import open_container
@@ -21,14 +22,14 @@ _MOST_CHUNK_BYTES = 1 << 30
 
 def open_hdf5(file: InputFile, roles: dict[str, Selection]) -> Reader:
     """A reader of datasets of an HDF5 file; those of groups by their path, "group/name"."""
-    with hdf5_faults(file):
+    with hdf5_faults(file.name):
         datasets = _Datasets(file)
     return open_container(file.name, datasets, roles)
 
 
 def hdf5_contents(file: InputFile) -> list[str]:
     """The paths of the datasets."""
-    with hdf5_faults(file):
+    with hdf5_faults(file.name):
         return list(_Datasets(file).names())
 
 
@@ -50,7 +51,7 @@ class _Datasets:
         return list(self._places)
 
     def reader(self, role: str, name: str, selection: Selection) -> Reader:
-        with hdf5_faults(self._file):
+        with hdf5_faults(f"{self._file.name}, dataset '{visible(name)}'"):
             return _DatasetReader(self._file, self._hdf5[self._places[name]], role, name, selection)
 
     def close(self) -> None:
@@ -71,14 +72,15 @@ class _DatasetReader(Reader):
     def _check(self, dataset: Any) -> None:
         if self._text is None or not self._is_string:
             check_dtype(dataset.dtype, self._label, self._text)
+        if dataset.shape is None:
+            raise DataError(f"{self._label} has no values, and no shape", hint="was the right array saved?")
         if not dataset.shape:
             raise DataError(f"{self._label} is a single number (shape ())", hint="save an array of one element")
         if 0 in dataset.shape[1:]:
             raise DataError(f"{self._label} has no values: shape {dataset.shape}", hint="was the right array saved?")
         if dataset.is_virtual or dataset.external:
             raise DataError(f"{self._label} keeps its values in other files", hint="copy them into one file")
-        if dataset.shape[0] and not dataset.id.get_storage_size():
-            raise DataError(f"{self._label} was never written: its values are those of no data", hint="write it again")
+        self._check_written(dataset)
         chunk = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
         if chunk > _MOST_CHUNK_BYTES:
             raise DataError(
@@ -86,9 +88,23 @@ class _DatasetReader(Reader):
                 hint="write it again with smaller chunks",
             )
 
+    def _check_written(self, dataset: Any) -> None:
+        """The library reads as zeros, or as another filler, what was never written."""
+        if dataset.shape[0] and not dataset.id.get_storage_size():
+            raise DataError(f"{self._label} was never written: its values are those of no data", hint="write it again")
+        if dataset.chunks is None:
+            return
+        chunks = math.prod(-(-size // step) for size, step in zip(dataset.shape, dataset.chunks, strict=True))
+        missing = chunks - dataset.id.get_num_chunks()
+        if missing > 0:
+            raise DataError(
+                f"{self._label}: {missing} of {chunks} chunks were never written",
+                hint="write it to its end, or cut it with resize: what is missing would be read as its fill value",
+            )
+
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         for start in range(0, self._dataset.shape[0], rows):
-            with hdf5_faults(self._file):
+            with hdf5_faults(f"{self._label}, from row {start} on,"):
                 source = self._dataset.asstr() if self._text is not None and self._is_string else self._dataset
                 chunk = source[start : start + rows]
             yield {self._role: deliver(chunk) if self._text is None else self._told(chunk, self._text, start)}
@@ -105,13 +121,13 @@ class _DatasetReader(Reader):
 
 
 @contextmanager
-def hdf5_faults(file: InputFile) -> Iterator[None]:
-    """Turns what the HDF5 library raises for a damaged file into ours."""
+def hdf5_faults(name: str) -> Iterator[None]:
+    """Turns what the HDF5 library raises for a damaged file into ours, which say that `name` is damaged."""
     try:
         yield
-    except DataError:
+    except LossctlError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
         raise DataError(
-            f"{file.name} is damaged or uses what is not supported: {visible(error)}", hint="write the file again"
+            f"{name} is damaged or uses what is not supported: {visible(error)}", hint="write the file again"
         ) from error

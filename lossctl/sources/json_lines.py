@@ -6,16 +6,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from lossctl.errors import DataError, visible
 from lossctl.sources.arrays import rechunk
+from lossctl.sources.arrow import from_arrow
 from lossctl.sources.arrow_table import ArrowTable
 from lossctl.sources.base import Array, Reader, Selection
 from lossctl.sources.input_file import InputFile
-from lossctl.sources.json_records import LINE_END, REMEDY, ObjectLines
+from lossctl.sources.json_records import LINE_END, REMEDY, ObjectLines, Overflow, is_row
 from lossctl.sources.selection import check_names, select_columns, text_columns
+
+_BEYOND = (1 << 1024) - (1 << 970)
+"""From here on the float64 nearest to a number is infinity."""
 
 _TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
 
@@ -47,6 +52,10 @@ class _JsonLinesReader(Reader):
         self._with_gaps = with_gaps | self._encoded
         predicted = self._selected.get("prediction", ())
         wanted = {name for columns in self._selected.values() for name in columns}
+        later = [name for name in names if name in wanted & self._with_gaps and self._first[name] is None]
+        found = self._lines.first_values(later) if later else {}
+        self._first_rows = {name: row for name, (row, _) in found.items()}
+        self._first |= {name: value for name, (_, value) in found.items()}
         self._kinds = {name: self._kind(name, name in predicted) for name in names if name in wanted}
         self._table = self._table_of(self._kinds)
         self.arrays = self._table.describe(None)
@@ -77,8 +86,12 @@ class _JsonLinesReader(Reader):
         if name in self._texts and (kind := _kind_of_text(value)):
             return kind
         numbers = value if isinstance(value, list) else [value]
-        if fault := _fault_of(value):
-            raise DataError(f"{self._lines.where(0)}, column '{visible(name)}': {fault}", hint=REMEDY)
+        fault = _fault_of(value)
+        if name in self._texts and (fault or name not in self._encoded):
+            fault = f"{visible(value, 40)} is not a name or a key"
+        if fault:
+            where = self._lines.where(self._first_rows.get(name, 0))
+            raise DataError(f"{where}, column '{visible(name)}': {fault}", hint=REMEDY)
         if not is_prediction and all(isinstance(each, bool) for each in numbers):
             return "bool"
         if not is_prediction and all(isinstance(each, int) and not isinstance(each, bool) for each in numbers):
@@ -92,9 +105,10 @@ class _JsonLinesReader(Reader):
         row = 0
         kinds, table = dict(self._kinds), self._table
         for block in self._lines.blocks():
-            lines = sum(1 for line in block.split(LINE_END) if line.strip())
+            lines = sum(map(is_row, block.split(LINE_END)))
             if not lines:
                 continue
+            self._lines.check_text(block, row)
             self._lines.check_depth(block, row)
             batch = self._parsed(block, kinds, lines)
             if batch is None:
@@ -103,6 +117,8 @@ class _JsonLinesReader(Reader):
                 batch = self._parsed(block, kinds, lines)
             if batch is None:
                 raise self._unreadable(block, kinds, row)
+            if any(_is_infinite(column) for column in batch.columns):
+                self._kinds_after(block, kinds, row)  # Arrow makes infinities of numbers that are too large
             yield table.arrays(batch, row)
             row += lines
         self._kinds, self._table = kinds, table
@@ -128,7 +144,7 @@ class _JsonLinesReader(Reader):
     def _unreadable(self, block: bytes, kinds: dict[str, str], row: int) -> DataError:
         """The first line of a block that Arrow refuses, where Python does not."""
         for line in block.split(LINE_END):
-            if line.strip():
+            if is_row(line):
                 if self._parsed(line, kinds, 1) is None:
                     break
                 row += 1
@@ -141,7 +157,7 @@ class _JsonLinesReader(Reader):
         """The kinds with decimals taken into account. Raises DataError for the first line that is not as it should."""
         found = dict(kinds)
         for line in block.split(LINE_END):
-            if not line.strip():
+            if not is_row(line):
                 continue
             record = self._lines.record(line, row)
             for name, kind in kinds.items():
@@ -156,27 +172,37 @@ class _JsonLinesReader(Reader):
         return found
 
     def _fault(self, record: dict[str, Any], name: str, kind: str) -> str | None:
-        if record.get(name) is None and (name in self._with_gaps or name not in record):
-            return None if name in self._with_gaps else "it is missing"
-        value, first = record[name], self._first[name]
+        value, first = record.get(name), self._first[name]
+        if value is None:
+            return None if name in self._with_gaps else self._fault_of_none(name, name in record)
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and kind in ("int64", "float64")
         if name in self._texts and not (name in self._encoded and is_number):
             return None if _kind_of_text(value) == kind else "another type than in the lines before"
-        if isinstance(value, list) != isinstance(first, list):
-            return "a list and a number: all lines must be alike"
         if fault := _fault_of(value):
             return fault
+        if isinstance(value, list) != isinstance(first, list):
+            return "a list and a number: all lines must be alike"
         numbers = value if isinstance(value, list) else [value]
         if any(isinstance(each, bool) != (kind == "bool") for each in numbers):
             return "true or false among numbers"
-        large = [each for each in numbers if isinstance(each, int) and not -(2**63) <= each < 2**63]
+        large = [each for each in numbers if kind == "int64" and not -(2**63) <= each < 2**63]
         return f"{visible(large[0])} does not fit in 64 bits" if large else None
+
+    def _fault_of_none(self, name: str, is_there: bool) -> str:
+        wanted = "a name or a key" if name in self._texts else "a number"
+        return f"null is not {wanted}" if is_there else "it is missing"
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         return self._table.place(role, row, column)
 
     def close(self) -> None:
         self._file.close()
+
+
+def _is_infinite(column: Any) -> bool:
+    """Whether a column of numbers, or of lists of them, holds an infinity."""
+    numbers = column.flatten() if pa.types.is_list(column.type) else column
+    return pa.types.is_floating(numbers.type) and bool(np.isinf(from_arrow(numbers.fill_null(0))).any())
 
 
 def _kind_of_text(value: Any) -> str | None:
@@ -204,4 +230,7 @@ def _fault_of_number(value: Any) -> str | None:
         return f"the text '{visible(value)}' is not a number"
     if isinstance(value, dict | list):
         return "nested further than a list of numbers"
+    if isinstance(value, Overflow) or (isinstance(value, int) and not -_BEYOND < value < _BEYOND):
+        text = value.text if isinstance(value, Overflow) else str(value)
+        return f"{visible(text, 40)} is beyond the range of float64"
     return None

@@ -3,37 +3,63 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 
 from lossctl.errors import DataError, visible
 from lossctl.sources.input_file import InputFile
+from lossctl.sources.records import BYTE_ORDER_MARK
 from lossctl.strict_json import without_repeats
 
 LINE_END = b"\n"
+# All that JSON takes for white space: other characters that Python would strip are an error.
+_SPACE = b" \t\r\n"
 REMEDY = 'write each row as {"name": number, "names": [numbers]}'
 
 _BLOCK_BYTES = 1 << 20
 # What one line may take: more is not a row of numbers.
-_LINE_BYTES = 64 << 20
+_LINE_BYTES = 16 << 20
 # Objects of predictions hold lists, and those numbers.
 _MOST_DEPTH = 32
 
-_OPENING, _CLOSING = b"[{", b"]}"
+# What each byte adds to the depth.
+_STEPS = np.zeros(256, np.int8)
+_STEPS[list(b"[{")] = 1
+_STEPS[list(b"]}")] = -1
+
+
+def is_row(line: bytes) -> bool:
+    """Whether a line is more than white space."""
+    return bool(line.strip(_SPACE))
+
+
+class Overflow(float):
+    """A number that float64 does not hold: infinity, with the `text` that stands for it."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Overflow:
+        self = super().__new__(cls, text)
+        self.text = text
+        return self
 
 
 class ObjectLines:
-    """A file of JSON Lines. Every error is a DataError that names the line; empty lines are none."""
+    """A file of JSON Lines, in UTF-8 with or without a byte order mark.
+
+    Every error is a DataError that names the line; empty lines are none.
+    """
 
     def __init__(self, file: InputFile) -> None:
         self.file = file
 
     def blocks(self) -> Iterator[bytes]:
         """Whole lines, about `_BLOCK_BYTES` bytes of them at a time."""
-        offset = 0
+        offset = len(BYTE_ORDER_MARK) if self.file.read_at(0, len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK else 0
         while offset < self.file.size:
             for size in (_BLOCK_BYTES, _LINE_BYTES):
                 data = self.file.read_at(offset, size)
@@ -42,24 +68,43 @@ class ObjectLines:
                 if end:
                     break
             else:
+                starts = range(0, offset, _BLOCK_BYTES)
+                parts = (self.file.read_at(each, min(_BLOCK_BYTES, offset - each)) for each in starts)
+                line = 1 + sum(part.count(LINE_END) for part in parts)
                 raise DataError(
-                    f"{self.file.name}: a line is longer than {_LINE_BYTES >> 20} MiB", hint="is this JSON Lines?"
+                    f"{self.file.name}, line {line}: it is longer than {_LINE_BYTES >> 20} MiB",
+                    hint="is this JSON Lines?",
                 )
             yield data[:end]
             offset += end
         self.file.check_unchanged()
 
     def first_record(self) -> dict[str, Any]:
-        for block in self.blocks():
-            for line in block.splitlines():
-                if line.strip():
-                    return self.record(line, 0)
-        raise DataError(f"{self.file.name} has no lines", hint="was it written to its end?")
+        """The first object. Raises DataError where there is none, or one of its names is not Unicode."""
+        line = next((line for block in self.blocks() for line in block.split(LINE_END) if is_row(line)), None)
+        if line is None:
+            raise DataError(f"{self.file.name} has no lines", hint="was it written to its end?")
+        record = self.record(line, 0)
+        for name in record:
+            if not is_unicode(name):
+                raise DataError(f"{self.where(0)}: the name '{visible(name)}' is not Unicode", hint="rename it")
+        return record
+
+    def first_values(self, names: Collection[str]) -> dict[str, tuple[int, Any]]:
+        """For each field the first value that is not null, and its row; fields without any are left out."""
+        found: dict[str, tuple[int, Any]] = {}
+        lines = (line for block in self.blocks() for line in block.split(LINE_END) if is_row(line))
+        for row, line in enumerate(lines):
+            record = self.record(line, row)
+            found |= {name: (row, record[name]) for name in names if name not in found and record.get(name) is not None}
+            if len(found) == len(names):
+                break
+        return found
 
     def record(self, line: bytes, row: int) -> dict[str, Any]:
         """One line as an object. Raises DataError where it is none."""
         try:
-            record = json.loads(line.decode(), object_pairs_hook=without_repeats)
+            record = json.loads(line.decode(), object_pairs_hook=without_repeats, parse_float=_number)
         except UnicodeDecodeError as error:
             raise DataError(f"{self.where(row)}: not UTF-8", hint="save the file as UTF-8") from error
         except RecursionError:
@@ -70,19 +115,31 @@ class ObjectLines:
             raise DataError(f"{self.where(row)} is no JSON object", hint='write each row as {"name": number, …}')
         return record
 
+    def check_text(self, block: bytes, row: int) -> None:
+        """Raises DataError where a block, whose first object is row `row`, is not UTF-8: Arrow does not look."""
+        if block.isascii():
+            return
+        try:
+            block.decode()
+        except UnicodeDecodeError as error:
+            before = block[: block.rfind(LINE_END, 0, error.start) + 1]
+            row += sum(map(is_row, before.split(LINE_END)))
+            raise DataError(
+                f"{self.where(row)}: the byte 0x{block[error.start]:02x} is not UTF-8", hint="save the file as UTF-8"
+            ) from None
+
     def check_depth(self, block: bytes, row: int) -> None:
         """Parsers of JSON call themselves for each level: what is nested without end takes the stack."""
         if not _may_be_deep(block):
             return
         for line in block.split(LINE_END):
-            if not line.strip():
+            if not is_row(line):
                 continue
-            depth = deepest = 0
-            for match in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', line):
+            depth = 0
+            for match in re.finditer(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', line):
                 depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(match[0], 0)
-                deepest = max(deepest, depth)
-            if deepest > _MOST_DEPTH:
-                raise self._too_deep(row)
+                if depth > _MOST_DEPTH:
+                    raise self._too_deep(row)
             row += 1
 
     def _too_deep(self, row: int) -> DataError:
@@ -99,22 +156,36 @@ class ObjectLines:
         for block in self.blocks():
             for text in block.split(LINE_END):
                 line += 1
-                found += bool(text.strip())
+                found += is_row(text)
                 if found == row:
                     return line
             line -= block.endswith(LINE_END)
         return line + 1
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text has no halves of characters, which JSON can spell."""
+    return text.isascii() or text.encode("utf-8", "replace").decode() == text
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return Overflow(text) if math.isinf(number) else number
+
+
 def _may_be_deep(block: bytes) -> bool:
     """Whether a line has more opening than closing brackets somewhere, by more than is allowed, those in texts too."""
-    text = np.frombuffer(block, np.uint8)
-    steps = np.isin(text, np.frombuffer(_OPENING, np.uint8)).astype(np.int32)
-    steps -= np.isin(text, np.frombuffer(_CLOSING, np.uint8))
-    depth = np.cumsum(steps)
-    ends = np.flatnonzero(text == LINE_END[0])
-    at_ends = np.concatenate([[0], depth[ends]])
-    starts = np.concatenate([[0], ends + 1])
-    inside = starts < len(text)
-    highest = np.maximum.reduceat(depth, starts[inside])
-    return bool((highest - at_ends[inside] > _MOST_DEPTH).any())
+    depth_now = line_depth = 0
+    # In pieces, since of each byte there are several that are counted with.
+    for start in range(0, len(block), _BLOCK_BYTES):
+        text = np.frombuffer(block, np.uint8, min(_BLOCK_BYTES, len(block) - start), start)
+        depth = np.cumsum(_STEPS[text], dtype=np.int32) + depth_now
+        ends = np.flatnonzero(text == LINE_END[0])
+        before = np.concatenate([[line_depth], depth[ends]])
+        starts = np.concatenate([[0], ends + 1])
+        inside = starts < len(text)
+        highest = np.maximum.reduceat(depth, starts[inside])
+        if (highest - before[inside] > _MOST_DEPTH).any():
+            return True
+        depth_now, line_depth = int(depth[-1]), int(before[-1])
+    return False

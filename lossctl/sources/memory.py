@@ -80,6 +80,11 @@ class _MemoryReader(Reader):
             for role, array in arrays.items()
         }
 
+    def merged(self, axes: int) -> Reader | None:
+        if not all(array.flags.c_contiguous for array in self._data.values()):
+            return None
+        return _MemoryReader({role: array.reshape(-1, *array.shape[axes:]) for role, array in self._data.items()})
+
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         from lossctl.sources.arrays import deliver
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import tokenize
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from lossctl.sources.arrays import check_dtype
 from lossctl.sources.base import Reader, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.raw_array import RawArrayReader
+from lossctl_kernels.records import replace
 
 # NumPy's own limit for headers that it parses from files of others.
 _MAX_HEADER_BYTES = 10_000
@@ -32,6 +33,9 @@ _HEADER_ERRORS = (
     SyntaxError,
     tokenize.TokenError,
 )
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def open_npy(file: InputFile, roles: dict[str, Selection]) -> Reader:
@@ -68,6 +72,8 @@ def read_npy(file: InputFile, role: str, selection: Selection, format: str = "np
 def _read_header(file: InputFile) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Shape, whether in Fortran order, dtype, and where the data begin."""
     head = file.read_at(0, _MAX_HEADER_BYTES + 12)
+    if len(head) < 8:
+        raise DataError(f"{file.name} is truncated: it has {len(head)} bytes", hint="write the file again")
     version = tuple(head[6:8])
     if version not in {(1, 0), (2, 0), (3, 0)}:
         raise _malformed(file, f"format version {'.'.join(map(str, version))}; known are 1.0, 2.0 and 3.0")
@@ -89,7 +95,8 @@ def _read_header(file: InputFile) -> tuple[tuple[int, ...], bool, np.dtype[Any],
             warnings.simplefilter("ignore")
             shape, fortran, dtype = parse(io.BytesIO(head[8:start]))
     except _HEADER_ERRORS as error:
-        raise _malformed(file, visible(error)) from error
+        # What ast finds in place of a number is named by where it stands in memory.
+        raise _malformed(file, visible(_ADDRESS.sub("", str(error)))) from error
     return shape, fortran, dtype, start
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
 
 from lossctl.errors import DataError
+from lossctl.sources.ahead import WorkedAhead
 from lossctl.sources.arrays import array_place, deliver, dtype_name
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
 from lossctl.sources.bus_errors import may_map, watch
 from lossctl.sources.input_file import InputFile
+from lossctl_kernels.records import replace
 
 # Mapped at once, for one chunk after the other: to map and to unmap stops all threads for a moment.
 _WINDOW_BYTES = 32 << 20
+
+_CHUNKS_AHEAD = 2
+"""Of those that are read: one is being read while the one before it waits for its turn."""
 
 _LAST_CHARACTER = 0x10FFFF
 _SURROGATES = 0xD800, 0xDFFF
@@ -45,8 +51,9 @@ class RawArrayReader(Reader):
     ) -> None:
         self._file, self._role, self._shape, self._dtype, self._start = file, role, shape, dtype, start
         self._bfloat16 = bfloat16
+        self._reading: list[WorkedAhead[int, Array]] = []
         self._text = text if text is not None and text.is_text else None
-        self._row_shape = shape[1:]
+        self._file_shape, self._row_shape = shape, shape[1:]
         self._row_items = math.prod(self._row_shape)
         # Along a single axis the two orders are the same bytes.
         self._column_major = column_major and sum(size > 1 for size in shape) > 1
@@ -61,13 +68,7 @@ class RawArrayReader(Reader):
         return "float32" if self._bfloat16 else dtype_name(self._dtype)
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
-        row_bytes = self._row_items * self._dtype.itemsize
-        read, window_rows = self._transposed if self._column_major else self._copied, rows
-        if not self._column_major and may_map():
-            watch(self._file)
-            read, window_rows = self._mapped, rows * max(1, _WINDOW_BYTES // (rows * row_bytes))
-        for first in range(0, self._shape[0], window_rows):
-            window = read(first, min(window_rows, self._shape[0] - first))
+        for first, window in self._windows(rows):
             for start in range(0, len(window), rows):
                 # What has been overwritten since the file was opened would be used without a word.
                 self._file.check_unchanged()
@@ -79,6 +80,30 @@ class RawArrayReader(Reader):
             del window, chunk
         self._file.check_unchanged()
 
+    def _windows(self, rows: int) -> Iterator[tuple[int, Array]]:
+        """Consecutive rows, and the first of them: mapped several chunks at a time, or each read ahead by a thread."""
+        if not self._column_major and may_map() and self._can_be_mapped():
+            watch(self._file)
+            step = rows * max(1, _WINDOW_BYTES // (rows * self._row_items * self._dtype.itemsize))
+            for first in range(0, self._shape[0], step):
+                yield first, self._mapped(first, min(step, self._shape[0] - first))
+            return
+        read = self._transposed if self._column_major else self._copied
+
+        def chunk_at(first: int) -> Array:
+            return read(first, min(rows, self._shape[0] - first))
+
+        if self._shape[0] <= rows:
+            if self._shape[0]:
+                yield 0, chunk_at(0)  # without a thread, which something small does not repay
+            return
+        ahead = WorkedAhead(chunk_at, iter(range(0, self._shape[0], rows)), 1, _CHUNKS_AHEAD)
+        self._reading.append(ahead)
+        try:
+            yield from ahead
+        finally:
+            self._reading.remove(ahead)
+
     def _delivered(self, chunk: Array, start: int) -> Array:
         if self._text is None:
             return _widened(chunk) if self._bfloat16 else deliver(chunk)
@@ -87,6 +112,14 @@ class RawArrayReader(Reader):
         if chunk.dtype.kind == "U":
             self._check_characters(chunk, start)
         return text_array(chunk, self._text, lambda row: self.place(self._role, start + row))
+
+    def _can_be_mapped(self) -> bool:
+        """Some file systems let their files be read alone."""
+        try:
+            mmap.mmap(self._file.fileno(), 1, access=mmap.ACCESS_READ).close()
+        except (OSError, ValueError):  # or it has just been emptied, which reading it will find
+            return False
+        return True
 
     def _mapped(self, start: int, rows: int) -> Array:
         """`rows` rows as a view of their own memory map, which is unmapped with the last view of it."""
@@ -134,10 +167,26 @@ class RawArrayReader(Reader):
                 hint="the file is damaged: write it again",
             )
 
+    def merged(self, axes: int) -> Reader | None:
+        if self._column_major or self._text is not None:
+            return None
+        other = copy(self)
+        other._shape = (math.prod(self._shape[:axes]), *self._shape[axes:])
+        other._row_shape = other._shape[1:]
+        other._row_items = math.prod(other._row_shape)
+        info = self.arrays[self._role]
+        other.arrays = {self._role: replace(info, shape=other._shape)}
+        return other
+
     def place(self, role: str, row: int, column: int | None = None) -> str:
-        return array_place(self._file.name, row, column, self._shape)
+        if len(self._shape) < len(self._file_shape):
+            index = row * self._row_items + (column or 0)
+            row, column = divmod(index, math.prod(self._file_shape[1:]))
+        return array_place(self._file.name, row, column, self._file_shape)
 
     def close(self) -> None:
+        for ahead in self._reading:  # no thread reads a descriptor that has become another file's
+            ahead.close()
         self._file.close()
 
 

@@ -25,6 +25,7 @@ FALSE = ("false", "False", "FALSE")
 
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_HEADER_REMEDY = "put the names of the columns in the first line"
 
 
 class Block(NamedTuple):
@@ -190,10 +191,12 @@ class RecordFile:
                 f"{self.file.name}, line 1: the header holds a zero byte", hint="save the file as UTF-8 text"
             )
         names = next(self.records(Block(bytearray(first), 0))).cells
+        if len(names) == 1 and not names[0].strip():
+            raise DataError(f"{self.file.name}, line 1: the line is empty", hint=_HEADER_REMEDY)
         if all(NUMBER.fullmatch(name.strip(" \t")) for name in names):
             raise DataError(
                 f"{self.file.name}: header required: first row looks like data ('{visible(first.decode().strip())}')",
-                hint="put the names of the columns in the first line",
+                hint=_HEADER_REMEDY,
             )
         return names, mark + len(first)
 

@@ -93,7 +93,8 @@ def _read_header(file: InputFile) -> tuple[int, dict[str, dict[str, Any]]]:
     if length > _MOST_HEADER_BYTES:
         raise _malformed(file, f"{length} bytes long; allowed are {_MOST_HEADER_BYTES}")
     try:
-        header = json.loads(file.read_at(_LENGTH_BYTES, length), object_pairs_hook=without_repeats)
+        text = file.read_at(_LENGTH_BYTES, length).decode()
+        header = json.loads(text, object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
         raise _malformed(file, visible(error)) from error
     if not isinstance(header, dict):

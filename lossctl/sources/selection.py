@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -20,7 +19,7 @@ def check_names(table: str, names: Sequence[str]) -> None:
     if "" in names:
         raise DataError(
             f"{table}: column {names.index('') + 1} has no name",
-            hint="name every column; in pandas write with to_csv(index=False)",
+            hint="name every column; of an index that pandas writes, with to_csv(index=False)",
         )
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
@@ -78,7 +77,9 @@ def _missing(table: str, names: Sequence[str], role: str, wanted: str, kind: str
         found = f"no {kind} of {table} matches '{visible(wanted)}' ({option(role, 'col')})"
     else:
         found = f"{table} has no {kind} '{visible(wanted)}' ({option(role, 'col')})"
-    close = difflib.get_close_matches(wanted, names[:1000], n=1)
+    from difflib import get_close_matches
+
+    close = get_close_matches(wanted, names[:1000], n=1)
     guess = f"did you mean '{visible(close[0])}'? " if close else ""
     return UsageError(found, hint=f"{guess}{kind}s: {_listed(names)}")
 

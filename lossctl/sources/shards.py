@@ -52,7 +52,7 @@ def hive_constants(shards: Sequence[str], root: str) -> dict[str, dict[str, int 
     found: dict[str, dict[str, str]] = {}
     for shard in shards:
         folders = os.path.relpath(os.path.dirname(shard), root).split(os.sep)
-        found[shard] = dict(folder.split("=", 1) for folder in folders if "=" in folder)
+        found[shard] = dict(_key_and_value(folder) for folder in folders if "=" in folder)
     first = found[shards[0]]
     for shard, keys in found.items():
         if list(keys) != list(first):
@@ -66,6 +66,17 @@ def hive_constants(shards: Sequence[str], root: str) -> dict[str, dict[str, int 
     return {
         shard: {key: int(text) if key in whole else text for key, text in keys.items()} for shard, keys in found.items()
     }
+
+
+def _key_and_value(folder: str) -> tuple[str, str]:
+    """Of the name of a folder, in which what writes it puts %3D for what has a meaning in names of files."""
+    from urllib.parse import unquote_to_bytes
+
+    key, value = folder.split("=", 1)
+    try:
+        return os.fsencode(key).decode(), unquote_to_bytes(os.fsencode(value)).decode()
+    except UnicodeDecodeError:
+        raise DataError(f"the name of the folder '{visible(folder)}' is not UTF-8", hint="rename it") from None
 
 
 def _files_below(folder: str) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,13 +12,14 @@ from typing import Any
 import numpy as np
 import zarr
 
-from lossctl.errors import DataError, visible
+from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
 from lossctl.sources.containers import open_container
 from lossctl.sources.text import delivered_text, text_array
 
 _MOST_CHUNK_BYTES = 1 << 30
+_KEY = re.compile(r"(?:c[./])?([0-9]+(?:[./][0-9]+)*)")
 
 
 def open_zarr(path: str, roles: dict[str, Selection]) -> Reader:
@@ -49,7 +53,7 @@ class _Arrays:
         return list(self._arrays)
 
     def reader(self, role: str, name: str, selection: Selection) -> Reader:
-        with zarr_faults(self._name):
+        with zarr_faults(f"{self._name}, array '{visible(name)}'"):
             return _ArrayReader(self._path, self._name, self._arrays[name], role, name, selection)
 
     def close(self) -> None:
@@ -61,6 +65,7 @@ class _ArrayReader(Reader):
         self._store, self._array, self._role = store, array, role
         self._label = f"{store}, array '{visible(name)}'" if name else store
         self._text = selection if selection.is_text else None
+        self._folder = os.path.join(path, array.path)
         self._check(array)
         columns = (name,) if name else ()
         dtype = dtype_name(array.dtype) if self._text is None else delivered_text(self._text, array.dtype)
@@ -79,16 +84,23 @@ class _ArrayReader(Reader):
                 f"{self._label} has chunks of {chunk:.0f} bytes; allowed are {_MOST_CHUNK_BYTES}",
                 hint="write it again with smaller chunks",
             )
-        missing = array.nchunks - array.nchunks_initialized
+        self._check_written(array)
+
+    def _check_written(self, array: Any) -> None:
+        """Of chunks without a file the library makes its filler: there must be a file for each chunk, or shard."""
+        pieces = zip(array.shape, array.shards or array.chunks, strict=True)
+        grid = [-(-size // step) for size, step in pieces]
+        # The library would look for each chunk of the shape, which may say anything.
+        missing = math.prod(grid) - len(set(_indices_of_files(self._folder, grid)))
         if missing:
             raise DataError(
-                f"{self._label}: {missing} of {array.nchunks} chunks were never written",
-                hint="write it again: what is missing would be read as its fill value",
+                f"{self._label}: {missing} of {math.prod(grid)} chunks were never written",
+                hint="write all of them, with write_empty_chunks=True: what is missing would be read as its fill value",
             )
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         for start in range(0, self._array.shape[0], rows):
-            with zarr_faults(self._store):
+            with zarr_faults(f"{self._label}, from row {start} on,"):
                 chunk = np.asarray(self._array[start : start + rows])
             yield {self._role: deliver(chunk) if self._text is None else self._told(chunk, self._text, start)}
 
@@ -102,12 +114,22 @@ class _ArrayReader(Reader):
         """Nothing is open between reads."""
 
 
+def _indices_of_files(folder: str, grid: list[int]) -> Iterator[tuple[int, ...]]:
+    """Which chunks of a grid have a file, called 0.1, 0/1, c.0.1 or c/0/1."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            key = _KEY.fullmatch(os.path.relpath(os.path.join(place, name), folder))
+            index = tuple(map(int, re.split("[./]", key[1]))) if key else ()
+            if len(index) == len(grid) and all(each < size for each, size in zip(index, grid, strict=True)):
+                yield index
+
+
 @contextmanager
 def zarr_faults(name: str) -> Iterator[None]:
     """Turns what zarr and its codecs raise for a damaged store into ours: they have no common class."""
     try:
         yield
-    except (DataError, MemoryError):
+    except (LossctlError, MemoryError):
         raise
     except Exception as error:
         raise DataError(

@@ -57,7 +57,7 @@ SHAPES: list[Case] = [
     ("classes.npy index.npy -l nll", DATA, ("prediction", "log-probability", "look like probabilities")),
     ("p.npy y.npy -l cce", DATA, ("p.npy (3,) float64", "use bce")),
     ("p.npy y.npy -l scce", DATA, ("p.npy (3,) float64", "use bce")),
-    ("cube.npy index.npy -l scce", DATA, ("cube.npy (3, 2, 2) float64", "reshape(-1, 2)")),
+    ("cube.npy index.npy -l scce", DATA, ("cube.npy (3, 2, 2)", "index.npy (3)", "one for each place")),
     ("p.npy y.npy -l cosine_similarity", DATA, ("p.npy (3,) float64", "cosine_global")),
     ("cube.npy pair.npy -l mse", DATA, ("cube.npy (3, 2, 2) float64", "pair.npy (3, 2) float64")),
 ]
@@ -204,7 +204,7 @@ COLUMNS: list[Case] = [
     ("p.npy y.npy -l bce --target-col y", USAGE, ("without column names", "--target-col")),
     ("p.npy y.npy -l bce --weight-col w", USAGE, ("without column names", "--weight-col")),
     ("no_header.csv y.npy -l bce", DATA, ("header required", "'0.8,1'")),
-    ("short_row.csv --pred-col p --target-col y -l bce", DATA, ("short_row.csv, line 3", "1 cells")),
+    ("short_row.csv --pred-col p --target-col y -l bce", DATA, ("short_row.csv, line 3", "1 cell;")),
     ("missing.csv --pred-col p --target-col y -l bce", DATA, ("missing.csv, line 3, column 'p'", "'NA'")),
     ("empty_cell.csv --pred-col p --target-col y -l bce", DATA, ("empty_cell.csv, line 3, column 'p'",)),
     ("nan.csv --pred-col p --target-col y -l bce", DATA, ("nan.csv, line 3, column 'p'",)),

@@ -138,3 +138,36 @@ def test_a_missing_field_and_a_null_first(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"y": 1}\n{"y": null}\n{"y": "two"}\n')
     with pytest.raises(DataError, match="line 3, column 'y'"):
         read(tmp_path / "t.jsonl", "y", gaps=True)
+
+
+@pytest.mark.parametrize("line", ["", "\r", "0.5"])
+@pytest.mark.parametrize("rows_above", [0, 1])
+def test_a_line_that_is_empty_or_short_is_no_gap(tmp_path: Path, line: str, rows_above: int) -> None:
+    (tmp_path / "t.csv").write_text("p,y\n" + "0.5,1\n" * rows_above + f"{line}\n0.5,1\n", newline="")
+    roles = {"prediction": Selection(("p",), gaps=True), "target": Selection(("y",), gaps=True)}
+    with (
+        pytest.raises(DataError, match=f"line {2 + rows_above}: (the line is empty|1 cell)"),
+        open_reader(tmp_path / "t.csv", roles) as reader,
+    ):
+        list(reader.chunks(10))
+
+
+def test_an_empty_line_is_a_gap_where_there_is_one_column(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("p\n0.5\n\n0.25\n")
+    with open_reader(tmp_path / "t.csv", {"prediction": Selection(None, gaps=True)}) as reader:
+        (chunk,) = reader.chunks(10)
+    np.testing.assert_array_equal(chunk["prediction"], [0.5, np.nan, 0.25])
+
+
+def test_empty_lines_within_quotes_are_none(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('p,note\n0.5,"a\n\nb"\n,c\n')
+    with open_reader(tmp_path / "t.csv", {"prediction": Selection(("p",), gaps=True)}) as reader:
+        (chunk,) = reader.chunks(10)
+    np.testing.assert_array_equal(chunk["prediction"], [0.5, np.nan])
+
+
+def test_lists_after_a_first_line_with_none(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"p": null}\n{}\n{"p": [0.25, 0.75]}\n')
+    with open_reader(tmp_path / "t.jsonl", {"prediction": Selection(("p",), gaps=True)}) as reader:
+        (chunk,) = reader.chunks(10)
+    np.testing.assert_array_equal(chunk["prediction"], [[np.nan] * 2, [np.nan] * 2, [0.25, 0.75]])

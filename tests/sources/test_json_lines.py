@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossctl.sources import json_records
+from lossctl.errors import DataError
+from lossctl.sources import Selection, json_records, open_reader
 from tests.sources.conftest import ReadAll, Refusal
 
 
@@ -46,6 +47,12 @@ def test_whole_numbers_that_become_decimals(tmp_path: Path, read_all: ReadAll) -
         ('{"p": 0.5, "t": 1} {"p": 0.5, "t": 1}', "line 3 is no JSON"),
         ('{"p": 0.5, "p": 0.6, "t": 1}', "line 3 is no JSON: a name stands twice in one object"),
         ("[0.5, 1]", "line 3 is no JSON object"),
+        ("\x0c", "line 3 is no JSON"),
+        ('{"p": 1e400, "t": 1}', "line 3, column 'p': 1e400 is beyond the range of float64"),
+        ('{"p": 1.8e308, "t": 1}', "line 3, column 'p': 1.8e308 is beyond the range of float64"),
+        ('{"p": -1' + "0" * 400 + ', "t": 1}', "line 3, column 'p': -1000"),
+        ('{"p": ' + str((1 << 1024) - 1) + ', "t": 1}', "is beyond the range of float64"),
+        ('{"p": 0.5, "t": null}', "line 3, column 't': null is not a number"),
         ('{"p": 0.5, "t": 99999999999999999999}', "line 3, column 't'"),
         ('{"p": 0.5, "t": ' + "[" * 100_000, "line 3 nests more than 32 levels"),
     ],
@@ -78,3 +85,74 @@ def test_lists_of_other_lengths(tmp_path: Path, refusal: Refusal) -> None:
 def test_no_lines(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "a.jsonl").write_text("\n\n")
     assert "has no lines" in refusal(tmp_path / "a.jsonl").message
+
+
+def test_the_largest_numbers(tmp_path: Path, read_all: ReadAll) -> None:
+    largest = (1 << 1024) - (1 << 970) - 1
+    (tmp_path / "a.jsonl").write_text(f'{{"p": {largest}, "t": 1}}\n{{"p": 100000000000000000000, "t": 0.5}}\n')
+    found = read_all(tmp_path / "a.jsonl", 9, prediction="p", target="t")
+    assert found["prediction"].tolist() == [np.finfo(np.float64).max, 1e20]
+    assert found["target"].tolist() == [1.0, 0.5]
+
+
+def test_numbers_that_are_too_large_are_no_infinities(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"p": [1.5]}\n{"p": [Infinity]}\n{"p": [18e307]}\n')
+    with (
+        pytest.raises(DataError, match="line 3, column 'p': 18e307 is beyond the range"),
+        open_reader(tmp_path / "a.jsonl", {"prediction": Selection(("p",), gaps=True)}) as reader,
+    ):
+        list(reader.chunks(10))
+
+
+def test_a_byte_order_mark(tmp_path: Path, read_all: ReadAll, refusal: Refusal) -> None:
+    (tmp_path / "a.jsonl").write_text('\ufeff{"p": 0.5}\n{"p": 0.25}\n', encoding="utf-8")
+    assert read_all(tmp_path / "a.jsonl", 9, prediction="p")["prediction"].tolist() == [0.5, 0.25]
+    (tmp_path / "a.jsonl").write_text('{"p": 0.5}\n\ufeff{"p": 0.25}\n', encoding="utf-8")
+    assert "line 2 is no JSON" in refusal(tmp_path / "a.jsonl").message
+
+
+@pytest.mark.parametrize("block", [12, 1 << 20])
+def test_texts_that_are_not_utf8(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(json_records, "_BLOCK_BYTES", block)
+    (tmp_path / "a.jsonl").write_bytes('{"id": "ä"}\n\n'.encode() + b'{"id": "b"}\n{"id": "\xff"}\n')
+    roles = {"key id": Selection(("id",), is_key=True)}
+    with (
+        pytest.raises(DataError, match="line 4: the byte 0xff is not UTF-8"),
+        open_reader(tmp_path / "a.jsonl", roles) as reader,
+    ):
+        list(reader.chunks(10))
+    (tmp_path / "a.jsonl").write_text('{"\\ud800": 1}\n')
+    assert "line 1: the name '\\ud800' is not Unicode" in refusal(tmp_path / "a.jsonl").message
+
+
+@pytest.mark.parametrize("value", ["1.5", "null", "[1]"])
+def test_keys_that_are_none(tmp_path: Path, value: str) -> None:
+    roles = {"key id": Selection(("id",), is_key=True)}
+    (tmp_path / "a.jsonl").write_text(f'{{"id": {value}}}\n')
+    with pytest.raises(DataError, match=r"line 1, column 'id': .* is not a name or a key"):
+        open_reader(tmp_path / "a.jsonl", roles)
+    (tmp_path / "a.jsonl").write_text('{"id": "a"}\n{"id": null}\n')
+    with (
+        pytest.raises(DataError, match="line 2, column 'id': null is not a name or a key"),
+        open_reader(tmp_path / "a.jsonl", roles) as reader,
+    ):
+        list(reader.chunks(10))
+
+
+def test_a_line_that_is_too_long(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_records, "_BLOCK_BYTES", 40)
+    monkeypatch.setattr(json_records, "_LINE_BYTES", 100)
+    (tmp_path / "a.jsonl").write_text('{"p": 0.5}\n' * 9 + '{"p": 0.5' + " " * 100 + "}\n")
+    assert "a.jsonl, line 10: it is longer" in refusal(tmp_path / "a.jsonl").message
+
+
+@pytest.mark.parametrize("size", [7, 64, 1 << 20])
+def test_depth_is_of_a_line_wherever_it_is_cut(
+    tmp_path: Path, read_all: ReadAll, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(json_records, "_BLOCK_BYTES", size)
+    deep = [f'{{"p": 0.5, "z": {"[" * depth}{"]" * depth}}}\n' for depth in (31, 32)]
+    (tmp_path / "a.jsonl").write_text(deep[0] * 5)
+    assert read_all(tmp_path / "a.jsonl", 9, prediction="p")["prediction"].tolist() == [0.5] * 5
+    (tmp_path / "a.jsonl").write_text(deep[0] * 3 + "\n" + deep[1])
+    assert "line 5 nests more than 32 levels" in refusal(tmp_path / "a.jsonl", prediction="p").message

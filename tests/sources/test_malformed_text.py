@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("road")
 @pytest.mark.parametrize(
     ("text", "line", "found"),
     [
-        ("a,b\n1,2\n3\n4,5\n", 3, "1 cells; the header has 2"),
+        ("a,b\n1,2\n3\n4,5\n", 3, "1 cell; the header has 2"),
         ("a,b\n1,2\n3,4,5\n", 3, "3 cells; the header has 2"),
         ("a,b\n1,2\n\n3,4\n", 3, "the line is empty"),
         ("a,b\n1,2\n\n", 3, "the line is empty"),
@@ -53,7 +53,7 @@ def test_what_arrow_alone_refuses(table: Table, refusal: Refusal, monkeypatch: p
 
 
 def test_a_short_row_that_is_not_needed_is_refused_all_the_same(table: Table, refusal: Refusal) -> None:
-    assert "line 3: 1 cells" in refusal(table("p,note\n1,a\n2\n"), prediction="p").message
+    assert "line 3: 1 cell;" in refusal(table("p,note\n1,a\n2\n"), prediction="p").message
 
 
 @pytest.mark.parametrize("block", [12, 13, 14, 15, 16, 17, 18, 23, 40, 1000])
@@ -127,7 +127,7 @@ def test_a_header_is_required(table: Table, refusal: Refusal, first: str) -> Non
     [
         ("p,,y\n1,2,3\n", "column 2 has no name"),
         (",p\n0,1\n", "to_csv(index=False)"),
-        ("\n1\n", "column 1 has no name"),
+        ("\n1\n", "line 1: the line is empty"),
         ("p,y,p\n1,2,3\n", "2 columns are named 'p'"),
         ("p\0,y\n1,2\n", "zero byte"),
         ('"p,y\n1,2\n', "line 1: a quoted cell does not end"),
@@ -162,3 +162,33 @@ def test_a_line_longer_than_a_block(table: Table, refusal: Refusal, monkeypatch:
         in refusal(table("p,t\n1,a\n2," + "b" * (1 << 20)), prediction="p").message
     )
     assert "line 1: the line is longer than 1 MiB" in refusal(table("p" * (2 << 20)), prediction="p").message
+
+
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        ("1e400", "rescale the numbers"),
+        ("50%", "shares in place of percentages"),
+        ("NA", "leave the cell of a missing number empty"),
+        ("-", "leave the cell of a missing number empty"),
+        ("true", "all of a column as true and false, or all as 0 and 1"),
+        ('"1,5"', "a decimal point"),
+        ("1 000 000", "nothing between thousands"),
+        ("1'000.5", "nothing between thousands"),
+        ("cat", "--classes"),
+        ("", "fill the empty cell"),
+    ],
+)
+def test_remedies_for_cells(table: Table, refusal: Refusal, cell: str, remedy: str) -> None:
+    assert remedy in str(refusal(table(f"p,y\n0.5,1\n{cell},1\n"), prediction="p").hint)
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "hint"),
+    [("p;y", "t.csv", "by commas"), ("p\ty", "t.csv", "--pred-format tsv"), ("p,y", "t.tsv", "--pred-format csv")],
+)
+def test_other_delimiters(table: Table, refusal: Refusal, header: str, name: str, hint: str) -> None:
+    error = refusal(table(f"{header}\n{header.replace('p', '1').replace('y', '2')}\n", name), prediction="p")
+    assert isinstance(error, DataError)
+    assert "line 1: the header is one name" in error.message
+    assert hint in str(error.hint)

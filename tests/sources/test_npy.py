@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -313,6 +315,43 @@ def test_a_file_that_shrinks_just_before_it_is_taken(
             next(reader.chunks(4096))
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_chunks_that_are_read_ahead_stay_what_they_are(tmp_path: Path, order: str) -> None:
+    """All of them are held, while others are read, after the reader is closed, and when the file is another."""
+    array = np.asarray(np.arange(3000.0).reshape(1000, 3), order="F" if order == "F" else "C")
+    path = tmp_path / "p.npy"
+    np.save(path, array)
+    with open_reader(path, PREDICTION) as reader:
+        held = [chunk["prediction"] for chunk in reader.chunks(64)]
+    np.save(path, np.zeros((1000, 3)))
+    assert [len(chunk) for chunk in held] == [64] * 15 + [40]
+    np.testing.assert_array_equal(np.concatenate(held), array)
+
+
+def test_a_reader_that_is_closed_early_leaves_no_thread_behind(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.arange(3000.0))
+    before = set(threading.enumerate())
+    with open_reader(tmp_path / "p.npy", PREDICTION) as reader:
+        first, second = reader.chunks(64), reader.chunks(500)
+        assert next(first)["prediction"][5] == next(second)["prediction"][5] == 5.0
+        assert set(threading.enumerate()) > before
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.usefixtures("mapped")
+def test_a_file_that_cannot_be_mapped_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_all: ReadAll
+) -> None:
+    """As those of some network file systems."""
+
+    def no_device(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr("mmap.mmap", no_device)
+    np.save(tmp_path / "p.npy", np.arange(300.0))
+    assert (read_all(tmp_path / "p.npy", 64, prediction=None)["prediction"] == np.arange(300.0)).all()
+
+
 @pytest.mark.usefixtures("mapped")
 @pytest.mark.parametrize("window", [1, 8 * 3 * 7, 8 * 3 * 20, 1 << 20])
 @pytest.mark.parametrize("rows", [1, 7, 64, 1000])
@@ -374,3 +413,21 @@ def test_text_that_is_not_unicode(tmp_path: Path, code: int, order: str) -> None
         open_reader(tmp_path / "p.npy", {"target": Selection(classes=("a", "b"))}) as reader,
     ):
         list(reader.chunks(10))
+
+
+@pytest.mark.parametrize("size", [6, 7])
+def test_a_file_cut_within_the_version_is_truncated(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "cut.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00"[:size])
+    with pytest.raises(DataError, match=rf"is truncated: it has {size} bytes"):
+        open_reader(path, {"prediction": Selection()}, format="npy")
+
+
+def test_a_header_with_a_call_is_named_without_its_address(tmp_path: Path) -> None:
+    header = b"{'descr': f(), 'fortran_order': False, 'shape': (1,), }"
+    header += b" " * (117 - len(header)) + b"\n"
+    path = tmp_path / "call.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8))
+    with pytest.raises(DataError, match="malformed NPY header") as caught:
+        open_reader(path, {"prediction": Selection()})
+    assert "0x" not in str(caught.value)

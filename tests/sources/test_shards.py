@@ -92,3 +92,21 @@ def test_a_shard_that_changes(tmp_path: Path) -> None:
         np.save(tmp_path / "2.npy", np.zeros(4))
         with pytest.raises(DataError, match="changed while"):
             next(chunks)
+
+
+@pytest.mark.parametrize(("folder", "name"), [("k=a%20b", "a b"), ("k=c%3Dd", "c=d"), ("k=e=f", "e=f")])
+def test_values_of_folders_as_they_are_written(tmp_path: Path, folder: str, name: str) -> None:
+    (tmp_path / folder).mkdir()
+    parquet.write_table(pa.table({"p": [0.5]}), tmp_path / folder / "a.parquet")
+    with open_reader(tmp_path, {"target": Selection(("k",), classes=("x", name))}) as reader:
+        assert [chunk["target"].tolist() for chunk in reader.chunks(9)] == [[1]]
+
+
+def test_folders_that_cannot_be_read(tmp_path: Path, refusal: Refusal) -> None:
+    (tmp_path / "k=%ff").mkdir()
+    (tmp_path / "k=%ff" / "a.parquet").touch()
+    assert "'k=%ff' is not UTF-8" in refusal(tmp_path, prediction="p").message
+    (tmp_path / "k=%ff").rename(tmp_path / "k=1")
+    (tmp_path / "k=1" / "a.parquet").rename(tmp_path / "k=1" / "a.csv")
+    (tmp_path / "k=1" / "a.csv").write_text("p\n0.5\n")
+    assert "a.csv is csv, and stands in folders key=value" in refusal(tmp_path, prediction="p").message

@@ -91,3 +91,14 @@ def test_a_column_is_text_or_numbers(tmp_path: Path) -> None:
         read(path, target=Selection(("label", "id"), classes=("1",)))
     with pytest.raises(LossctlError, match="column 'p' holds double"):
         read(path, target=Selection(("p",), classes=("1",)))
+
+
+def test_views_of_texts(tmp_path: Path) -> None:
+    """As Polars writes them."""
+    names = pa.array(["dog", "cat"]).cast(pa.string_view())
+    feather.write_feather(pa.table({"id": names, "label": names}), tmp_path / "a.arrow")
+    roles = {"target": Selection(("label",), classes=("cat", "dog")), "key id": Selection(("id",), is_key=True)}
+    with open_reader(tmp_path / "a.arrow", roles) as reader:
+        (chunk,) = reader.chunks(10)
+    assert chunk["target"].tolist() == [1, 0]
+    assert chunk["key id"].tolist() == ["dog", "cat"]
