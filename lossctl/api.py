@@ -46,6 +46,7 @@ def evaluate(
     missing: str = "error",
     classes: Sequence[str] | None = None,
     nonfinite: str = "error",
+    class_axis: int | None = None,
     by: By | None = None,
     cross: bool = False,
     min_slice: int = 1,
@@ -66,6 +67,7 @@ def evaluate(
     missing: str = "error",
     classes: Sequence[str] | None = None,
     nonfinite: str = "error",
+    class_axis: int | None = None,
     by: By | None = None,
     cross: bool = False,
     min_slice: int = 1,
@@ -85,6 +87,7 @@ def evaluate(
     missing: str = "error",
     classes: Sequence[str] | None = None,
     nonfinite: str = "error",
+    class_axis: int | None = None,
     by: By | None = None,
     cross: bool = False,
     min_slice: int = 1,
@@ -102,6 +105,8 @@ def evaluate(
     rows without a partner.
     classes: the names of the classes in order, where targets are names.
     nonfinite: what is done about NaN, infinities and nulls: "error", "propagate", or "skip" to leave out their rows.
+    class_axis: the axis of the predictions that the classes are on, such as 1 in PyTorch's layout (N, C, H, W); the
+    last one by default. Of predictions (N, T, C) each of N * T places is a sample: targets are (N, T).
     by: slices too: columns of the files, such as "country" or ["country", "age:bins=0,30,60"], or arrays in step with
     the rows, such as {"country": codes}; `cross` takes them together, `min_slice` leaves out those of fewer samples.
     top: the rows with the largest losses too, so many.
@@ -110,8 +115,8 @@ def evaluate(
     Raises `lossctl.errors.UsageError` for a loss or option that does not exist or fit, `DataError` for data that is
     malformed, misaligned or outside the loss's domain, `EnvironmentFault` for a backend that is not there.
     """
-    reading = _Reading.of(on, missing, classes, nonfinite)
-    request = Request(_specs(loss), {}, reduction, backend, threads, None, (), nonfinite, reading.options)
+    reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
+    request = reading.request(_specs(loss), reduction, backend, threads)
     beside = _beside(by, cross, min_slice, top)
     feed = _feed(predictions, targets, weights, inputs, request.specs, reading, beside)
     try:
@@ -137,20 +142,25 @@ def per_sample(
     missing: str = "error",
     classes: Sequence[str] | None = None,
     nonfinite: str = "error",
+    class_axis: int | None = None,
 ) -> NDArray[np.float64]:
     """One loss a row, shape (N,), before sample weights; class weights are part of the loss.
 
+    Where each place of a row is a sample, as of predictions (N, T, C), one a place, shape (N, T).
+
     Rows that `ignore_index` or `nonfinite="skip"` leaves out are NaN. Arguments and errors are those of `evaluate`.
     """
-    reading = _Reading.of(on, missing, classes, nonfinite)
-    request = Request(_specs([loss]), {}, "mean", backend, threads, None, (), nonfinite, reading.options)
+    reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
+    request = reading.request(_specs([loss]), "mean", backend, threads)
     feed = _feed(predictions, targets, weights, inputs, request.specs, reading)
     parts: list[NDArray[np.float64]] = []
     try:
-        Evaluation(feed, request).run(parts.append)
+        evaluation = Evaluation(feed, request)
+        evaluation.run(parts.append)
     finally:
         feed.close()
-    return np.concatenate(parts)
+    found, layout = np.concatenate(parts), evaluation.layout
+    return found if layout is None or not layout.split else found.reshape(-1, *layout.places)
 
 
 def gradient(
@@ -168,6 +178,7 @@ def gradient(
     missing: str = "error",
     classes: Sequence[str] | None = None,
     nonfinite: str = "error",
+    class_axis: int | None = None,
 ) -> NDArray[Any]:
     """The derivative of the reduced loss with respect to each prediction, in the shape of the predictions.
 
@@ -176,8 +187,8 @@ def gradient(
     further input, such as "var" of gaussian_nll, or "target", where the loss has that derivative. Arguments and errors
     are those of `evaluate`.
     """
-    reading = _Reading.of(on, missing, classes, nonfinite)
-    request = Request(_specs([loss]), {}, reduction, backend, threads, None, (of,), nonfinite, reading.options)
+    reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
+    request = reading.request(_specs([loss]), reduction, backend, threads, of)
     feed = _feed(predictions, targets, weights, inputs, request.specs, reading)
     parts: list[NDArray[Any]] = []
     try:
@@ -208,11 +219,17 @@ class _Reading:
     on: tuple[str, ...]
     missing: str
     classes: tuple[str, ...] | None
-    gaps: bool
+    nonfinite: str
+    class_axis: int | None
 
     @classmethod
     def of(
-        cls, on: str | Sequence[str] | None, missing: str, classes: Sequence[str] | None, nonfinite: str
+        cls,
+        on: str | Sequence[str] | None,
+        missing: str,
+        classes: Sequence[str] | None,
+        nonfinite: str,
+        class_axis: int | None,
     ) -> _Reading:
         """Raises UsageError for what does not exist or fit."""
         from lossctl.alignment import check_missing
@@ -222,14 +239,29 @@ class _Reading:
         keys = (on,) if isinstance(on, str) else tuple(on or ())
         if missing != "error" and not keys:
             raise UsageError("missing is of keys, and there is none", hint="name it with on=")
-        return cls(
-            keys, missing, None if classes is None else class_names(list(classes), "classes"), nonfinite != "error"
-        )
+        names = None if classes is None else class_names(list(classes), "classes")
+        return cls(keys, missing, names, nonfinite, class_axis)
 
     @property
-    def options(self) -> dict[str, object]:
-        files = InputFiles("", on=self.on, missing=self.missing, classes=self.classes)
-        return files.options
+    def gaps(self) -> bool:
+        """Whether what is missing is NaN."""
+        return self.nonfinite != "error"
+
+    def request(
+        self, specs: Sequence[LossSpec], reduction: str, backend: str, threads: int | None, *gradients: str
+    ) -> Request:
+        """What is computed of arrays that are read so."""
+        files = InputFiles("", on=self.on, missing=self.missing, classes=self.classes, class_axis=self.class_axis)
+        return Request(
+            specs,
+            reduction=reduction,
+            backend=backend,
+            threads=threads,
+            gradients=gradients,
+            nonfinite=self.nonfinite,
+            data_options=files.options,
+            class_axis=self.class_axis,
+        )
 
     def selection(self, role: str) -> Selection:
         if role == "target":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -42,6 +43,7 @@ from lossctl_kernels import Plan
 
 if TYPE_CHECKING:
     from lossctl.observers import Watcher
+    from lossctl.places import Layout
 
 __all__ = ["Evaluation", "Request"]
 
@@ -55,11 +57,17 @@ class Evaluation:
     """
 
     def __init__(self, feed: Feed, request: Request, progress: Callable[[int], None] | None = None) -> None:
+        self.layout: Layout | None = None
+        """How rows of the files are taken apart, where their places are samples."""
+        if request.class_axis is not None or len(feed.arrays["prediction"].shape) > 2:
+            from lossctl.places import by_places
+
+            feed, self.layout = by_places(feed, request.specs, request.class_axis)
         self.digests: dict[str, str] = {}
         if request.digests:
             from lossctl.digests import digested
 
-            feed = digested(feed, self.digests)
+            feed = digested(feed, self.digests, self._compiled_threads)
         self.feed, self.request, self.progress = feed, request, progress or (lambda rows: None)
         self.started = time.perf_counter()
         self.chunk_rows, plans = planned(feed, request)
@@ -98,12 +106,13 @@ class Evaluation:
         """
         waiting = list(self.runs)
         first_pass = True
-        while waiting:
-            self._pass(waiting, per_sample if first_pass else None, first_pass)
-            waiting = [run for run in waiting if run.needs_another_pass()]
-            first_pass = False
-        while waiting := again(waiting or self.runs):
-            self._pass(waiting, None, False)
+        with self._results_alone_on_stdout():
+            while waiting:
+                self._pass(waiting, per_sample if first_pass else None, first_pass)
+                waiting = [run for run in waiting if run.needs_another_pass()]
+                first_pass = False
+            while waiting := again(waiting or self.runs):
+                self._pass(waiting, None, False)
         for watcher in self.watchers:
             watcher.finish(self)
         results = [run.result() for run in self.runs]
@@ -118,6 +127,11 @@ class Evaluation:
             seconds=time.perf_counter() - self.started,
             warnings=(*self.feed.warnings, *self._skipped(), *(each for run in self.runs for each in run.warnings)),
         )
+
+    def _results_alone_on_stdout(self) -> AbstractContextManager[object]:
+        """Where losses of one's own may be running: what interpreted code of theirs prints goes to stderr."""
+        own = any(run.settings.loss.origin for run in self.runs)
+        return redirect_stdout(sys.stderr) if own else nullcontext()
 
     def observe(self, confidence: float | None = None) -> list[Run]:
         """Asks for statistics of the samples, with an interval of the value at that level.
@@ -179,13 +193,16 @@ class Evaluation:
             for positions, chunk in self.feed.numbered(self.chunk_rows):
                 yield positions, chunk
                 self.rows = int(positions[-1]) + 1
-                self.progress(self.rows)
+                self._tell_progress()
             self.rows = self.feed.all_rows
             return
         for chunk in self.feed.chunks(self.chunk_rows):
             yield None, chunk
             self.rows += len(chunk["prediction"])
-            self.progress(self.rows)
+            self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        self.progress(self.rows if self.layout is None else self.rows // self.layout.samples)
 
     @contextmanager
     def _placing(self, write: Write | None, fill: float) -> Iterator[Callable[[Rows | None, Array], None] | None]:
@@ -246,13 +263,10 @@ class Evaluation:
         """The weights of a chunk that begins at this row, checked; None where there are none. Raises DataError."""
         if "weights" not in chunk:
             return None
-        # A copy: what is mapped from a file is read-only, and compiled code takes arrays of one kind.
         with placing_integers(self.feed, self.chunk_rows):
-            weights = np.array(
-                exact(chunk["weights"].reshape(-1), "float64", self.feed.arrays["weights"].path, "weights")
-            )
+            weights = exact(chunk["weights"].reshape(-1), "float64", self.feed.arrays["weights"].path, "weights")
         if self.request.nonfinite == "propagate":
-            weights[~np.isfinite(weights)] = 0.0
+            weights = np.where(np.isfinite(weights), weights, 0.0)
         check_weights(self.feed, weights, first_row)
         return weights
 
@@ -264,17 +278,21 @@ class Evaluation:
                 role,
                 info.path,
                 info.format,
-                tuple(int(n or 0) for n in (info.shape[0] if role in self.feed.whole else self.rows, *info.shape[1:])),
+                tuple(int(size or 0) for size in info.shape),
                 info.dtype,
                 info.columns,
                 self.digests.get(role, ""),
             )
-            for role, info in self.feed.arrays.items()
+            for role, info in self.feed.given.items()
             if not is_beside(role)
         )
 
     def _threads(self) -> int:
-        return 1 if self.backend.name == "python" else self.request.threads or usable_threads()
+        return self._compiled_threads() or 1
+
+    def _compiled_threads(self) -> int:
+        """Those that run compiled code, 0 where all is interpreted."""
+        return 0 if self.backend.name == "python" else self.request.threads or usable_threads()
 
     # ---- gradients
 
@@ -291,8 +309,19 @@ class Evaluation:
 
         All of them in one pass, after `run`. That of a row that is skipped is 0.
         """
+        if self.layout is None:
+            self._write_gradients(writes)
+            return
+        from lossctl.places import WholeRows
+
+        joined = {of: WholeRows(write, self.layout, self.feed.given[of]) for of, write in writes.items()}
+        self._write_gradients({of: rows.put for of, rows in joined.items()})
+        for rows in joined.values():
+            rows.finish()
+
+    def _write_gradients(self, writes: Mapping[str, Callable[[Array], None]]) -> None:
         rows = 0
-        with ExitStack() as stack:
+        with self._results_alone_on_stdout(), ExitStack() as stack:
             placed = {of: stack.enter_context(self._placing(write, 0.0)) for of, write in writes.items()}
             for positions, chunk in self._placed_chunks():
                 weights = self.weights(chunk, rows)

@@ -54,7 +54,7 @@ def gradient_writers(files: Mapping[str, str], evaluation: Evaluation) -> Iterat
 def gradient_writer(path: str, evaluation: Evaluation, of: str = "prediction") -> ArrayWriter:
     """Writes the gradient of the first loss with respect to an array, in its shape."""
     evaluation.check_gradient(of)
-    info = evaluation.feed.arrays[of]
+    info = evaluation.feed.given[of]
     tail = tuple(int(size) for size in info.shape[1:] if size is not None)
     return open_array_writer(path, tail, precision(info.dtype), tuple(f"grad_{name}" for name in info.columns))
 
@@ -99,7 +99,7 @@ class GradientSummary:
         run = evaluation.runs[0]
         settings = run.settings
         scale = settings["grad_scale"]
-        info = evaluation.feed.arrays[of]
+        info = evaluation.feed.given[of]
         options = run.options
         return GradientResult(
             loss=settings.loss.name,
@@ -107,7 +107,7 @@ class GradientSummary:
             wrt=(settings["grad_wrt"] or settings.input) if of == "prediction" else of,
             scale=scale,
             path=self._writer.path,
-            shape=(evaluation.rows, *(int(size) for size in info.shape[1:] if size is not None)),
+            shape=tuple(int(size or 0) for size in info.shape),
             dtype=precision(info.dtype).name,
             stats=GradientStatistics(
                 min=self._low if self._count else math.nan,

@@ -34,6 +34,11 @@ class Feed:
         return {role: reader.arrays[role] for role, reader in self._of_role.items()}
 
     @property
+    def given(self) -> dict[str, ArrayInfo]:
+        """`arrays` in the shapes that they have in their files."""
+        return {role: reader.given[role] for role, reader in self._of_role.items()}
+
+    @property
     def whole(self) -> frozenset[str]:
         """The roles of the arrays that are not in step with the rows."""
         return frozenset(role for reader in self.whole_readers for role in reader.arrays)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from lossctl.errors import UsageError
 from lossctl.feed import Feed
@@ -21,12 +20,12 @@ from lossctl.input_parts import (
 )
 from lossctl.sources import Reader, Selection, open_reader
 from lossctl.sources.base import Encoder
+from lossctl_kernels.records import Record, field
 
 __all__ = ["InputFiles", "class_weights", "open_feed"]
 
 
-@dataclass(frozen=True)
-class InputFiles:
+class InputFiles(Record):
     """The inputs of a command, as its user named them.
 
     `inputs`, `input_columns` and `input_formats` are the files, the columns and the formats of the further arrays of a
@@ -35,7 +34,8 @@ class InputFiles:
     are the names that targets hold in place of indices, from `classes_file`; with `gaps`, what is missing is NaN.
 
     `by` are the columns of slices, with what makes codes of them, from `by_file` where that is given; with `numbered`,
-    each row comes with its number in the file of the predictions.
+    each row comes with its number in the file of the predictions. `class_axis` is the axis of the predictions that the
+    classes are on, where that is said.
     """
 
     predictions: str
@@ -57,6 +57,7 @@ class InputFiles:
     by: Mapping[str, Encoder] = field(default_factory=dict)
     by_file: str | None = None
     numbered: bool = False
+    class_axis: int | None = None
 
     @property
     def paths(self) -> list[str]:
@@ -77,6 +78,8 @@ class InputFiles:
             found["missing"] = self.missing
         if self.classes is not None:
             found["classes"] = self.classes
+        if self.class_axis not in (None, -1):
+            found["class_axis"] = self.class_axis
         return found
 
     @property

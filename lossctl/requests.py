@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from lossctl.preparation import (
 )
 from lossctl.sources.base import is_beside
 from lossctl_kernels import Plan, Scope, Settings, SpecificationError
+from lossctl_kernels.records import Record, field, replace
 from lossctl_kernels.reduce import block_rows
 
 __all__ = ["Request", "planned", "work_of"]
@@ -49,8 +49,7 @@ ROLES = ("prediction", "target", "weights")
 TEXT_BYTES = 12
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Record):
     """What to compute: losses, options that hold for all of them, and how."""
 
     specs: Sequence[LossSpec]
@@ -66,6 +65,8 @@ class Request:
     """How the data was read, where that is not the default: part of every signature."""
     digests: bool = False
     """Whether `inputs` will have digests of the values of all but the predictions."""
+    class_axis: int | None = None
+    """The axis of predictions that the classes are on; the last one by default."""
 
     def __post_init__(self) -> None:
         check_policy(self.nonfinite)
@@ -87,7 +88,7 @@ def planned(feed: Feed, request: Request) -> tuple[int, list[tuple[Plan, str]]]:
     if "weights" in feed.arrays:
         check_weights_shape(feed.arrays["weights"])
     chunk_rows = _chunk_rows(feed, request, shapes.width)
-    settled = [settle(spec, request.flags, shapes) for spec in request.specs]
+    settled = [settle(spec, request.flags, shapes, request.reduction) for spec in request.specs]
     losses = [settings.loss for settings in settled]
     check_settled(losses, [role for role in feed.arrays if role not in ROLES and not is_beside(role)])
     for loss in losses:
@@ -117,9 +118,16 @@ def _plan(feed: Feed, settings: Settings, width: int) -> tuple[Plan, str]:
     inputs = [(loss.inputs[role], name) for role, name in zip(roles[2:], names[2:], strict=True)]
     dtype = compute_dtype(loss.target_kind, loss.target.high == 1.0, names[0], names[1], inputs)
     try:
-        return Plan(settings, width, precision(arrays["prediction"].dtype).name), dtype
+        return Plan(_with_spacing(settings, names[0]), width, precision(names[0]).name), dtype
     except SpecificationError as error:
         raise UsageError(str(error), hint=error.hint) from None
+
+
+def _with_spacing(settings: Settings, dtype: str) -> Settings:
+    """Of float16, which is computed with as float32: `machine` is the spacing of the numbers as they were given."""
+    if dtype != "float16" or settings.options.get("eps") != "machine":
+        return settings
+    return replace(settings, options={**settings.options, "eps": float(np.finfo(np.float16).eps)})
 
 
 def work_of(plan: Plan, feed: Feed) -> int:

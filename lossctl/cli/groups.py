@@ -32,6 +32,7 @@ class DataOptions(OptionGroup):
     on: o.On = None
     missing: o.Missing = "error"
     classes: o.Classes = None
+    class_axis: o.ClassAxis = None
 
     def files(self, predictions: str, targets: str | None, nonfinite: str = "error") -> InputFiles:
         """The inputs, with lists of columns and further arrays by name taken apart. Raises UsageError."""
@@ -62,6 +63,7 @@ class DataOptions(OptionGroup):
             names,
             nonfinite != "error",
             names_file,
+            class_axis=self.class_axis,
         )
 
 
@@ -137,6 +139,7 @@ def request_of(
         files.options,
         # Matched by key, rows stand in the order of the predictions, which is that of nothing else.
         compared and not files.on,
+        files.class_axis,
     )
 
 

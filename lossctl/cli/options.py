@@ -67,6 +67,15 @@ Classes = Annotated[
     str | None,
     Option("--classes", metavar="NAMES", help="Targets are names of classes: cat,dog in order, or a file of names."),
 ]
+ClassAxis = Annotated[
+    int | None,
+    Option(
+        "--class-axis",
+        metavar="N",
+        help="The classes of predictions are on this axis; 1 in PyTorch's layout. The last one by default.",
+        envvar="LOSSCTL_CLASS_AXIS",
+    ),
+]
 Nonfinite = Annotated[
     str,
     Option(

@@ -107,9 +107,15 @@ class SystemFeed(Feed):
 
     @property
     def arrays(self) -> dict[str, ArrayInfo]:
-        found = self._feed.arrays
-        found["prediction"] = found[self._own]
-        return {role: info for role, info in found.items() if not role.startswith(SYSTEM)}
+        return self._own_view(self._feed.arrays)
+
+    @property
+    def given(self) -> dict[str, ArrayInfo]:
+        return self._own_view(self._feed.given)
+
+    def _own_view(self, arrays: dict[str, ArrayInfo]) -> dict[str, ArrayInfo]:
+        found = {role: info for role, info in arrays.items() if not role.startswith(SYSTEM)}
+        return found | {"prediction": arrays[self._own]}
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         return self._feed.place(self._own if role == "prediction" else role, row, column)
@@ -176,6 +182,12 @@ class Comparison:
         inference: Inference,
         progress: Callable[[int], None] | None = None,
     ) -> None:
+        self._samples_a_row = 1
+        if request.class_axis is not None or len(feed.arrays["prediction"].shape) > 2:
+            from lossctl.places import by_places
+
+            feed, layout = by_places(feed, request.specs, request.class_axis)
+            self._samples_a_row = 1 if layout is None else layout.samples
         self.feed, self.paths, self.request, self.inference = feed, list(paths), request, inference
         self.progress = progress or (lambda rows: None)
         self.started = time.perf_counter()
@@ -209,7 +221,7 @@ class Comparison:
                 self._refuse_infinite(position, losses, shares, done)
                 self.rows[position].add(losses, shares, weights)
             done += len(chunk["prediction"])
-            self.progress(done)
+            self.progress(done // self._samples_a_row)
         if done < 2:
             raise DataError(
                 f"{self.paths[0]} has {done} rows: a comparison needs at least two", hint="check what wrote it"
