@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import Data, draw
 from benchmarks.engine import Engine
 from benchmarks.options import Options
 from benchmarks.peers import Key, with_jax, with_numpy, with_sklearn, with_torch
@@ -17,6 +16,7 @@ from benchmarks.report import Section, Table, milliseconds, percent, times
 from benchmarks.roofline import PlainRead
 from benchmarks.targets import Targets
 from benchmarks.timing import Task, Times, geometric_mean, race
+from lossctl.typical_data import Data, draw
 from lossctl_kernels import LOSSES, Scope, Settings, resolve
 from lossctl_kernels.domains import TargetKind
 

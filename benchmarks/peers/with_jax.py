@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.data import Data
 from benchmarks.peers import Key, optional
 from benchmarks.peers.formulas import FORMULAS
+from lossctl.typical_data import Data
 
 __all__ = ["VALUES", "gradient", "value"]
 

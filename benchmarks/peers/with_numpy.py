@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import Data
 from benchmarks.peers import Key
 from benchmarks.peers.formulas import FORMULAS
+from lossctl.typical_data import Data
 
 __all__ = ["VALUES", "value"]
 

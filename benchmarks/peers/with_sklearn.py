@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import Data
 from benchmarks.peers import Key, optional
+from lossctl.typical_data import Data
 
 __all__ = ["VALUES", "value"]
 

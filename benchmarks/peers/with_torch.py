@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.data import Data
 from benchmarks.peers import Key, optional
+from lossctl.typical_data import Data
 
 __all__ = ["VALUES", "gradient", "use_threads", "value"]
 

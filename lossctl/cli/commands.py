@@ -21,5 +21,6 @@ COMMANDS = {
     "check": "lossctl.cli.check",
     "doctor": "lossctl.cli.doctor",
     "warmup": "lossctl.cli.warmup",
+    "bench": "lossctl.cli.bench",
     "schema": "lossctl.cli.schema",
 }

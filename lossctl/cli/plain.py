@@ -93,7 +93,7 @@ def _add(given: dict[str, Any], name: str, kind: Any, text: str) -> None:
         given.setdefault(name, []).append(text)
     elif kind in (str, str | None):
         given[name] = text
-    elif kind == int | None and text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER:
+    elif kind in (int, int | None) and text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER:
         given[name] = int(text)
     else:
         raise _NotOrdinary

@@ -1,0 +1,77 @@
+"""`lossctl bench`: how fast this machine computes each loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from lossctl.cli import options as o
+from lossctl.cli.declarations import Option
+from lossctl.cli.list import RowsFormat, rows_format
+from lossctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from lossctl.throughput import Throughput
+
+HELP = """How fast this machine computes losses and their gradients, on typical data in memory.
+
+Example: lossctl bench --loss bce --loss scce:input=logit
+
+Without --loss, every loss in its first form. Each is compiled first, and run several times; the median counts. GB/s is
+what is read of predictions, targets and further inputs.
+"""
+
+Values = Annotated[int, Option("--values", metavar="N", help="About how many predicted values.")]
+Precision = Annotated[str, Option("--dtype", metavar="NAME", help="float32 or float64.")]
+
+LEAST_VALUES, MOST_VALUES = 1, 1 << 28
+
+
+def command(
+    loss: o.LossSpecs = None,
+    values: Values = 1 << 22,
+    dtype: Precision = "float32",
+    backend: o.BackendName = "cpu",
+    threads: o.Threads = None,
+    format: RowsFormat = None,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """See HELP."""
+    from lossctl.cli.progress import Progress
+    from lossctl.cli.text import print_rows
+    from lossctl.cli.work import known_losses
+
+    wanted = rows_format(format)
+    o.one_of("--dtype", dtype, ("float32", "float64"))
+    if not LEAST_VALUES <= values <= MOST_VALUES:
+        raise UsageError(f"--values must be from {LEAST_VALUES} to {MOST_VALUES}, found {values}")
+    specs = known_losses(loss)
+
+    from lossctl.loss_spec import parse
+    from lossctl.throughput import measure
+    from lossctl_kernels import LOSSES
+
+    specs = specs or [parse(name) for name in LOSSES]
+    rows = []
+    with Progress(len(specs), not quiet, "losses") as progress:
+        for position, spec in enumerate(specs):
+            progress(position)
+            rows.append(_row(measure(spec, values, dtype, backend, threads)))
+    print_rows(rows, wanted)
+
+
+def _row(found: Throughput) -> dict[str, str]:
+    both = found.gradient_seconds
+    return {
+        "name": found.spec,
+        "values": f"{found.values}" if found.width == 1 else f"{found.values // found.width} x {found.width}",
+        "ms": f"{found.seconds * 1e3:.3g}",
+        "M values/s": _millions(found.values, found.seconds),
+        "GB/s": f"{found.bytes / found.seconds / 1e9:.3g}",
+        "ms with gradient": "" if both is None else f"{both * 1e3:.3g}",
+        "backend": found.backend,
+    }
+
+
+def _millions(values: int, seconds: float) -> str:
+    return f"{values / seconds / 1e6:.4g}"
