@@ -29,7 +29,7 @@ class Column(NamedTuple):
 class ArrowTable:
     """The columns that roles take of a table: a column of numbers (N,), several (N, M), or one of lists (N, M).
 
-    `first_of` gives a batch with the first row of a column, or None of a table without rows: it tells how long the
+    `first_of` gives a batch with the first rows of a column, or None of a table without rows: it tells how long the
     lists of no fixed size are. `where` says where a row stands: "table.parquet, row 3". `constants` are columns that
     have one value in all of the file.
     """
@@ -109,7 +109,7 @@ class ArrowTable:
             element = kind.value_type
             first = self._first_of(name)
             # A table without rows has lists of no length: what a row holds does not matter then.
-            width = 1 if first is None else self._length_of(name, first.column(name)[0])
+            width = 1 if first is None else self._length_of(name, first.column(name))
         if not (pa.types.is_integer(element) or pa.types.is_floating(element) or pa.types.is_boolean(element)):
             raise DataError(
                 f"{self.file.name}, column '{visible(name)}' holds {visible(kind)}; allowed are bool, integers and "
@@ -129,10 +129,12 @@ class ArrowTable:
         check_textual(kind, self._texts[name], f"{self.file.name}, column '{visible(name)}'")
         return Column(np.dtype(text_dtype(self._texts[name], kind)), 0)
 
-    def _length_of(self, name: str, row: Any) -> int:
-        if not row.is_valid:
+    def _length_of(self, name: str, rows: Any) -> int:
+        """That of the list in the first row; of one with gaps, in the first that has one."""
+        rows = rows.drop_null() if name in self._with_gaps else rows
+        if not len(rows) or not rows[0].is_valid:
             self._refuse_null(name, 0)
-        return len(row.values)
+        return len(rows[0].values)
 
     def _describe(self, role: str, rows: int | None) -> ArrayInfo:
         columns = self.selected[role]

@@ -31,6 +31,9 @@ _BUFFER_BYTES = 1 << 20
 _GROUP_BYTES = 32 << 20
 _AHEAD_BYTES = 128 << 20
 
+_FIRST_ROWS = 1024
+"""Looked at for a list that is not missing: the first of them tells how long all are."""
+
 _Decoded: TypeAlias = WorkedAhead[int, list[dict[str, Array]]]
 
 
@@ -131,7 +134,7 @@ class _ParquetReader(Reader):
             self._begun = self._work_ahead()
 
     def _first_of(self, name: str) -> pa.RecordBatch | None:
-        return next(self._batches([name], 1, range(len(self._group_rows))), None)
+        return next(self._batches([name], _FIRST_ROWS, range(len(self._group_rows))), None)
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         return rechunk(self._parts(), rows)

@@ -166,6 +166,21 @@ def test_empty_lines_within_quotes_are_none(tmp_path: Path) -> None:
     np.testing.assert_array_equal(chunk["prediction"], [0.5, np.nan])
 
 
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_lists_after_a_first_row_with_none(tmp_path: Path, name: str) -> None:
+    table = pa.table({"p": pa.array([None, [0.25, 0.75]], pa.list_(pa.float64()))})
+    if name == "t.parquet":
+        parquet.write_table(table, tmp_path / name)
+    else:
+        with pa.OSFile(str(tmp_path / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    with open_reader(tmp_path / name, {"prediction": Selection(("p",), gaps=True)}) as reader:
+        (chunk,) = reader.chunks(10)
+    np.testing.assert_array_equal(chunk["prediction"], [[np.nan] * 2, [0.25, 0.75]])
+    with pytest.raises(DataError, match="row 0"):
+        open_reader(tmp_path / name, {"prediction": Selection(("p",))})
+
+
 def test_lists_after_a_first_line_with_none(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"p": null}\n{}\n{"p": [0.25, 0.75]}\n')
     with open_reader(tmp_path / "t.jsonl", {"prediction": Selection(("p",), gaps=True)}) as reader:
