@@ -12,12 +12,12 @@ from lossctl.errors import UsageError
 if TYPE_CHECKING:
     from lossctl.throughput import Throughput
 
-HELP = """How fast this machine computes losses and their gradients, on typical data in memory.
+HELP = """Measure how fast this machine computes losses and gradients.
 
 Example: lossctl bench --loss bce --loss scce:input=logit
 
-Without --loss, every loss in its first form. Each is compiled first, and run several times; the median counts. GB/s is
-what is read of predictions, targets and further inputs.
+The data are typical of the loss, and in memory. Without --loss, every loss in its first form. Each is compiled first,
+and run several times; the median counts. GB/s is what is read of predictions, targets and further inputs.
 """
 
 Values = Annotated[int, Option("--values", metavar="N", help="About how many predicted values.")]

@@ -193,7 +193,7 @@ def test_sources_that_change_under_a_process_are_not_mistaken_for_its_code(machi
     """An upgrade after the start of a process and before it compiles: the new digest is not that of the old code."""
     path = machine.package / "scalar.py"
     new = path.read_text(encoding="utf-8").replace("    return x * x\n", "    return x - x\n")
-    upgrade = f"import pathlib, lossctl_kernels\npathlib.Path({str(path)!r}).write_text({new!r})\n"
+    upgrade = f"import pathlib\nfrom lossctl_kernels import LOSSES\npathlib.Path({str(path)!r}).write_text({new!r})\n"
     old = machine.run(Run(programs=1, before=upgrade))
     assert (old.values, old.hits) == ([4.0], 0)
     assert not machine.files()
