@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.errors import UsageError
+from lossctl.errors import UsageError, visible
 from lossctl.feed import Feed
 from lossctl.further_inputs import check_settled
 from lossctl.labels import check_blank
@@ -72,6 +72,10 @@ class Request(Record):
         check_policy(self.nonfinite)
         if self.reduction not in ("mean", "sum"):
             raise UsageError(f"reduction must be mean or sum, found {self.reduction}")
+        if self.class_axis is not None and type(self.class_axis) is not int:
+            raise UsageError(
+                f"the class axis is a whole number, found {visible(repr(self.class_axis))}", hint="such as class_axis=1"
+            )
         if self.chunk_rows is not None and self.chunk_rows < 1:
             raise UsageError(f"--chunk-rows must be 1 or more, found {self.chunk_rows}")
         if not self.specs:

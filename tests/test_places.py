@@ -133,6 +133,12 @@ def test_what_does_not_fit_is_refused(
         lossctl.evaluate(predictions, targets, spec, class_axis=axis)
 
 
+@pytest.mark.parametrize("axis", [1.0, "1", True, (1,)])
+def test_an_axis_is_a_whole_number(axis: Any) -> None:
+    with pytest.raises(UsageError, match="the class axis is a whole number"):
+        lossctl.evaluate(LOGITS, LABELS, SPEC, class_axis=axis)
+
+
 def test_a_message_names_the_place_in_the_file() -> None:
     logits = _second(LOGITS)
     logits[2, 3, 1, 5] = np.nan
