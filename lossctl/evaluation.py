@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -130,8 +129,11 @@ class Evaluation:
 
     def _results_alone_on_stdout(self) -> AbstractContextManager[object]:
         """Where losses of one's own may be running: what interpreted code of theirs prints goes to stderr."""
-        own = any(run.settings.loss.origin for run in self.runs)
-        return redirect_stdout(sys.stderr) if own else nullcontext()
+        if not any(run.settings.loss.origin for run in self.runs):
+            return nullcontext()
+        from lossctl.own_prints import printing_aside
+
+        return printing_aside
 
     def observe(self, confidence: float | None = None) -> list[Run]:
         """Asks for statistics of the samples, with an interval of the value at that level.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from dataclasses import replace
 from hashlib import sha256
 from types import FunctionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from lossctl.errors import UsageError, visible
+from lossctl.own_prints import printing_aside
 from lossctl.own_sources import source_digest
 from lossctl_kernels.arguments import argument_names
 from lossctl_kernels.domains import REAL, TargetKind
@@ -241,14 +241,12 @@ def _computed(loss: Loss, source: bytes, path: str) -> str:
 
     Raises UsageError for a function that cannot be compiled.
     """
-    import sys
-
     from lossctl_kernels.rehearsal import rehearse
 
     digest = sha256()
     for role, function in _functions(loss):
         try:
-            with redirect_stdout(sys.stderr):
+            with printing_aside:
                 computed = rehearse(function)
         except IndexError:
             raise UsageError(

@@ -14,7 +14,6 @@ import stat
 import sys
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.abc import SourceLoader
@@ -22,6 +21,7 @@ from types import FunctionType, ModuleType
 
 from lossctl.errors import EnvironmentFault, UsageError, visible
 from lossctl.own_definitions import make_loss
+from lossctl.own_prints import printing_aside
 from lossctl_kernels.spec import Loss, registering
 
 __all__ = ["find_own", "registered"]
@@ -114,7 +114,7 @@ def _run(path: str, state: tuple[int, ...]) -> _File:
     sys.modules[name] = module  # where dataclasses and others look for the names of a module
     sys.path.append(folder)  # what stands beside the file can be imported, and hides nothing
     try:
-        with redirect_stdout(sys.stderr), registering(registry):
+        with printing_aside, registering(registry):
             loader.exec_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it may raise anything
         del sys.modules[name]

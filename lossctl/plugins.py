@@ -7,14 +7,13 @@ imported when a loss of it is asked for, or the losses are listed.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import UsageError, visible
+from lossctl.own_prints import printing_aside
 from lossctl.process import Ended
 from lossctl_kernels import LOSSES, Loss
 from lossctl_kernels.spec import registering
@@ -86,7 +85,7 @@ def _made(entry: EntryPoint) -> Loss:
     from lossctl.own_losses import registered
 
     registry = _registries.setdefault(entry.module, {})
-    with redirect_stdout(sys.stderr), registering(registry):
+    with printing_aside, registering(registry):
         found: Any = import_module(entry.module)
         for attribute in entry.attr.split(".") if entry.attr else ():
             found = getattr(found, attribute)
