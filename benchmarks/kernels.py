@@ -16,20 +16,16 @@ from benchmarks.report import Section, Table, milliseconds, percent, times
 from benchmarks.roofline import PlainRead
 from benchmarks.targets import Targets
 from benchmarks.timing import Task, Times, geometric_mean, race
+from lossctl.throughput import width_of
 from lossctl.typical_data import Data, draw
-from lossctl_kernels import LOSSES, Scope, Settings, resolve
-from lossctl_kernels.domains import TargetKind
+from lossctl_kernels import LOSSES, Settings, resolve
 
 __all__ = ["Case", "Measured", "agrees", "cases", "measure", "sections"]
 
-FEW_CLASSES = 10
-CLASSES = (1000, FEW_CLASSES, 3)
+CLASSES = (1000, 10, 3)
 QUICK = ("bce", "scce", "mse", "rmse", "cosine_similarity")
 ALL_WIDTHS = ("cce", "scce")
 """The width of a row decides how it is worked on, whatever the loss: it is tried on these."""
-
-VECTOR = 256
-"""The width of rows that are vectors, and not the scores of classes."""
 
 # A peer that computes in float32 sums in float32 as well.
 TOLERANCE = {"float32": 2e-3, "float64": 1e-9}
@@ -99,14 +95,8 @@ def cases(options: Options) -> Iterator[Case]:
     wanted = options.losses or (QUICK if options.quick else tuple(LOSSES))
     for name, loss in LOSSES.items():
         for form in loss.forms if name in wanted else ():
-            if loss.scope not in (Scope.ROW, Scope.PAIRS):
-                yield Case(name, form)
-            elif loss.target_kind in (TargetKind.SAME, TargetKind.GROUP):
-                yield Case(name, form, VECTOR)
-            elif name in ALL_WIDTHS and not options.quick:
-                yield from (Case(name, form, width) for width in CLASSES)
-            else:
-                yield Case(name, form, FEW_CLASSES)
+            widths = CLASSES if name in ALL_WIDTHS and not options.quick else (width_of(loss),)
+            yield from (Case(name, form, width) for width in widths)
             if name == "bce":
                 yield Case(name, form, soft=True)
 

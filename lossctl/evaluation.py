@@ -32,7 +32,7 @@ from lossctl.nonfinite import (
 from lossctl.preparation import (
     exact,
 )
-from lossctl.requests import Request, planned, work_of
+from lossctl.requests import Request, planned, samples_of, work_of
 from lossctl.results import InputInfo, RunResult
 from lossctl.run_kinds import again, make_run
 from lossctl.runs import Run
@@ -42,7 +42,6 @@ from lossctl_kernels import Plan
 
 if TYPE_CHECKING:
     from lossctl.observers import Watcher
-    from lossctl.places import Layout
 
 __all__ = ["Evaluation", "Request"]
 
@@ -56,12 +55,7 @@ class Evaluation:
     """
 
     def __init__(self, feed: Feed, request: Request, progress: Callable[[int], None] | None = None) -> None:
-        self.layout: Layout | None = None
-        """How rows of the files are taken apart, where their places are samples."""
-        if request.class_axis is not None or len(feed.arrays["prediction"].shape) > 2:
-            from lossctl.places import by_places
-
-            feed, self.layout = by_places(feed, request.specs, request.class_axis)
+        feed, self.layout = samples_of(feed, request)
         self.digests: dict[str, str] = {}
         if request.digests:
             from lossctl.digests import digested

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,10 @@ from lossctl_kernels import Plan, Scope, Settings, SpecificationError
 from lossctl_kernels.records import Record, field, replace
 from lossctl_kernels.reduce import block_rows
 
-__all__ = ["Request", "planned", "work_of"]
+if TYPE_CHECKING:
+    from lossctl.places import Layout
+
+__all__ = ["Request", "planned", "samples_of", "work_of"]
 
 CHUNK_BYTES = 16 << 20
 """Of one array: large enough that the work of a chunk hides its overhead, small enough for any machine."""
@@ -80,6 +83,18 @@ class Request(Record):
             raise UsageError(f"--chunk-rows must be 1 or more, found {self.chunk_rows}")
         if not self.specs:
             raise UsageError("no loss was asked for", hint="name one, such as --loss bce; `lossctl list` shows them")
+
+
+def samples_of(feed: Feed, request: Request) -> tuple[Feed, Layout | None]:
+    """(the feed of samples, how rows of the files are taken apart): the feed itself where each row is a sample.
+
+    Raises UsageError and DataError for losses and arrays that do not fit.
+    """
+    if request.class_axis is None and len(feed.arrays["prediction"].shape) <= 2:
+        return feed, None
+    from lossctl.places import by_places
+
+    return by_places(feed, request.specs, request.class_axis)
 
 
 def planned(feed: Feed, request: Request) -> tuple[int, list[tuple[Plan, str]]]:

@@ -22,6 +22,7 @@ from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.inputs import InputFiles, open_feed
 from lossctl.preparation import prepare
+from lossctl.requests import samples_of
 from lossctl.results import InputInfo, is_gain
 from lossctl.runs import Run
 from lossctl.sources import ArrayInfo
@@ -182,12 +183,8 @@ class Comparison:
         inference: Inference,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        self._samples_a_row = 1
-        if request.class_axis is not None or len(feed.arrays["prediction"].shape) > 2:
-            from lossctl.places import by_places
-
-            feed, layout = by_places(feed, request.specs, request.class_axis)
-            self._samples_a_row = 1 if layout is None else layout.samples
+        feed, layout = samples_of(feed, request)
+        self._samples_a_row = 1 if layout is None else layout.samples
         self.feed, self.paths, self.request, self.inference = feed, list(paths), request, inference
         self.progress = progress or (lambda rows: None)
         self.started = time.perf_counter()
