@@ -11,7 +11,7 @@ import os
 import sys
 
 from lossctl.errors import EnvironmentFault, LossctlError, visible
-from lossctl.process import INTERRUPTED, address_space, check_address_space, own, release
+from lossctl.process import INTERRUPTED, address_space, check_address_space, end_now, own, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> None:
-    """Runs the command line and exits with the code of what happened."""
+    """Runs the command line and ends the process with the code of what happened."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
     # NumPy's linear algebra would start a thread for every processor, and nothing large is asked of it here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -44,8 +44,7 @@ def main() -> None:
         _settle(sys.stdout)
         _settle(sys.stderr)
     release()
-    gc.freeze()  # the system takes everything back: Python need not look through all of it first
-    sys.exit(code)
+    end_now(code)  # the system takes everything back at once: Python would take it apart first, module by module
 
 
 def _opened(stream: TextIO | None) -> TextIO:

@@ -11,6 +11,7 @@ from lossctl.errors import EnvironmentFault
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import NoReturn
 
 INTERRUPTED = 130
 
@@ -75,8 +76,8 @@ def check_address_space() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
-def end_now(code: int) -> None:
-    """Ends where nothing can be unwound: without temporary files, whatever else is under way."""
+def end_now(code: int) -> NoReturn:
+    """Ends where nothing need be unwound, or nothing can be: without temporary files, whatever else is under way."""
     try:
         # What has not been imported has made no files.
         files = sys.modules.get("lossctl.files")
