@@ -11,14 +11,14 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from lossctl.conversion import TooLarge
 from lossctl.errors import DataError
 from lossctl.feed import Feed
 from lossctl.labels import LENGTHS, are_numbers, inexact, not_whole, wrong
-from lossctl.preparation import TooLarge
 from lossctl.remedies import label_remedy, prediction_remedy, row_sum_remedy, target_remedy, whole_remedy
-from lossctl.sources.arrays import LARGEST_EXACT
 from lossctl.sources.base import Array
 from lossctl_kernels import Loss, Plan
+from lossctl_kernels.conversions import LARGEST_EXACT
 from lossctl_kernels.domains import Domain, TargetKind
 from lossctl_kernels.records import Record, field
 from lossctl_kernels.reduce import tree_sum

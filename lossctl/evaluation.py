@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lossctl._version import __version__
 from lossctl.backends import choose, compiler_faults, usable_threads
+from lossctl.conversion import exact
 from lossctl.diagnosis import check_weights, placing_integers
 from lossctl.errors import DataError, UsageError
 from lossctl.feed import Feed
@@ -252,7 +253,9 @@ class Evaluation:
         for role in roles:
             if (role, run.dtype) not in done:
                 with placing_integers(run.feed, self.chunk_rows):
-                    done[role, run.dtype] = exact(chunk[role], run.dtype, run.paths[role], role)
+                    done[role, run.dtype] = exact(
+                        chunk[role], run.dtype, run.paths[role], role, self._compiled_threads()
+                    )
         return chunk | {role: done[role, run.dtype] for role in roles}
 
     def weights(self, chunk: dict[str, Array], first_row: int) -> NDArray[np.float64] | None:

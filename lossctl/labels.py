@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.errors import UsageError
-from lossctl.sources.arrays import LARGEST_EXACT
 from lossctl.sources.base import Array
 from lossctl_kernels import Plan
+from lossctl_kernels.conversions import LARGEST_EXACT
 from lossctl_kernels.domains import TargetKind
 
 __all__ = [

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossctl.conversion import exact
 from lossctl.errors import DataError
 from lossctl.labels import are_numbers, integers, label_rows
 from lossctl.list_items import of_items
 from lossctl.loss_spec import Shapes
 from lossctl.sources import ArrayInfo
-from lossctl.sources.arrays import LARGEST_EXACT
 from lossctl.sources.base import Array
 from lossctl_kernels import Loss, Plan, Scope
 from lossctl_kernels.batch import Batch
@@ -24,18 +24,15 @@ from lossctl_kernels.spec import Input, InputShape
 
 __all__ = [
     "Prepared",
-    "TooLarge",
     "check_input_shapes",
     "check_shapes",
     "compute_dtype",
     "dimensions",
-    "exact",
     "precision",
     "prepare",
     "row_shapes",
 ]
 
-_CACHED_VALUES = 1 << 15
 SMALL_INTEGERS = {"bool", "int8", "uint8", "int16", "uint16"}
 
 
@@ -252,32 +249,6 @@ def _inputs(plan: Plan, prediction: Array, chunk: dict[str, Array], paths: dict[
 
 def _all_inside(labels: NDArray[np.int64], classes: int) -> bool:
     return bool(labels.min(initial=0) >= 0 and labels.max(initial=0) < classes)
-
-
-class TooLarge(DataError):
-    """An integer of the array of a role that no float holds."""
-
-    def __init__(self, path: str, value: int, role: str) -> None:
-        super().__init__(
-            f"{path}: integers beyond 2**53 are not exact in float64, found {value}",
-            hint="rescale them, or save floating-point numbers",
-        )
-        self.role = role
-
-
-def exact(array: Array, dtype: str, path: str, role: str) -> Array:
-    """The array in a float dtype, C-contiguous, with every value unchanged. Raises TooLarge."""
-    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8:
-        return np.ascontiguousarray(array, dtype=dtype)
-    given, converted = array.reshape(-1), np.empty(array.size, dtype)
-    # In pieces that stay in a core's cache between the look and the conversion.
-    for start in range(0, given.size, _CACHED_VALUES):
-        piece = given[start : start + _CACHED_VALUES]
-        low, high = int(piece.min()), int(piece.max())  # Python's integers: neither sign nor width can wrap
-        if low < -LARGEST_EXACT or high > LARGEST_EXACT:
-            raise TooLarge(path, high if high > LARGEST_EXACT else low, role)
-        converted[start : start + _CACHED_VALUES] = piece
-    return converted.reshape(array.shape)
 
 
 def check_weights_shape(info: ArrayInfo) -> None:

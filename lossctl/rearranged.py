@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.preparation import exact
+from lossctl.conversion import exact
 from lossctl.sources import ArrayInfo, Reader
 from lossctl.sources.arrays import delivered_dtype, rechunk
 from lossctl.sources.base import KEY_ROLE, Array

@@ -99,11 +99,12 @@ class Warmup:
 
 
 def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
-    """The parser of text tables, what hashes inputs, and each block function once."""
-    from lossctl_kernels import decimals, value_hashes
+    """The parser of text tables, what hashes and converts inputs, and each block function once."""
+    from lossctl_kernels import conversions, decimals, value_hashes
     from lossctl_kernels.objects import is_kept
 
     recipes: list[Recipe | RowCode] = [value_hashes.recipe_of(dtype) for dtype in value_hashes.DTYPES]
+    recipes += [conversions.recipe_of(dtype) for dtype in conversions.FLOATS]
     recipes += [recipe for plan, dtype in _plans(specs) for recipe in all_recipes(plan, dtype)]
     parser = _Task(decimals.is_kept, decimals.compile_ahead)
     distinct = {recipe.key: recipe for recipe in recipes}.values()

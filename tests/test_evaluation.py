@@ -10,7 +10,7 @@ from lossctl.errors import DataError, UsageError
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.loss_spec import parse
-from lossctl.preparation import exact
+from lossctl.conversion import exact
 from lossctl.sources import memory_reader
 from lossctl.sources.base import Array
 
@@ -53,9 +53,9 @@ def test_all_losses_share_one_pass() -> None:
 def test_what_losses_convert_alike_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
 
-    def record(array: Array, dtype: str, path: str, role: str) -> Array:
+    def record(array: Array, dtype: str, path: str, role: str, threads: int) -> Array:
         done.append((path, dtype))
-        return exact(array, dtype, path, role)
+        return exact(array, dtype, path, role, threads)
 
     monkeypatch.setattr("lossctl.evaluation.exact", record)
     labels = np.arange(9000) % 2

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lossctl.errors import DataError
 from lossctl.labels import class_labels, not_whole
 from lossctl.loss_spec import Shapes, parse, settle
-from lossctl.preparation import compute_dtype, exact, prepare
+from lossctl.preparation import compute_dtype, prepare
 from lossctl_kernels import Plan
 from lossctl_kernels.domains import NONNEGATIVE, SIGN_LABEL, TargetKind
 from lossctl_kernels.spec import Input, InputShape
@@ -55,31 +54,6 @@ def test_float32_is_used_where_it_holds_every_value(
 def test_further_arrays_have_a_say_in_it(facts: Input, dtype: str, expected: str) -> None:
     assert compute_dtype(TargetKind.SAME, False, "float32", "float32", [(facts, dtype)]) == expected
     assert compute_dtype(TargetKind.SAME, False, "float64", "float32", [(facts, dtype)]) == "float64"
-
-
-@pytest.mark.parametrize("value", [2**53, -(2**53)])
-def test_integers_up_to_2_to_the_53_are_exact(value: int) -> None:
-    assert exact(np.array([value, 1]), "float64", "p.npy", "target").tolist() == [float(value), 1.0]
-
-
-@pytest.mark.parametrize(
-    "array", [np.array([2**53 + 1]), np.array([-(2**53) - 1]), np.array([2**64 - 1], np.uint64)], ids=str
-)
-def test_larger_integers_are_refused(array: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
-    with pytest.raises(DataError, match=str(array[0])):
-        exact(array, "float64", "p.npy", "target")
-
-
-@pytest.mark.parametrize("dtype", ["int64", "uint64"])
-def test_many_integers_are_converted_in_their_shape(dtype: str) -> None:
-    array = np.arange(300_000, dtype=dtype).reshape(3, 100_000)
-    converted = exact(array, "float64", "p.npy", "target")
-    assert converted.dtype == np.float64
-    assert (converted == array).all()
-    assert exact(array.T[::7], "float32", "p.npy", "target").tolist() == array.T[::7].tolist()
-    array[2, 99_999] = 2**53 + 1
-    with pytest.raises(DataError, match=str(2**53 + 1)):
-        exact(array, "float64", "p.npy", "target")
 
 
 def test_targets_that_turn_out_to_be_float64_keep_all_their_digits() -> None:

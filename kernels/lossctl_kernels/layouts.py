@@ -6,6 +6,7 @@ from llvmlite import ir
 
 from .across import Across
 from .along import Along
+from .converted import Converted
 from .hashed import Hashed
 from .loops import Extremes, Flat
 from .picked import Picked
@@ -24,6 +25,7 @@ _WRITERS: dict[str, type[Writer]] = {
     "picked": Picked,
     "across": Across,
     "hashed": Hashed,
+    "converted": Converted,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,7 +18,7 @@ from .recipes import Recipe
 from .row_functions import RowCode
 from .spans import run_spans
 
-__all__ = ["Runner", "are_kept", "block_function", "compile_ahead", "load_compiler"]
+__all__ = ["Runner", "are_kept", "block_function", "compile_ahead", "is_at_hand", "load_compiler"]
 
 Runner = Callable[[int, int, int, NDArray[np.int64], int, tuple[Any, ...]], None]
 """Runs a block function over a batch: rows, width, rows of a block, places, threads, and what owns the memory."""
@@ -78,6 +79,11 @@ def load_compiler() -> None:
 def are_kept(recipes: Iterable[Recipe | RowCode]) -> bool:
     """Whether none of these has to be compiled."""
     return all(recipe.key in _functions or objects.is_kept(recipe) for recipe in recipes)
+
+
+def is_at_hand(recipe: Recipe) -> bool:
+    """Whether a small function is had for next to nothing: it is kept, or the compiler has been loaded for others."""
+    return f"{__package__}.kernels" in sys.modules or are_kept([recipe])
 
 
 def compile_ahead(recipe: Recipe | RowCode) -> bool:

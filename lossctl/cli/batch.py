@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from lossctl.batches.batch import Batch
     from lossctl.batches.results import Leaderboard, Row
     from lossctl.cli.gating import Gating
-    from lossctl.evaluation import Request
     from lossctl.inputs import InputFiles
+    from lossctl.requests import Request
 
 MOST_LINES = 20
 """Of a kind on stderr."""

@@ -15,8 +15,8 @@ from lossctl.errors import UsageError
 if TYPE_CHECKING:
     from lossctl.cli.gating import Gating
     from lossctl.cli.slicing import SlicePlan
-    from lossctl.evaluation import Request
     from lossctl.inputs import InputFiles
+    from lossctl.requests import Request
     from lossctl.results import RunResult
 
 HELP = """The loss of predictions against targets.

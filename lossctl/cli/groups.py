@@ -10,9 +10,9 @@ from lossctl.cli.declarations import OptionGroup
 
 if TYPE_CHECKING:
     from lossctl.cli.gating import Gating
-    from lossctl.evaluation import Request
     from lossctl.inputs import InputFiles
     from lossctl.loss_spec import LossSpec
+    from lossctl.requests import Request
 
 __all__ = ["DataOptions", "GateOptions", "LossOptions", "RunOptions"]
 
@@ -125,7 +125,7 @@ def request_of(
 
     Raises UsageError, and DataError for bad class weights.
     """
-    from lossctl.evaluation import Request
+    from lossctl.requests import Request
 
     return Request(
         specs,

@@ -10,9 +10,10 @@ from lossctl.cli.options import preset_list
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
-    from lossctl.evaluation import Evaluation, Request
+    from lossctl.evaluation import Evaluation
     from lossctl.inputs import InputFiles
     from lossctl.loss_spec import LossSpec
+    from lossctl.requests import Request
 
 __all__ = ["evaluating", "known_losses", "losses_under", "under_presets", "whole_inputs_of"]
 
@@ -67,11 +68,11 @@ def losses_under(texts: Sequence[str] | None, preset: str | None) -> tuple[list[
 def evaluating(files: InputFiles, request: Request, show_progress: bool) -> Iterator[Evaluation]:
     """An evaluation of the opened files, with its progress bar; both are gone afterwards."""
     from lossctl.cli.progress import Progress
-    from lossctl.evaluation import Evaluation
     from lossctl.inputs import open_feed
 
-    with (
-        closing(open_feed(files, whole_inputs_of(files, request.specs))) as feed,
-        Progress(feed.rows, show_progress) as progress,
-    ):
-        yield Evaluation(feed, request, progress)
+    with closing(open_feed(files, whole_inputs_of(files, request.specs))) as feed:
+        feed.begin()  # while the rest is loaded
+        from lossctl.evaluation import Evaluation
+
+        with Progress(feed.rows, show_progress) as progress:
+            yield Evaluation(feed, request, progress)

@@ -10,9 +10,6 @@ import numpy as np
 from lossctl.errors import DataError, visible
 from lossctl.sources.base import Array, Selection
 
-LARGEST_EXACT = 1 << 53
-"""float64 holds every whole number up to here."""
-
 _REMEDIES = {
     "O": "object arrays and pickles are never loaded: save a numeric array with np.save",
     "f": "convert it with array.astype(np.float64)",

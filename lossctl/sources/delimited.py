@@ -10,12 +10,13 @@ import numpy as np
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources import records
 from lossctl.sources.ahead import WorkedAhead, reading_threads
-from lossctl.sources.arrays import LARGEST_EXACT, rechunk, stack_columns
+from lossctl.sources.arrays import rechunk, stack_columns
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection, option
 from lossctl.sources.cells import CellParser
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.records import Block, RecordFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
+from lossctl_kernels.conversions import LARGEST_EXACT
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _OTHER_DELIMITERS = "\t;|,"

@@ -1,0 +1,65 @@
+"""Integers of 64 bits as floats, by compiled code on all threads: NumPy takes longer for it than most losses take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batch import Array
+from .program import Environment, Program
+
+if TYPE_CHECKING:
+    from .recipes import Recipe
+
+__all__ = ["FLOATS", "LARGEST_EXACT", "compiled_conversion", "recipe_of"]
+
+FLOATS = ("float32", "float64")
+"""What they become."""
+
+LARGEST_EXACT = 1 << 53
+"""Beyond this, not every integer is a float64."""
+
+LANES = 16
+"""Numbers that compiled code takes together."""
+
+_BLOCK = 1 << 12
+
+
+def compiled_conversion(numbers: NDArray[np.int64], dtype: str, threads: int) -> tuple[Array, bool]:
+    """(contiguous `numbers` of shape (n,) as one of the `FLOATS`; whether none is beyond `LARGEST_EXACT`).
+
+    Raises BackendUnavailable where code has to be compiled and cannot be.
+    """
+    from .roads import block_function
+
+    whole = numbers.size // LANES * LANES
+    found, beyond = np.empty(numbers.size, dtype), np.zeros(-(-whole // _BLOCK), np.int64)
+    unused = (0, 0)
+    places = np.array(
+        [
+            (numbers.ctypes.data, _BLOCK * numbers.itemsize),
+            *([unused] * 5),
+            (found.ctypes.data, _BLOCK * found.itemsize),
+            (beyond.ctypes.data, beyond.itemsize),
+        ],
+        np.int64,
+    )
+    run = block_function(recipe_of(dtype))
+    run(whole, 1, _BLOCK, places, threads, (numbers, found, beyond))
+    rest = numbers[whole:]
+    found[whole:] = rest
+    is_exact = not beyond.any() and bool(((rest >= -LARGEST_EXACT) & (rest <= LARGEST_EXACT)).all())
+    return found, is_exact
+
+
+def recipe_of(dtype: str) -> Recipe:
+    """What converts to one of the `FLOATS`."""
+    from .recipes import Layout, Recipe
+
+    return Recipe(Layout("converted", dtype, checked=False), Program("value", "itself", (), (), _itself))
+
+
+def _itself(environment: Environment) -> Any:
+    return environment[0]
