@@ -231,9 +231,14 @@ def _check_target(path: str) -> None:
     if os.path.isdir(target) or path.endswith(os.sep):
         raise UsageError(f"the output '{shown}' is a folder", hint="name a file in it")
     folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
+    # Of "gone/../labels.npy" realpath makes a file that is there, as the system does not.
+    named = os.path.dirname(path) or os.curdir
+    missing = next((each for each in (folder, named) if not os.path.isdir(each)), None)
+    if missing is None and os.path.exists(target) and not os.path.exists(path):
+        missing = path
+    if missing is not None:
         raise UsageError(
-            f"cannot write '{shown}': there is no folder '{visible(folder)}'",
+            f"cannot write '{shown}': there is no folder '{visible(missing)}'",
             hint="create it first, or write elsewhere",
         )
     try:

@@ -50,6 +50,32 @@ def test_missing_folder(tmp_path: Path) -> None:
         plan_outputs([tmp_path / "nowhere" / "a.json"], [])
 
 
+@pytest.mark.parametrize("name", ["gone/../labels.npy", "file/../labels.npy", "gone/../new.npy", "link.npy"])
+def test_a_way_through_a_folder_that_is_not_there_leads_nowhere(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.npy").write_bytes(b"labels")
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link.npy").symlink_to("gone/../labels.npy")
+    with pytest.raises(UsageError, match="there is no folder"):
+        plan_outputs([name], ["labels.npy"])
+    with pytest.raises(UsageError, match="there is no folder"), OutputFile(name):
+        pass
+    assert (tmp_path / "labels.npy").read_bytes() == b"labels"
+    assert names(tmp_path) == ["file", "labels.npy", "link.npy"]
+
+
+def test_a_way_through_a_linked_folder_is_that_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "far" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/inner")
+    (tmp_path / "labels.npy").write_bytes(b"labels")
+    write_text("link/../labels.npy", "losses")
+    assert (tmp_path / "far" / "labels.npy").read_text() == "losses"
+    assert (tmp_path / "labels.npy").read_bytes() == b"labels"
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="there is no folder"):
