@@ -6,12 +6,12 @@ import glob
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.base import Array, ArrayInfo, Reader, is_remote
 from lossctl.sources.opening import is_glob
+from lossctl_kernels.records import replace
 
 __all__ = ["ShardedReader", "hive_constants", "shard_paths"]
 
@@ -33,9 +33,20 @@ def shard_paths(path: str) -> list[str]:
             raise UsageError(f"the list of files '{visible(path)}' has an empty name", hint="write a.npy,b.npy")
         return names
     found = [each for each in glob.glob(path, recursive=True) if os.path.isfile(each)]
+    if "**" in path:
+        found = _each_once(found)
     if not found:
         raise DataError(f"no file matches '{visible(path)}'", hint="check the folder, and quote the pattern")
     return sorted(found, key=natural_key)
+
+
+def _each_once(paths: Sequence[str]) -> list[str]:
+    """The files that `**` finds, without those that it finds again: through a link to a folder, or by a second one."""
+    found: dict[tuple[str, str], str] = {}
+    for path in sorted(paths, key=lambda each: (len(each), each)):
+        folder, name = os.path.split(path)
+        found.setdefault((os.path.realpath(folder), name), path)
+    return list(found.values())
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:

@@ -32,6 +32,15 @@ def test_shards_are_their_concatenation(tmp_path: Path, read_all: ReadAll, named
     np.testing.assert_array_equal(read_all(Path(path), rows, prediction=None)["prediction"], values)
 
 
+@pytest.mark.parametrize("pattern", ["**/*.npy", "**/**/*.npy", "**/inner/**/*.npy"])
+def test_a_file_that_is_found_again_is_one(tmp_path: Path, read_all: ReadAll, pattern: str) -> None:
+    (tmp_path / "inner").mkdir()
+    np.save(tmp_path / "inner" / "2.npy", np.array([1.0, 2.0]))
+    np.save(tmp_path / "inner" / "10.npy", np.array([3.0]))
+    (tmp_path / "inner" / "up").symlink_to("..")
+    assert read_all(tmp_path / pattern, 9, prediction=None)["prediction"].tolist() == [1.0, 2.0, 3.0]
+
+
 def test_places(tmp_path: Path) -> None:
     (tmp_path / "a1.csv").write_text("p\n1\n2\n")
     (tmp_path / "a2.csv").write_text("p\n3\n4\n")
