@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,17 @@ from lossctl.sources.arrow_table import ArrowTable
 from lossctl.sources.base import Array, Reader, Selection
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.json_records import LINE_END, REMEDY, ObjectLines, Overflow, is_row
+from lossctl.sources.opening import is_glob
 from lossctl.sources.selection import check_names, select_columns, text_columns
+from lossctl_kernels.records import replace
 
 _BEYOND = (1 << 1024) - (1 << 970)
 """From here on the float64 nearest to a number is infinity."""
+
+_NO_FLOAT64 = "is beyond the range of float64"
+_NO_INT64 = "does not fit in 64 bits"
+_NULL = "null is not a number"
+_ABSENT = "it is missing"
 
 _TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
 
@@ -43,6 +49,8 @@ class _JsonLinesReader(Reader):
         self._file, self._lines = file, ObjectLines(file)
         self._roles = roles
         self._first = self._lines.first_record()
+        if absent := self._absent():
+            self._first |= dict.fromkeys(self._lines.first_values(absent))
         names = list(self._first)
         check_names(file.name, names)
         self._selected = select_columns(file.name, names, roles)
@@ -59,6 +67,17 @@ class _JsonLinesReader(Reader):
         self._kinds = {name: self._kind(name, name in predicted) for name in names if name in wanted}
         self._table = self._table_of(self._kinds)
         self.arrays = self._table.describe(None)
+
+    def _absent(self) -> list[str]:
+        """The names that are asked for and are not in the first line, where a field may be missing."""
+        wanted = {
+            name
+            for selection in self._roles.values()
+            if selection.gaps or selection.encoder is not None
+            for name in selection.columns or ()
+            if not is_glob(name)
+        }
+        return sorted(wanted - self._first.keys())
 
     def _table_of(self, kinds: dict[str, str]) -> ArrowTable:
         schema = self._schema(kinds)
@@ -85,16 +104,17 @@ class _JsonLinesReader(Reader):
             return "text" if name in self._texts else "float64"
         if name in self._texts and (kind := _kind_of_text(value)):
             return kind
-        numbers = value if isinstance(value, list) else [value]
-        fault = _fault_of(value)
+        numbers = [each for each in value if each is not None] if isinstance(value, list) else [value]
+        fault = _fault_of(value, name in self._with_gaps)
         if name in self._texts and (fault or name not in self._encoded):
             fault = f"{visible(value, 40)} is not a name or a key"
         if fault:
-            where = self._lines.where(self._first_rows.get(name, 0))
-            raise DataError(f"{where}, column '{visible(name)}': {fault}", hint=REMEDY)
-        if not is_prediction and all(isinstance(each, bool) for each in numbers):
+            raise self._refused(self._first_rows.get(name, 0), name, fault)
+        if is_prediction or not numbers:
+            return "float64"
+        if all(isinstance(each, bool) for each in numbers):
             return "bool"
-        if not is_prediction and all(isinstance(each, int) and not isinstance(each, bool) for each in numbers):
+        if all(isinstance(each, int) and not isinstance(each, bool) for each in numbers):
             return "int64"
         return "float64"
 
@@ -162,7 +182,7 @@ class _JsonLinesReader(Reader):
             record = self._lines.record(line, row)
             for name, kind in kinds.items():
                 if fault := self._fault(record, name, kind):
-                    raise DataError(f"{self._lines.where(row)}, column '{visible(name)}': {fault}", hint=REMEDY)
+                    raise self._refused(row, name, fault)
                 value = record.get(name)
                 if (name not in self._texts or name in self._encoded) and any(
                     isinstance(each, float) for each in (value if isinstance(value, list) else [value])
@@ -171,6 +191,9 @@ class _JsonLinesReader(Reader):
             row += 1
         return found
 
+    def _refused(self, row: int, name: str, fault: str) -> DataError:
+        return DataError(f"{self._lines.where(row)}, column '{visible(name)}': {fault}", hint=_remedy(fault))
+
     def _fault(self, record: dict[str, Any], name: str, kind: str) -> str | None:
         value, first = record.get(name), self._first[name]
         if value is None:
@@ -178,19 +201,21 @@ class _JsonLinesReader(Reader):
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and kind in ("int64", "float64")
         if name in self._texts and not (name in self._encoded and is_number):
             return None if _kind_of_text(value) == kind else "another type than in the lines before"
-        if fault := _fault_of(value):
+        if fault := _fault_of(value, name in self._with_gaps):
             return fault
         if isinstance(value, list) != isinstance(first, list):
             return "a list and a number: all lines must be alike"
-        numbers = value if isinstance(value, list) else [value]
+        numbers = [each for each in value if each is not None] if isinstance(value, list) else [value]
         if any(isinstance(each, bool) != (kind == "bool") for each in numbers):
             return "true or false among numbers"
-        large = [each for each in numbers if kind == "int64" and not -(2**63) <= each < 2**63]
-        return f"{visible(large[0])} does not fit in 64 bits" if large else None
+        whole = [each for each in numbers if kind == "int64" and isinstance(each, int)]
+        large = [each for each in whole if not -(2**63) <= each < 2**63]
+        return f"{visible(large[0], 40)} {_NO_INT64}" if large else None
 
     def _fault_of_none(self, name: str, is_there: bool) -> str:
-        wanted = "a name or a key" if name in self._texts else "a number"
-        return f"null is not {wanted}" if is_there else "it is missing"
+        if not is_there:
+            return _ABSENT
+        return "null is not a name or a key" if name in self._texts else _NULL
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         return self._table.place(role, row, column)
@@ -214,23 +239,31 @@ def _kind_of_text(value: Any) -> str | None:
     return "int64" if isinstance(value, int) else None
 
 
-def _fault_of(value: Any) -> str | None:
-    """Why a value is no number and no list of numbers."""
+def _fault_of(value: Any, gaps: bool) -> str | None:
+    """Why a value is no number and no list of numbers; with `gaps`, a list may hold nulls."""
     if isinstance(value, list):
         if not value:
             return "an empty list"
-        return next((fault for each in value if (fault := _fault_of_number(each))), None)
+        there = [each for each in value if each is not None or not gaps]
+        return next((fault for each in there if (fault := _fault_of_number(each))), None)
     return _fault_of_number(value)
 
 
 def _fault_of_number(value: Any) -> str | None:
     if value is None:
-        return "null is not a number"
+        return _NULL
     if isinstance(value, str):
         return f"the text '{visible(value)}' is not a number"
     if isinstance(value, dict | list):
         return "nested further than a list of numbers"
     if isinstance(value, Overflow) or (isinstance(value, int) and not -_BEYOND < value < _BEYOND):
         text = value.text if isinstance(value, Overflow) else str(value)
-        return f"{visible(text, 40)} is beyond the range of float64"
+        return f"{visible(text, 40)} {_NO_FLOAT64}"
     return None
+
+
+def _remedy(fault: str) -> str:
+    """What to do about a value that is refused."""
+    if fault.endswith((_NO_FLOAT64, _NO_INT64)):
+        return "rescale the numbers"
+    return "fill the null, or leave out its row with --nonfinite skip" if fault == _NULL else REMEDY

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.base import Selection, option
+from lossctl.sources.opening import is_glob
 
 _SHOWN_NAMES = 20
 
@@ -73,7 +74,7 @@ def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...]
 
 
 def _missing(table: str, names: Sequence[str], role: str, wanted: str, kind: str) -> UsageError:
-    if any(c in wanted for c in "*?["):
+    if is_glob(wanted):
         found = f"no {kind} of {table} matches '{visible(wanted)}' ({option(role, 'col')})"
     else:
         found = f"{table} has no {kind} '{visible(wanted)}' ({option(role, 'col')})"

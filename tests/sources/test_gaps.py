@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from pyarrow import feather, parquet
 
-from lossctl.errors import DataError
+from lossctl.errors import DataError, UsageError
 from lossctl.sources import Selection, open_reader
 
 COLUMNS: dict[str, list[Any]] = {
@@ -186,3 +186,21 @@ def test_lists_after_a_first_line_with_none(tmp_path: Path) -> None:
     with open_reader(tmp_path / "t.jsonl", {"prediction": Selection(("p",), gaps=True)}) as reader:
         (chunk,) = reader.chunks(10)
     np.testing.assert_array_equal(chunk["prediction"], [[np.nan] * 2, [np.nan] * 2, [0.25, 0.75]])
+
+
+@pytest.mark.parametrize("value", ["[0.25, null]", "[null, null]", "[null, 1]"])
+def test_nulls_in_the_first_of_the_lists(tmp_path: Path, value: str) -> None:
+    (tmp_path / "t.jsonl").write_text(f'{{"y": {value}}}\n{{"y": [2, 0.5]}}\n{{"y": [null, 1e300]}}\n')
+    expected = [[np.nan if each is None else each for each in json.loads(value)], [2, 0.5], [np.nan, 1e300]]
+    assert np.array_equal(read(tmp_path / "t.jsonl", "y", gaps=True), expected, equal_nan=True)
+    with pytest.raises(DataError, match="line 1, column 'y': null is not a number") as caught:
+        read(tmp_path / "t.jsonl", "y", gaps=False)
+    assert "--nonfinite skip" in str(caught.value.hint)
+
+
+def test_a_field_that_the_first_line_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"p": 1}\n{"p": 2, "y": null}\n{"p": 3, "y": 4}\n')
+    assert np.array_equal(read(tmp_path / "t.jsonl", "y", gaps=True), [np.nan, np.nan, 4], equal_nan=True)
+    for column, gaps in (("y", False), ("z", True), ("y*", True)):
+        with pytest.raises(UsageError, match="no column"):
+            read(tmp_path / "t.jsonl", column, gaps=gaps)

@@ -64,6 +64,31 @@ def test_lines_that_are_refused(tmp_path: Path, refusal: Refusal, line: str, say
     assert says in error.message
 
 
+@pytest.mark.parametrize("value", ["1e400", "1" + "0" * 400, "[0.5, 1e400]"])
+@pytest.mark.parametrize("first", [True, False])
+def test_numbers_that_are_too_large_are_to_be_rescaled(
+    tmp_path: Path, refusal: Refusal, value: str, first: bool
+) -> None:
+    fine = '{"p": [0.5, 0.5]}' if "[" in value else '{"p": 0.5}'
+    lines = [f'{{"p": {value}}}', fine]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines if first else lines[::-1]) + "\n")
+    assert refusal(tmp_path / "a.jsonl").hint == "rescale the numbers"
+
+
+def test_whole_numbers_that_are_too_large_are_to_be_rescaled(tmp_path: Path, refusal: Refusal) -> None:
+    for first in ("1", "99999999999999999999"):
+        (tmp_path / "a.jsonl").write_text(f'{{"p": 0.5, "t": {first}}}\n{{"p": 0.5, "t": 99999999999999999999}}\n')
+        error = refusal(tmp_path / "a.jsonl", prediction="p", target="t")
+        assert "99999999999999999999 does not fit in 64 bits" in error.message
+        assert error.hint == "rescale the numbers"
+
+
+def test_decimals_beyond_64_bits_may_follow_whole_numbers(tmp_path: Path, read_all: ReadAll) -> None:
+    (tmp_path / "a.jsonl").write_text('{"p": 0.5, "t": 1}\n{"p": 0.5, "t": 1e30}\n{"p": 0.5, "t": NaN}\n')
+    found = read_all(tmp_path / "a.jsonl", prediction="p", target="t")["target"]
+    np.testing.assert_array_equal(found, [1.0, 1e30, np.nan])
+
+
 def test_brackets_in_texts_are_no_depth(tmp_path: Path, read_all: ReadAll) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"p": 0.5, "text": "[{" * 1000 + '"\\'}) + "\n")
     assert read_all(tmp_path / "a.jsonl", 9, prediction="p")["prediction"].tolist() == [0.5]
