@@ -26,7 +26,7 @@ _MAX_HEADER_BYTES = 10_000
 _HEADER_ERRORS = (
     ValueError,
     TypeError,
-    KeyError,
+    LookupError,
     OverflowError,
     MemoryError,
     RecursionError,

@@ -99,7 +99,12 @@ def _read_header(file: InputFile) -> tuple[int, dict[str, dict[str, Any]]]:
         raise _malformed(file, visible(error)) from error
     if not isinstance(header, dict):
         raise _malformed(file, "no JSON object")
-    header.pop("__metadata__", None)
+    # JSON would allow white space before it.
+    if not text.startswith("{"):
+        raise _malformed(file, "it does not begin with '{'")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(each, str) for each in metadata.values()):
+        raise _malformed(file, "__metadata__ is no table of texts")
     for name, tensor in header.items():
         if fault := _fault_of(tensor, file.size - start):
             raise _malformed(file, f"array '{visible(name)}': {fault}")

@@ -248,6 +248,8 @@ def test_too_long(tmp_path: Path, refusal: Refusal) -> None:
         ("{'descr': '<f8', 'fortran_order': 3, 'shape': (2,)}", "malformed NPY header"),
         ("{'descr': '<q9', 'fortran_order': False, 'shape': (2,)}", "malformed NPY header"),
         ("{'descr': '<f8', 'shape': (2,)}", "malformed NPY header"),
+        ("{'descr': (), 'fortran_order': False, 'shape': (2,)}", "malformed NPY header"),
+        ("{'descr': ('<f8',), 'fortran_order': False, 'shape': (2,)}", "malformed NPY header"),
         ("[1, 2]", "malformed NPY header"),
         ("{" * 5000, "malformed NPY header"),
         ("'" * 3, "malformed NPY header"),

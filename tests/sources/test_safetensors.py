@@ -56,6 +56,8 @@ def test_bfloat16_is_exact(tmp_path: Path, read_all: ReadAll) -> None:
         ({"p": entry("F32", [], 0, 4)}, 4, "a single number"),
         ({"p": entry("F32", [2, 0], 0, 0)}, 0, "no values"),
         ({}, 0, "no arrays"),
+        ({"__metadata__": 5, "p": entry("F32", [2], 0, 8)}, 8, "__metadata__ is no table of texts"),
+        ({"__metadata__": {"step": 5}, "p": entry("F32", [2], 0, 8)}, 8, "__metadata__ is no table of texts"),
     ],
 )
 def test_malformed(tmp_path: Path, refusal: Refusal, tensors: dict[str, Any], data: int, says: str) -> None:
@@ -63,6 +65,15 @@ def test_malformed(tmp_path: Path, refusal: Refusal, tensors: dict[str, Any], da
     error = refusal(tmp_path / "a.safetensors")
     assert error.exit_code == 3
     assert says in error.message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32-le", "utf-8-sig"])
+def test_a_header_is_utf_8_without_a_mark(tmp_path: Path, refusal: Refusal, encoding: str) -> None:
+    header = json.dumps({"p": entry("F32", [2], 0, 8)}).encode(encoding)
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    error = refusal(tmp_path / "a.safetensors")
+    assert error.exit_code == 3
+    assert "malformed safetensors header" in error.message
 
 
 @pytest.mark.parametrize(
@@ -74,6 +85,7 @@ def test_malformed(tmp_path: Path, refusal: Refusal, tensors: dict[str, Any], da
         (3).to_bytes(8, "little") + b"{]}",
         (200_000).to_bytes(8, "little") + b"[" * 200_000,
         (60).to_bytes(8, "little") + b'{"p":{},"p":{}}'.ljust(60),
+        (60).to_bytes(8, "little") + b' {"p":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}'.ljust(60) + b"ab",
     ],
 )
 def test_headers_that_are_none(tmp_path: Path, refusal: Refusal, content: bytes) -> None:
