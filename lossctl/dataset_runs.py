@@ -6,18 +6,19 @@ It asks for another pass where magnitudes turn out to be extreme.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lossctl.class_masks import ClassMasks
+from lossctl.denominators import sums_of_weights
 from lossctl.errors import UsageError
 from lossctl.results import LossResult
-from lossctl.runs import BAD, Floats, Run, sums_of_weights
+from lossctl.runs import BAD, Floats, Run, Task
 from lossctl.sources.base import Array
 from lossctl_kernels.arguments import argument_names
 from lossctl_kernels.batch import Batch
+from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum
 from lossctl_kernels.scales import safe_scale
 from lossctl_kernels.spec import Monoid
@@ -30,8 +31,8 @@ class PooledRun(Run):
 
     has_samples = False
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
         if self.reduction == "sum":
             raise UsageError(
                 f"{self.settings.loss.name} is one number for all the data: it has no sum", hint="use the mean"
@@ -48,8 +49,8 @@ class PooledRun(Run):
 class DatasetRun(PooledRun):
     """A loss of folds over all the data: they are the state. `multioutput=columns` keeps one a column."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
         self.masks = self._masks()
         self.groups, self.group_plan, self.values = 1, self.plan, self.plan.width
         if self.masks is not None:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from lossctl.errors import DataError, UsageError
 from lossctl.feed import Feed
 from lossctl.further_inputs import check_differentiable
 from lossctl.labels import are_numbers
-from lossctl.loss_spec import gradient_hint
+from lossctl.loss_spec import LossSpec, gradient_hint
 from lossctl.nonfinite import (
     FiniteFeed,
     Mask,
@@ -30,13 +30,10 @@ from lossctl.nonfinite import (
     odd_rows,
     stand_ins,
 )
-from lossctl.preparation import (
-    exact,
-)
 from lossctl.requests import Request, planned, samples_of, work_of
 from lossctl.results import InputInfo, RunResult
 from lossctl.run_kinds import again, make_run
-from lossctl.runs import Run
+from lossctl.runs import Run, Task
 from lossctl.sources.base import Array, is_beside
 from lossctl.suspicions import suspicions
 from lossctl_kernels import Plan
@@ -70,25 +67,20 @@ class Evaluation:
         feed.begin()  # while the backend is loaded
         work = max(work_of(plan, self.feed) for plan, _ in plans)
         self.backend = choose(request.backend, work, request.threads, plans, bool(request.gradients))
-        data_options = self._data_options()
-        self.runs = [
-            make_run(
-                spec, plan, self.backend, self._feed_of(plan), dtype, request.reduction, self.chunk_rows, data_options
-            )
-            for spec, (plan, dtype) in zip(request.specs, plans, strict=True)
-        ]
+        self.runs = [self._run_of(spec, plan, dtype) for spec, (plan, dtype) in zip(request.specs, plans, strict=True)]
         for of in request.gradients:
             self.check_gradient(of)
         self.rows = 0
         self.watchers: list[Watcher] = []
         """See every chunk of the first pass, before the losses and after them, and add to the results."""
 
-    def _feed_of(self, plan: Plan) -> Feed:
-        return FiniteFeed(self.feed, plan) if self.request.nonfinite == "propagate" else self.feed
-
-    def _data_options(self) -> dict[str, Any]:
-        policy = self.request.nonfinite
-        return {**self.request.data_options, **({} if policy == "error" else {"nonfinite": policy})}
+    def _run_of(self, spec: LossSpec, plan: Plan, dtype: str) -> Run:
+        nonfinite, data_options = self.request.nonfinite, dict(self.request.data_options)
+        if nonfinite != "error":
+            data_options["nonfinite"] = nonfinite
+        feed = FiniteFeed(self.feed, plan) if nonfinite == "propagate" else self.feed
+        reduction = self.request.reduction
+        return make_run(Task(spec, plan, self.backend, feed, dtype, reduction, self.chunk_rows, data_options))
 
     # ---- values
 

@@ -123,5 +123,5 @@ class GradientSummary:
                 reduction=evaluation.request.reduction,
                 version=__version__,
             ),
-            changed=(*run.changed, *run.data_options),
+            changed=(*run.changed, *run.task.data_options),
         )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from lossctl.class_masks import ClassMasks
 from lossctl.dataset_runs import PooledRun
+from lossctl.denominators import sums_of_weights
 from lossctl.results import LossResult
-from lossctl.runs import BAD, Floats, Run, SampleRun, sums_of_weights
+from lossctl.runs import BAD, Floats, Run, Task
+from lossctl.sample_runs import SampleRun
 from lossctl.sources.base import Array
 from lossctl_kernels.batch import Batch
+from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum, block_sums, tree_sum
 
 __all__ = ["FrequencyRun", "SampleClassRun"]
@@ -61,8 +62,8 @@ class SampleClassRun(MaskRun, SampleRun):
 
     propagate = Run.propagate
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
         self._take_apart()
 
     def consume(self, chunk: dict[str, Array], weights: Floats | None, wanted: bool) -> Floats:
@@ -71,19 +72,14 @@ class SampleClassRun(MaskRun, SampleRun):
         losses = tree_sum(by_class.T) / self.masks.classes
         self.sum.add(block_sums(losses if weights is None else losses * weights, self.plan.block_rows))
         self.rows += prepared.batch.rows
-        self.kept += prepared.kept
-        self.positive += int(np.count_nonzero(losses > 0.0))
+        self.denominator.add(prepared)
+        self.denominator.positive += int(np.count_nonzero(losses > 0.0))
         self.degenerate += degenerate
-        if weights is not None:
-            self.weighted = True
-            self.shares.add(sums_of_weights(weights, self.plan.block_rows))
         return self._observed(losses, prepared)
 
     def gradient(self, chunk: dict[str, Array], weights: Floats | None, of: str = "prediction") -> Array:
         prepared = self._prepare(chunk, weights)
-        denominator = self.denominator
-        number = denominator.value if isinstance(denominator, ExactSum) else float(denominator)
-        scales = self._row_scales(prepared, weights, number) / self.masks.classes
+        scales = self._row_scales(prepared, weights) / self.masks.classes
         every = np.broadcast_to(scales, (self.masks.classes, prepared.batch.rows))
         return self._like(chunk[of], self._mask_gradient(prepared.batch, every))
 
@@ -95,8 +91,8 @@ class FrequencyRun(MaskRun, PooledRun):
     the mean.
     """
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
         self._take_apart()
         self.first_class = int(self.settings["ignore_background"] and self.masks.classes > 1)
         self.losses = [ExactSum() for _ in range(self.masks.classes)]

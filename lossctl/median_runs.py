@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from lossctl.dataset_runs import PooledRun
+from lossctl.denominators import sums_of_weights
 from lossctl.results import LossResult
-from lossctl.runs import Floats, sums_of_weights
+from lossctl.runs import Floats, Task
 from lossctl.sources.base import Array
 from lossctl_kernels.batch import Batch
+from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum
 from lossctl_kernels.selection import Medians
 
@@ -26,8 +26,8 @@ class MedianRun(PooledRun):
     `lossctl_kernels.selection`.
     """
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
         self.columns = self.plan.width if self.settings["multioutput"] == "columns" else 1
         self.value_plan = replace(self.plan, width=1)
         self.medians = Medians(self.columns)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.memory import available_bytes, spelled_bytes
 from lossctl.preparation import Prepared
-from lossctl.runs import Floats, Run, SampleRun
+from lossctl.runs import Floats, Run, Task
+from lossctl.sample_runs import SampleRun
 from lossctl.sources.base import Array
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.row_functions import facts_of, shares
@@ -59,8 +60,8 @@ class PairsRun(SampleRun):
     has_samples = False
     propagate = Run.propagate
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
         self._parts: dict[str, Gathered] = {}
         self._inputs: dict[str, Array] = {}
         self._whole: Prepared | None = None
@@ -108,7 +109,7 @@ class PairsRun(SampleRun):
         if self._whole is None:
             raise ValueError("there is no gradient before the value")
         if of not in self._gradients:
-            scales = self._row_scales(self._whole, self._whole.batch.weights, self._denominator())
+            scales = self._row_scales(self._whole, self._whole.batch.weights)
             self._gradients[of] = self.backend.gradient(self.plan, self._whole.batch, scales, {}, of)
         start = self._given.get(of, 0)
         end = start + len(chunk["prediction"])

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from lossctl.loss_spec import LossSpec
-from lossctl.runs import Run, SampleRun
+from lossctl.runs import Run, Task
+from lossctl.sample_runs import SampleRun
 from lossctl_kernels import Plan, Scope
 from lossctl_kernels.facts import Pooling
 
 __all__ = ["again", "make_run"]
 
 
-def make_run(spec: LossSpec, plan: Plan, *arguments: Any) -> Run:
-    """The run of a plan; `arguments` are those of `Run` after the plan."""
-    return _kind(plan)(spec, plan, *arguments)
+def make_run(task: Task) -> Run:
+    """A run of the kind that the plan of the task asks for."""
+    return _kind(task.plan)(task)
 
 
 def again(runs: Sequence[Run]) -> list[Run]:
@@ -23,8 +22,7 @@ def again(runs: Sequence[Run]) -> list[Run]:
     found = []
     for run in runs:
         if run.statistics is not None and run.statistics.needs_another_pass():
-            facts = (run.backend, run.feed, run.dtype, run.reduction, run.chunk_rows, run.data_options)
-            twin = make_run(run.spec, run.plan, *facts)
+            twin = run.begun_anew()
             twin.statistics = run.statistics
             found.append(twin)
     return found

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lossctl.errors import DataError, visible
 from lossctl.results import LossResult
-from lossctl.run_kinds import make_run
 from lossctl.runs import Run
 from lossctl.slices.results import SliceResult
 from lossctl.sources.base import Array
@@ -68,8 +67,7 @@ class PooledSlices:
                 f"there are more than {MOST_POOLED} slices by {by}, and {run.settings.loss.name} takes them one by one",
                 hint="name a coarser column, or a loss of single samples",
             )
-        facts = (run.backend, run.feed, run.dtype, run.reduction, run.chunk_rows, run.data_options)
-        runs[code] = make_run(run.spec, run.plan, *facts)
+        runs[code] = run.begun_anew()
         return runs[code]
 
     def result(
