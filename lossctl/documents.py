@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lossctl.errors import DataError, visible
-from lossctl.results import SCHEMA
+from lossctl.results import COUNTS, SCHEMA
 from lossctl.strict_json import loads
 
 __all__ = ["other_values", "read_document"]
@@ -17,7 +17,6 @@ MOST_ROWS = 1 << 63
 DEEPEST = 20
 """What a result document is nested, and then some."""
 
-_COUNTS = ("samples", "nonfinite", "clipped", "degenerate", "skipped")
 _TOTALS = ("value", "sum", "weight")
 
 
@@ -91,7 +90,7 @@ def _fault_of_result(entry: object) -> str:
         "has no options": isinstance(entry.get("options"), dict),
         "has no value": "value" in entry,
         "has a value that is no number": _are_numbers({name: entry.get(name) for name in _TOTALS}),
-        "has counts that are none": all(_is_count(entry.get(name, 0)) for name in _COUNTS),
+        "has counts that are none": all(_is_count(entry.get(name, 0)) for name in COUNTS),
         "has statistics that are none": isinstance(statistics, dict) and _are_numbers(statistics),
     }
     return next((fault for fault, holds in checks.items() if not holds), "")

@@ -23,6 +23,9 @@ Status = Literal["ok", "inf", "-inf", "nan"]
 GRADIENT_OPTIONS = ("grad_wrt", "grad_scale", "kink")
 """What gradients depend on, and values do not."""
 
+COUNTS = ("nonfinite", "clipped", "degenerate", "skipped", "samples")
+"""The attributes of a `LossResult` that count rows."""
+
 # Beyond this many entries a vector of options (class weights of a thousand classes) is named by its digest.
 LONGEST_SPELLED_VECTOR = 16
 

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,10 @@ from lossctl.outputs.labels import labelled
 from lossctl.outputs.leaderboards import RESERVED
 from lossctl.requests import TEXT_BYTES
 from lossctl.results import RunResult
+from lossctl_kernels.records import replace
 
 if TYPE_CHECKING:
-    from lossctl.cli.gating import Gating
+    from lossctl.gates.gating import Gating
     from lossctl.inputs import InputFiles
 
 __all__ = [

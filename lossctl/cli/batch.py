@@ -16,7 +16,7 @@ from lossctl.errors import UsageError, visible
 if TYPE_CHECKING:
     from lossctl.batches.batch import Batch
     from lossctl.batches.results import Leaderboard, Row
-    from lossctl.cli.gating import Gating
+    from lossctl.gates.gating import Gating
     from lossctl.inputs import InputFiles
     from lossctl.requests import Request
 
@@ -157,7 +157,7 @@ def _requested(
     from lossctl.cli.work import losses_under
 
     specs, preset = losses_under(loss, preset)
-    gating = gates.plan(specs, work.quiet)
+    gating = gates.plan(specs)
     sliced = next((gate.text for gate in gating.gates if gate.slicings), None) if gating is not None else None
     if sliced is not None:
         raise UsageError(f"gate '{visible(sliced)}': batch has no slices", hint="lossctl eval has, a file at a time")

@@ -13,8 +13,8 @@ from lossctl.cli.slicing import SliceOptions
 from lossctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from lossctl.cli.gating import Gating
     from lossctl.cli.slicing import SlicePlan
+    from lossctl.gates.gating import Gating
     from lossctl.inputs import InputFiles
     from lossctl.requests import Request
     from lossctl.results import RunResult
@@ -104,7 +104,9 @@ def command(
     if planned.gating is None:
         emit(run, shown, planned.outputs, score_only)
     else:
-        planned.gating.deliver(lambda: emit(run, shown, planned.outputs, score_only))
+        from lossctl.cli.gating import deliver
+
+        deliver(planned.gating, lambda: emit(run, shown, planned.outputs, score_only), work.quiet)
 
 
 class PlannedEvaluation(NamedTuple):
@@ -172,7 +174,7 @@ def plan(
     outputs = options.output or []
     formats = {shown, *(format_of(path) for path in outputs)}
     specs, preset = losses_under(options.loss, options.preset)
-    gating = gates.plan(specs, work.quiet)
+    gating = gates.plan(specs)
     gradients = o.gradient_files(options.grad, options.grad_input)
     if len(specs) > 1 and gradients:
         if preset == options.preset:

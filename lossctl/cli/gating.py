@@ -1,4 +1,4 @@
-"""Gates and statistics of a command: read before the data, asked after it, told last."""
+"""The verdict of the gates of a command, told on stderr after its result, and its exit code."""
 
 from __future__ import annotations
 
@@ -7,135 +7,35 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lossctl.errors import UsageError, visible
-from lossctl_kernels.records import Record, replace
-
 if TYPE_CHECKING:
-    from lossctl.baselines import Baseline
-    from lossctl.evaluation import Evaluation
-    from lossctl.gates.judging import Decision, Gate
-    from lossctl.loss_spec import LossSpec
-    from lossctl.results import RunResult
+    from lossctl.gates.gating import Gating
 
-__all__ = ["Gating", "plan_gates"]
-
-# Where a gate asks for a bound of the interval and the command for no level.
-CONFIDENCE = 0.95
+__all__ = ["deliver"]
 
 
-class Gating(Record, frozen=False):
-    """What is asked of a run: `prepare` the evaluation, `decide` its result, `deliver` it and the verdict.
+def deliver(gating: Gating, emit: Callable[[], None], quiet: bool) -> None:
+    """Writes the result, then the verdict. Raises CheckFailed where a gate fails, Undecided where one is open."""
+    try:
+        emit()
+    except BrokenPipeError:  # who reads stdout has no part in the verdict
+        _tell(gating, quiet)
+        raise
+    _tell(gating, quiet)
 
-    `level` is that of intervals, None for none; `noisy` lets them decide gates.
-    """
 
-    gates: Sequence[Gate]
-    baseline: Baseline | None
-    baseline_any: bool
-    statistics: bool
-    level: float | None
-    noisy: bool
-    strict: bool
-    quiet: bool
-    _decisions: Sequence[Decision] = ()
-    _warnings: Sequence[str] = ()
+def _tell(gating: Gating, quiet: bool) -> None:
+    from lossctl.gates.judging import conclude, report
 
-    @property
-    def decisions(self) -> Sequence[Decision]:
-        """The answers of the gates, none before they are decided."""
-        return self._decisions
-
-    def prepare(self, evaluation: Evaluation) -> None:
-        """Asks for statistics where they are needed. Raises UsageError for a gate of a loss that has no samples."""
-        for gate in self.gates:
-            for position, asked in gate.sampled.items():
-                if not evaluation.runs[position].has_samples:
-                    name = evaluation.runs[position].settings.loss.name
-                    raise UsageError(
-                        f"gate '{visible(gate.text)}': {name} has no losses of single samples, so there is no "
-                        f"{visible(asked)}",
-                        hint=f"ask for its value, as in '{name} > 0.35'",
-                    )
-        if self.statistics:
-            without = dict.fromkeys(run.settings.loss.name for run in evaluation.observe(self.level))
-            self._warnings = [f"{name} has no losses of single samples: there are no statistics" for name in without]
-
-    def decide(self, run: RunResult) -> RunResult:
-        """The run with the answers of its gates. Raises DataError for a baseline that it cannot be compared with."""
-        from lossctl.gates.judging import decide
-
-        entries, warnings = None, list(self._warnings)
-        if self.baseline is not None:
-            entries = self.baseline.entries_of(run, anyway=self.baseline_any, only=self._compared())
-            if self.baseline.version != run.version:
-                warnings.append(f"the baseline is of lossctl {visible(self.baseline.version)}, this is {run.version}")
-        self._decisions = [decide(gate, run.results, entries, noisy=self.noisy) for gate in self.gates]
-        gates = tuple(decision.result for decision in self._decisions)
-        return replace(run, gates=gates, warnings=(*run.warnings, *warnings))
-
-    def _compared(self) -> set[int] | None:
-        """The losses that gates hold against the baseline, None for all."""
-        wanted = [measure.loss for gate in self.gates for measure in gate.of_baseline()]
-        return None if None in wanted else {loss for loss in wanted if loss is not None}
-
-    def deliver(self, emit: Callable[[], None]) -> None:
-        """Writes the result, then the verdict. Raises CheckFailed where a gate fails, Undecided where one is open."""
-        try:
-            emit()
-        except BrokenPipeError:  # who reads stdout has no part in the verdict
-            self._tell()
-            raise
-        self._tell()
-
-    def _tell(self) -> None:
-        from lossctl.gates.judging import conclude, report
-
-        if not self.gates:
-            return
-        told = [each for each in self._decisions if not self.quiet or each.result.verdict != "pass"]
-        _say(report(told, sys.stderr.encoding))
-        verdict = conclude(self._decisions, strict=self.strict)
-        if not self.quiet:
-            _say([f"lossctl: {verdict}"])
+    if not gating.gates:
+        return
+    told = [each for each in gating.decisions if not quiet or each.result.verdict != "pass"]
+    _say(report(told, sys.stderr.encoding))
+    verdict = conclude(gating.decisions, strict=gating.strict)
+    if not quiet:
+        _say([f"lossctl: {verdict}"])
 
 
 def _say(lines: Sequence[str]) -> None:
     with suppress(OSError):  # a closed stderr changes nothing of the verdict
         for line in lines:
             print(line, file=sys.stderr)
-
-
-def plan_gates(
-    specs: Sequence[LossSpec],
-    fail_if: Sequence[str] | None,
-    warn_if: Sequence[str] | None,
-    baseline: str | None,
-    baseline_any: bool,
-    folder: str | None,
-    statistics: bool,
-    confidence: str | None,
-    strict: bool,
-    quiet: bool,
-) -> Gating:
-    """What the options ask for. Raises UsageError for what means nothing, DataError for a baseline that is none."""
-    from lossctl.gates.judging import parse_gates
-    from lossctl.sample_statistics import confidence_level
-
-    gates = parse_gates(fail_if or (), warn_if or (), specs)
-    level = confidence_level(confidence)
-    using = [gate for gate in gates if gate.of_baseline()]
-    if using and baseline is None:
-        raise UsageError(f"gate '{visible(using[0].text)}' names base", hint="say which with --baseline FILE")
-    if baseline is not None and not using:
-        raise UsageError("--baseline is for gates that name base", hint="such as --fail-if 'bce > base'")
-    found = None
-    if baseline == "-":
-        raise UsageError("--baseline cannot be stdin", hint="write it to a file first")
-    if baseline is not None:
-        from lossctl.baselines import FOLDER, read_baseline
-
-        found = read_baseline(baseline, folder or FOLDER)
-    wanted = statistics or level is not None or any(gate.uses_statistics for gate in gates)
-    intervals = level is None and any(gate.uses_interval for gate in gates)
-    shown = CONFIDENCE if intervals else level
-    return Gating(gates, found, baseline_any, wanted, shown, level is not None, strict, quiet)

@@ -9,7 +9,7 @@ from lossctl.cli import options as o
 from lossctl.cli.declarations import OptionGroup
 
 if TYPE_CHECKING:
-    from lossctl.cli.gating import Gating
+    from lossctl.gates.gating import Gating
     from lossctl.inputs import InputFiles
     from lossctl.loss_spec import LossSpec
     from lossctl.requests import Request
@@ -155,22 +155,21 @@ class GateOptions(OptionGroup):
     baseline_any: o.BaselineAny = False
     baseline_folder: o.BaselineFolder = None
 
-    def plan(self, specs: Sequence[LossSpec], quiet: bool) -> Gating | None:
+    def plan(self, specs: Sequence[LossSpec]) -> Gating | None:
         """What is asked of a run of `specs`, None for nothing. Raises UsageError, DataError for a bad baseline."""
         asked = self.stats or self.confidence is not None or self.fail_if or self.warn_if or self.baseline is not None
         if not asked:
             return None
-        from lossctl.cli.gating import plan_gates
+        from lossctl.gates.gating import plan_gates
 
         return plan_gates(
             specs,
-            self.fail_if,
-            self.warn_if,
-            self.baseline,
-            self.baseline_any,
-            self.baseline_folder,
-            self.stats,
-            self.confidence,
-            self.strict_gates,
-            quiet,
+            fail_if=self.fail_if or (),
+            warn_if=self.warn_if or (),
+            baseline=self.baseline,
+            baseline_any=self.baseline_any,
+            baseline_folder=self.baseline_folder,
+            statistics=self.stats,
+            confidence=self.confidence,
+            strict=self.strict_gates,
         )

@@ -11,8 +11,8 @@ from lossctl.errors import UsageError
 from lossctl_kernels.records import Record, replace
 
 if TYPE_CHECKING:
-    from lossctl.cli.gating import Gating
     from lossctl.evaluation import Evaluation
+    from lossctl.gates.gating import Gating
     from lossctl.inputs import InputFiles
     from lossctl.slices.levels import Bins, Levels
     from lossctl.slices.slicing import Slicing

@@ -18,14 +18,12 @@ of slices are names, values numbers too, or anything in quotes, where a quote of
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from lossctl.errors import UsageError, visible
+from lossctl.gates.tokens import Token, TokenReader, unquoted
 from lossctl.gates.trees import (
-    GAP,
-    WORDS,
     And,
     Arithmetic,
     Base,
@@ -41,43 +39,18 @@ from lossctl.gates.trees import (
     measures,
     quantities,
 )
+from lossctl.gates.vocabulary import FUNCTIONS, GAP, OF_SLICES, WORDS
 from lossctl.loss_names import guess
-from lossctl_kernels.records import Record, replace
+from lossctl.results import COUNTS
+from lossctl_kernels.records import replace
 
-__all__ = ["COUNTS", "FUNCTIONS", "OF_SLICES", "STATISTICS", "parse_gate"]
-
-COUNTS = ("nonfinite", "clipped", "degenerate", "skipped", "samples")
-STATISTICS = ("std_error", "ci_low", "ci_high", "min", "p50", "p90", "p95", "p99", "max")
-"""What only losses of single samples have."""
-FUNCTIONS = ("mean", *STATISTICS, "count", *COUNTS)
-
-OF_SLICES = ("mean", "std_error", "ci_low", "ci_high", "count", "samples", "nonfinite")
-"""The functions that slices have."""
-
-_Tree = TypeVar("_Tree")
-
-LONGEST = 500
-"""Characters of an expression, which bounds how deep it nests."""
+__all__ = ["parse_gate"]
 
 DEEPEST = 50
 
-_TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?%?)
-      | (?P<name>[A-Za-z_]\w*)
-      | (?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")
-      | (?P<symbol><=|>=|==|!=|[-+*/()<>\[\],=])
-    )""",
-    re.VERBOSE | re.ASCII,
-)
 _COMPARING = ("<", "<=", ">", ">=", "==", "!=")
 
-
-class _Token(Record):
-    kind: str
-    text: str
-    start: int
-    end: int
+_Tree = TypeVar("_Tree")
 
 
 def parse_gate(text: str, losses: Callable[[str], int | None], known: tuple[str, ...]) -> Condition:
@@ -89,29 +62,13 @@ def parse_gate(text: str, losses: Callable[[str], int | None], known: tuple[str,
     return _Parser(text, losses, known).parse()
 
 
-class _Parser:
+class _Parser(TokenReader):
     """Recursive descent: a method a rule of the grammar."""
 
     def __init__(self, text: str, losses: Callable[[str], int | None], known: tuple[str, ...]) -> None:
-        self._text, self._losses, self._known = text, losses, known
-        if len(text) > LONGEST:
-            raise UsageError(
-                f"a gate has {len(text)} characters, and at most {LONGEST} are allowed", hint="write several gates"
-            )
-        self._tokens = list(self._tokenised())
-        self._at = self._depth = 0
-
-    def _tokenised(self) -> Iterator[_Token]:
-        position, end = 0, len(self._text.rstrip())
-        while position < end:
-            found = _TOKEN.match(self._text, position)
-            if found is None:
-                start = position + len(self._text[position:]) - len(self._text[position:].lstrip())
-                raise self._error(start, f"'{visible(self._text[start])}' means nothing")
-            kind = str(found.lastgroup)
-            yield _Token(kind, found[kind], found.start(kind), found.end())
-            position = found.end()
-        yield _Token("end", "", end, end)
+        super().__init__(text)
+        self._losses, self._known = losses, known
+        self._depth = 0
 
     # ---- conditions
 
@@ -261,7 +218,7 @@ class _Parser:
         token = self._next
         if token.kind not in ("name", "quoted"):
             self._unexpected("the name of a loss")
-        name = _unquoted(token)
+        name = unquoted(token)
         position = self._losses(name)
         if position is None:
             self._unknown(token, "loss", (*self._known, *COUNTS))
@@ -305,7 +262,7 @@ class _Parser:
         if token.kind != "quoted" and (token.kind != "name" or token.text in WORDS):
             self._unexpected(expected)
         self._at += 1
-        return _unquoted(token)
+        return unquoted(token)
 
     def _gap(self) -> Measure:
         self._at += 2
@@ -320,7 +277,7 @@ class _Parser:
         self._expect(")")
         return replace(loss, function=GAP, by=tuple(names))
 
-    def _check_of_slice(self, token: _Token, measure: Measure) -> None:
+    def _check_of_slice(self, token: Token, measure: Measure) -> None:
         if measure.by and measure.function and measure.function not in OF_SLICES:
             raise self._error(
                 token.start,
@@ -328,28 +285,7 @@ class _Parser:
                 hint=f"of a slice there is its value, and {', '.join(OF_SLICES)}",
             )
 
-    # ---- tokens
-
-    @property
-    def _next(self) -> _Token:
-        return self._tokens[self._at]
-
-    def _advance(self) -> _Token:
-        self._at += 1
-        return self._tokens[self._at - 1]
-
-    def _take(self, text: str) -> bool:
-        """Goes past a word or symbol where it is the next."""
-        taken = self._next.text == text and self._next.kind != "quoted"
-        self._at += taken
-        return taken
-
-    def _expect(self, text: str) -> None:
-        if not self._take(text):
-            self._unexpected(f"'{text}'")
-
-    def _since(self, start: int) -> str:
-        return self._text[start : self._tokens[self._at - 1].end]
+    # ---- depth and mistakes
 
     def _deeper(self, rule: Callable[[], _Tree]) -> _Tree:
         self._depth += 1
@@ -359,27 +295,10 @@ class _Parser:
         self._depth -= 1
         return found
 
-    # ---- mistakes
-
-    def _error(self, start: int, what: str, *, hint: str | None = None) -> UsageError:
-        return UsageError(f"gate '{visible(self._text)}', character {start + 1}: {what}", hint=hint)
-
-    def _unexpected(self, expected: str) -> NoReturn:
-        token = self._next
-        found = f"'{visible(token.text)}'" if token.text else "the end"
-        raise self._error(token.start, f"expected {expected}, found {found}")
-
-    def _unknown(self, token: _Token, what: str, known: tuple[str, ...]) -> NoReturn:
+    def _unknown(self, token: Token, what: str, known: tuple[str, ...]) -> NoReturn:
         listed = ", ".join(dict.fromkeys(known))
         hint = f"{guess(token.text.strip(chr(34) + chr(39)), known)}known here: {listed}"
         raise self._error(token.start, f"unknown {what} '{visible(token.text)}'", hint=hint)
-
-
-def _unquoted(token: _Token) -> str:
-    if token.kind != "quoted":
-        return token.text
-    quote = token.text[0]
-    return token.text[1:-1].replace(2 * quote, quote)
 
 
 def _held_against(measure: Measure) -> Measure:

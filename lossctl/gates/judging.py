@@ -1,6 +1,6 @@
 """Gates: what `--fail-if` and `--warn-if` ask of the results of a run, and what they answer.
 
-How a condition is decided is in `gate_courts`; a gate about every slice is asked of each.
+How a condition is decided is in `evaluator.py`; a gate about every slice is asked of each, in `every_slice.py`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lossctl.errors import CheckFailed, Undecided, UsageError, visible
-from lossctl.gates.courts import Court, Entries, Interval
-from lossctl.gates.grammar import STATISTICS, parse_gate
+from lossctl.gates.evaluator import Entries, Evaluator, Interval
+from lossctl.gates.grammar import parse_gate
 from lossctl.gates.trees import Base, Condition, Measure, Quantity, comparisons, quantities
+from lossctl.gates.vocabulary import STATISTICS
 from lossctl.results import GateResult, LossResult
 from lossctl_kernels.records import Record
 
@@ -116,35 +117,32 @@ def decide(gate: Gate, results: Sequence[LossResult], base: Entries | None = Non
     """
     if gate.pattern is not None:
         return _decide_each(gate, gate.pattern, results, base, noisy)
-    court = Court(results, base, noisy)
-    answer = court.holds(gate.condition)
-    verdict = "inconclusive" if answer is None else "fail" if answer else "pass"
-    if not court.finite:
-        verdict = "fail"
+    evaluator = Evaluator(results, base, noisy)
+    verdict = evaluator.verdict(gate.condition)
     first = next(comparisons(gate.condition))
-    value, limit = court.of(first.left).point, court.of(first.right).point
-    more = court.more_samples(gate.condition) if verdict == "inconclusive" else None
-    note = "; ".join(dict.fromkeys(court.missing))
+    value, limit = evaluator.of(first.left).point, evaluator.of(first.right).point
+    more = evaluator.more_samples(gate.condition) if verdict == "inconclusive" else None
+    note = "; ".join(dict.fromkeys(evaluator.missing))
     result = GateResult(gate.text, value, verdict, limit, gate.severity, more, note)
-    return Decision(result, court.shown(gate.condition))
+    return Decision(result, evaluator.shown(gate.condition))
 
 
 def _decide_each(
     gate: Gate, pattern: Measure, results: Sequence[LossResult], base: Entries | None, noisy: bool
 ) -> Decision:
     """The answer of a gate about every slice: that of the worst. Where there is no slice it fails."""
-    from lossctl.slices.gates import ask_each
+    from lossctl.gates.every_slice import ask_each
 
     asked, slices, missing = ask_each(gate.condition, pattern, results, base, noisy)
     if not asked:
         return Decision(GateResult(gate.text, math.nan, "fail", None, gate.severity, None, missing, slices), ())
     worst = asked[0]
-    needed = [each.court.more_samples(gate.condition) for each in asked if each.verdict == "inconclusive"]
+    needed = [each.evaluator.more_samples(gate.condition) for each in asked if each.verdict == "inconclusive"]
     known = [number for number in needed if number is not None]
     more = max(known) if worst.verdict == "inconclusive" and known and len(known) == len(needed) else None
     note = "; ".join(worst.missing)
     result = GateResult(gate.text, worst.value, worst.verdict, worst.limit, gate.severity, more, note, slices)
-    return Decision(result, worst.court.shown(gate.condition))
+    return Decision(result, worst.evaluator.shown(gate.condition))
 
 
 # ---- what is said of them

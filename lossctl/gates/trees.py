@@ -1,6 +1,6 @@
 """What an expression of a gate means: a tree of conditions, comparisons and quantities.
 
-`str` of a tree is text that means it: see `gate_grammar.py`.
+`str` of a tree is text that means it: see `grammar.py`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from lossctl.gates.vocabulary import GAP, WORDS
 from lossctl_kernels.records import Record, field
 
 __all__ = [
-    "GAP",
-    "WORDS",
     "And",
     "Arithmetic",
     "Base",
@@ -30,13 +29,6 @@ __all__ = [
     "quantities",
     "quoted",
 ]
-
-
-GAP = "gap"
-"""The function of all slices by some columns: the largest value less the smallest."""
-
-WORDS = ("and", "or", "not", "base")
-"""What is no name of anything."""
 
 
 class Number(Record):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from lossctl.errors import UsageError, visible
-from lossctl.gates.trees import WORDS
+from lossctl.gates.vocabulary import WORDS
 from lossctl_kernels.records import Record
 
 __all__ = ["MISSING", "MOST_CROSSED", "SliceColumn", "Slicing", "parse_columns", "spelled_key", "spelled_value"]

@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lossctl.errors import UsageError
-from lossctl.gates.grammar import FUNCTIONS, LONGEST, OF_SLICES, parse_gate
+from lossctl.gates.grammar import parse_gate
+from lossctl.gates.tokens import LONGEST
 from lossctl.gates.trees import (
     And,
     Arithmetic,
@@ -24,6 +25,7 @@ from lossctl.gates.trees import (
     Or,
     Quantity,
 )
+from lossctl.gates.vocabulary import FUNCTIONS, OF_SLICES
 
 LOSSES = {"bce": 0, "mae": 1, "huber:delta=2": 2, "my.py:loss": 3}
 BCE, MAE, HUBER = Measure("", 0, "bce"), Measure("", 1, "mae"), Measure("", 2, "huber:delta=2")

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from lossctl.errors import DataError, UsageError, visible
-from lossctl.gates.trees import GAP, Measure
+from lossctl.gates.trees import Measure
+from lossctl.gates.vocabulary import GAP
 from lossctl.results import LossResult
 from lossctl.slices.results import SliceResult, SliceTable, harmless, spread
 from lossctl.slices.slicing import MISSING, spelled_key, spelled_value

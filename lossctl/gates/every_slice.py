@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lossctl.gates.courts import Court, Entries
+from lossctl.gates.evaluator import Entries, Evaluator
+from lossctl.gates.slice_book import Key, SliceBook
 from lossctl.gates.trees import Comparison, Condition, Measure, Not, comparisons
 from lossctl.results import LossResult
-from lossctl.slices.books import Key, SliceBook
 from lossctl.slices.results import GateSlices, SliceVerdict
 
 __all__ = ["Asked", "ask_each"]
@@ -19,16 +19,14 @@ _RANKS = {"fail": 0, "inconclusive": 1, "pass": 2}
 class Asked:
     """What a gate says of one slice."""
 
-    def __init__(self, condition: Condition, court: Court, key: Key) -> None:
-        answer = court.holds(condition)
-        verdict = "inconclusive" if answer is None else "fail" if answer else "pass"
-        self.verdict = verdict if court.finite else "fail"
-        self.court, self.key = court, key
+    def __init__(self, condition: Condition, evaluator: Evaluator, key: Key) -> None:
+        self.verdict = evaluator.verdict(condition)
+        self.evaluator, self.key = evaluator, key
         first = next(comparisons(condition))
-        self.value, self.limit = court.of(first.left).point, court.of(first.right).point
+        self.value, self.limit = evaluator.of(first.left).point, evaluator.of(first.right).point
         excess = _excess(first, self.value, self.limit)
         self._excess = -excess if math.isfinite(excess) and _is_negated(condition) else excess
-        self.missing = list(dict.fromkeys(court.missing))
+        self.missing = list(dict.fromkeys(evaluator.missing))
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -54,7 +52,7 @@ def ask_each(
 ) -> tuple[list[Asked], GateSlices, str]:
     """(the answers, the worst first; what they are together; what is missing where there are none)."""
     book = SliceBook(results, base)
-    asked = [Asked(condition, Court(results, base, noisy, book, key), key) for key in book.keys(pattern)]
+    asked = [Asked(condition, Evaluator(results, base, noisy, book, key), key) for key in book.keys(pattern)]
     asked.sort(key=lambda each: each.rank)
     verdicts = tuple(SliceVerdict(tuple(each.key.items()), each.value, each.limit, each.verdict) for each in asked)
     return asked, GateSlices(pattern.by, verdicts), "" if asked else book.told_missing(pattern)

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lossctl.errors import DataError, visible
-from lossctl.gates.grammar import COUNTS, STATISTICS
+from lossctl.gates.slice_book import Key, SliceBook
 from lossctl.gates.trees import (
-    GAP,
     And,
     Arithmetic,
     Base,
@@ -28,12 +27,12 @@ from lossctl.gates.trees import (
     comparisons,
     quantities,
 )
-from lossctl.results import LossResult
-from lossctl.slices.books import Key, SliceBook
+from lossctl.gates.vocabulary import GAP, STATISTICS
+from lossctl.results import COUNTS, LossResult
 from lossctl.slices.results import SliceResult, spread
 from lossctl_kernels.records import Record
 
-__all__ = ["Court", "Entries", "Interval"]
+__all__ = ["Entries", "Evaluator", "Interval"]
 
 Entries = Sequence[Mapping[str, Any] | None]
 """What a baseline has for each result of a run, None for what no gate compares."""
@@ -79,7 +78,7 @@ _OPERATIONS: dict[str, Callable[[float, float], float]] = {
 }
 
 
-class Court:
+class Evaluator:
     """What quantities and conditions are, given the results, and the slice `bound` that patterns stand for.
 
     `missing` says of each slice that is asked for and not there which there are.
@@ -114,6 +113,13 @@ class Court:
                 if decisive in either:
                     return decisive
                 return None if None in either else not decisive
+
+    def verdict(self, condition: Condition) -> str:
+        """What a gate says that fails where the condition holds: "pass", "fail" or "inconclusive"."""
+        answer = self.holds(condition)
+        if answer is None and self.finite:
+            return "inconclusive"
+        return "pass" if answer is False and self.finite else "fail"
 
     def _compared(self, comparison: Comparison) -> bool | None:
         left, right = self.of(comparison.left), self.of(comparison.right)
