@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -16,7 +17,7 @@ from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.further_inputs import check_names, whole_inputs
 from lossctl.input_parts import selections_of_keys, target_selection
-from lossctl.inputs import InputFiles
+from lossctl.inputs import put_together, reading_options
 from lossctl.loss_spec import LossSpec, parse
 from lossctl.nonfinite import check_policy
 from lossctl.results import LossResult
@@ -24,7 +25,28 @@ from lossctl.sources import Reader, Selection, memory_reader, open_reader
 from lossctl_kernels import LOSSES, Loss
 
 if TYPE_CHECKING:
+    from typing import TypedDict, Unpack
+
     from lossctl.slices.api import Beside, By
+
+    class _Options(TypedDict, total=False):
+        """The keyword arguments of `evaluate`, for type checkers."""
+
+        weights: Data | None
+        inputs: Mapping[str, Data] | None
+        reduction: str
+        backend: str
+        threads: int | None
+        on: str | Sequence[str] | None
+        missing: str
+        classes: Sequence[str] | None
+        nonfinite: str
+        class_axis: int | None
+        by: By | None
+        cross: bool
+        min_slice: int
+        top: int | None
+
 
 __all__ = ["evaluate", "gradient", "losses", "per_sample"]
 
@@ -32,46 +54,10 @@ Data = ArrayLike | str | os.PathLike[str]
 
 
 @overload
-def evaluate(
-    predictions: Data,
-    targets: Data,
-    loss: str,
-    *,
-    weights: Data | None = None,
-    inputs: Mapping[str, Data] | None = None,
-    reduction: str = "mean",
-    backend: str = "auto",
-    threads: int | None = None,
-    on: str | Sequence[str] | None = None,
-    missing: str = "error",
-    classes: Sequence[str] | None = None,
-    nonfinite: str = "error",
-    class_axis: int | None = None,
-    by: By | None = None,
-    cross: bool = False,
-    min_slice: int = 1,
-    top: int | None = None,
-) -> LossResult: ...
+def evaluate(predictions: Data, targets: Data, loss: str, **options: Unpack[_Options]) -> LossResult: ...
 @overload
 def evaluate(
-    predictions: Data,
-    targets: Data,
-    loss: list[str] | tuple[str, ...],
-    *,
-    weights: Data | None = None,
-    inputs: Mapping[str, Data] | None = None,
-    reduction: str = "mean",
-    backend: str = "auto",
-    threads: int | None = None,
-    on: str | Sequence[str] | None = None,
-    missing: str = "error",
-    classes: Sequence[str] | None = None,
-    nonfinite: str = "error",
-    class_axis: int | None = None,
-    by: By | None = None,
-    cross: bool = False,
-    min_slice: int = 1,
-    top: int | None = None,
+    predictions: Data, targets: Data, loss: list[str] | tuple[str, ...], **options: Unpack[_Options]
 ) -> list[LossResult]: ...
 def evaluate(
     predictions: Data,
@@ -118,14 +104,11 @@ def evaluate(
     reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs(loss), reduction, backend, threads)
     beside = _beside(by, cross, min_slice, top)
-    feed = _feed(predictions, targets, weights, inputs, request.specs, reading, beside)
-    try:
+    with closing(_feed(predictions, targets, weights, inputs, request.specs, reading, beside)) as feed:
         evaluation = Evaluation(feed, request)
         if beside is not None:
             beside.prepare(evaluation)
         results = evaluation.run().results
-    finally:
-        feed.close()
     return results[0] if isinstance(loss, str) else list(results)
 
 
@@ -152,13 +135,10 @@ def per_sample(
     """
     reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs([loss]), "mean", backend, threads)
-    feed = _feed(predictions, targets, weights, inputs, request.specs, reading)
     parts: list[NDArray[np.float64]] = []
-    try:
+    with closing(_feed(predictions, targets, weights, inputs, request.specs, reading)) as feed:
         evaluation = Evaluation(feed, request)
         evaluation.run(parts.append)
-    finally:
-        feed.close()
     found, layout = np.concatenate(parts), evaluation.layout
     return found if layout is None or not layout.split else found.reshape(-1, *layout.places)
 
@@ -189,14 +169,11 @@ def gradient(
     """
     reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs([loss]), reduction, backend, threads, of)
-    feed = _feed(predictions, targets, weights, inputs, request.specs, reading)
     parts: list[NDArray[Any]] = []
-    try:
+    with closing(_feed(predictions, targets, weights, inputs, request.specs, reading)) as feed:
         evaluation = Evaluation(feed, request)
         evaluation.run()
         evaluation.gradients({of: parts.append})
-    finally:
-        feed.close()
     return np.concatenate(parts)
 
 
@@ -251,7 +228,6 @@ class _Reading:
         self, specs: Sequence[LossSpec], reduction: str, backend: str, threads: int | None, *gradients: str
     ) -> Request:
         """What is computed of arrays that are read so."""
-        files = InputFiles("", on=self.on, missing=self.missing, classes=self.classes, class_axis=self.class_axis)
         return Request(
             specs,
             reduction=reduction,
@@ -259,7 +235,7 @@ class _Reading:
             threads=threads,
             gradients=gradients,
             nonfinite=self.nonfinite,
-            data_options=files.options,
+            data_options=reading_options(self.on, self.missing, self.classes, self.class_axis),
             class_axis=self.class_axis,
         )
 
@@ -303,12 +279,7 @@ def _feed(
         in_step = [reader for role, reader in readers.items() if role not in whole]
         if beside is not None:
             in_step = beside.with_readers(in_step, predictions, targets, reading.on)
-        warnings: list[str] = []
-        if reading.on:
-            from lossctl.alignment import aligned
-
-            in_step, warnings = aligned(in_step, reading.on, reading.missing)
-        return Feed(in_step, [readers[role] for role in sorted(whole)], warnings)
+        return put_together(in_step, [readers[role] for role in sorted(whole)], reading.on, reading.missing)
     except BaseException:
         for reader in readers.values():
             reader.close()

@@ -40,9 +40,11 @@ def read_classes(text: str) -> tuple[str, ...]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise DataError(f"cannot read the classes of {visible(text)}: {reason}") from error
-    if content.lstrip().startswith("["):
-        return class_names(_json_list(text, content))
-    return class_names(content.rstrip("\r\n").splitlines(), visible(text))
+    stripped = content.strip()
+    if stripped.startswith("[") or (stripped.startswith("{") and stripped.endswith("}")):
+        return _checked(_json_list(text, content), visible(text), DataError)
+    lines = content.replace("\r\n", "\n").rstrip("\n").split("\n")
+    return _checked([] if lines == [""] else lines, visible(text), DataError)
 
 
 def _json_list(path: str, content: str) -> list[str]:
@@ -50,6 +52,8 @@ def _json_list(path: str, content: str) -> list[str]:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{visible(path)} is no JSON list of names: {visible(error)}") from None
+    if not isinstance(found, list):
+        raise DataError(f"{visible(path)} is no JSON list of names", hint='such as ["cat", "dog"]')
     if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in found):
         raise DataError(f"{visible(path)} holds what is no name of a class", hint='such as ["cat", "dog"]')
     return [str(name) for name in found]
@@ -59,14 +63,20 @@ def class_names(names: Sequence[str], where: str = "--classes") -> tuple[str, ..
     """The names, each there once. Raises UsageError."""
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise UsageError("classes are a list of names, each a text", hint="such as ['cat', 'dog']")
+    return _checked(names, where, UsageError)
+
+
+def _checked(names: Sequence[str], where: str, refusal: type[UsageError | DataError]) -> tuple[str, ...]:
+    """The names that `where` gives, each there once. Raises `refusal`: whose fault it is depends on where they are."""
     if len(names) < 2:
-        raise UsageError(f"{where} names {len(names)} classes; there are two or more", hint="name all of them in order")
+        count = f"{len(names)} class{'' if len(names) == 1 else 'es'}"
+        raise refusal(f"{where} names {count}; there are two or more", hint="name all of them in order")
     if "" in names:
-        raise UsageError(f"{where}: name {list(names).index('') + 1} is empty", hint="name each class")
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        often = "twice" if count == 2 else f"{count} times"
-        raise UsageError(f"{where} names '{visible(name)}' {often}", hint="name each class once")
+        raise refusal(f"{where}: name {list(names).index('') + 1} is empty", hint="name each class")
+    name, count_of_name = Counter(names).most_common(1)[0]
+    if count_of_name > 1:
+        often = "twice" if count_of_name == 2 else f"{count_of_name} times"
+        raise refusal(f"{where} names '{visible(name)}' {often}", hint="name each class once")
     return tuple(names)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from lossctl.errors import UsageError
+from lossctl.errors import DataError, UsageError, visible
 from lossctl.feed import Feed
 from lossctl.input_parts import (
     Part,
@@ -22,7 +23,7 @@ from lossctl.sources import Reader, Selection, open_reader
 from lossctl.sources.base import Encoder
 from lossctl_kernels.records import Record, field
 
-__all__ = ["InputFiles", "class_weights", "open_feed"]
+__all__ = ["InputFiles", "class_weights", "open_feed", "put_together", "reading_options"]
 
 
 class InputFiles(Record):
@@ -70,22 +71,29 @@ class InputFiles(Record):
 
     @property
     def options(self) -> dict[str, object]:
-        """What is told of the reading beside every value: only what is not the default."""
-        found: dict[str, object] = {}
-        if self.on:
-            found["on"] = ",".join(self.on)
-        if self.missing != "error":
-            found["missing"] = self.missing
-        if self.classes is not None:
-            found["classes"] = self.classes
-        if self.class_axis not in (None, -1):
-            found["class_axis"] = self.class_axis
-        return found
+        """What is told of the reading beside every value: see `reading_options`."""
+        return reading_options(self.on, self.missing, self.classes, self.class_axis)
 
     @property
     def input_names(self) -> tuple[str, ...]:
         """The further arrays, by either option."""
         return tuple(dict.fromkeys((*self.inputs, *self.input_columns)))
+
+
+def reading_options(
+    on: Sequence[str], missing: str, classes: Sequence[str] | None, class_axis: int | None
+) -> dict[str, object]:
+    """What signatures say of how data was read: only what is not the default."""
+    found: dict[str, object] = {}
+    if on:
+        found["on"] = ",".join(on)
+    if missing != "error":
+        found["missing"] = missing
+    if classes is not None:
+        found["classes"] = classes
+    if class_axis not in (None, -1):
+        found["class_axis"] = class_axis
+    return found
 
 
 def open_feed(files: InputFiles, whole: Collection[str] = ()) -> Feed:
@@ -115,17 +123,26 @@ def open_feed(files: InputFiles, whole: Collection[str] = ()) -> Feed:
             whole_readers.append(open_table(group, {}))
         if files.classes is not None:
             check_class_names(files, parts, readers)
-        if not keys:
-            return Feed(readers, whole_readers, order_warnings(files))
-        from lossctl.alignment import aligned
-
-        in_order, warnings = aligned(readers, files.on, files.missing)
-        readers = in_order
-        return Feed(readers, whole_readers, warnings)
+        return put_together(readers, whole_readers, files.on, files.missing, [] if keys else order_warnings(files))
     except BaseException:
         for reader in (*readers, *whole_readers):
             reader.close()
         raise
+
+
+def put_together(
+    readers: Sequence[Reader], whole: Sequence[Reader], on: Sequence[str], missing: str, warnings: Sequence[str] = ()
+) -> Feed:
+    """One feed of readers whose rows belong together, matched by the key `on` where there is one, and of whole arrays.
+
+    Raises UsageError and DataError.
+    """
+    if not on:
+        return Feed(readers, whole, warnings)
+    from lossctl.alignment import aligned
+
+    in_order, left_out = aligned(readers, on, missing)
+    return Feed(in_order, whole, [*warnings, *left_out])
 
 
 def _beside(files: InputFiles, in_step: list[Part]) -> list[Part]:
@@ -159,8 +176,18 @@ def _open_beside(
 
 
 def class_weights(path: str) -> tuple[float, ...]:
-    """The weights of the classes, one a row of a file."""
+    """The weights of the classes, one a row of a file. Raises UsageError and DataError."""
     if not path:
         raise UsageError("the file of class weights has an empty name", hint="is it a shell variable that is not set?")
     with open_reader(path, {"class weights": Selection(None)}) as reader:
-        return tuple(float(weight) for chunk in reader.chunks(1 << 16) for weight in chunk["class weights"].reshape(-1))
+        weights = [float(each) for chunk in reader.chunks(1 << 16) for each in chunk["class weights"].reshape(-1)]
+    name = visible(path)
+    wrong = next((index for index, weight in enumerate(weights) if not 0.0 <= weight < math.inf), None)
+    if wrong is not None:
+        raise DataError(
+            f"{name}: the weight of class {wrong} is {weights[wrong]:g}, not a finite number from 0 up",
+            hint="0 leaves a class out",
+        )
+    if weights and not any(weights):
+        raise DataError(f"{name}: all weights of classes are 0", hint="some class must count")
+    return tuple(weights)

@@ -221,3 +221,12 @@ def test_the_sample_data() -> None:
     result = lossctl.evaluate(folder / "preds.npy", folder / "labels.npy", "bce")
     p, y = np.load(folder / "preds.npy").astype(np.float64), np.load(folder / "labels.npy")
     assert result.value == pytest.approx(-math.fsum(np.log(np.where(y == 1, p, 1 - p))) / 569, rel=1e-14)
+
+
+def test_targets_may_be_names_of_classes() -> None:
+    probabilities, names = np.array([[0.75, 0.25], [0.5, 0.5]]), np.array(["dog", "cat"])
+    result = lossctl.evaluate(probabilities, names, "scce", classes=["cat", "dog"])
+    assert result.value == pytest.approx(-(math.log(0.25) + math.log(0.5)) / 2, rel=1e-15)
+    assert "|classes=[cat,dog]|" in result.signature
+    with pytest.raises(UsageError, match="classes names 'cat' twice"):
+        lossctl.evaluate(probabilities, names, "scce", classes=["cat", "cat"])

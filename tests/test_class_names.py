@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lossctl.class_names import check_classes, class_names, read_classes
-from lossctl.errors import DataError, LossctlError, UsageError
+from lossctl.errors import DataError, UsageError
 from lossctl.sources import ArrayInfo
 
 CLASSES = ("car", "cat", "dog")
@@ -44,7 +44,11 @@ def test_a_list_of_names() -> None:
     ("content", "says"),
     [
         (b"", "names 0 classes"),
-        (b"one\n", "names 1 classes"),
+        (b"one\n", "names 1 class;"),
+        (b"\n", "names 0 classes"),
+        (b'{"cat": 0, "dog": 1}\n', "no JSON list"),
+        (b'{\n  "cat": 0,\n  "dog": 1\n}\n', "no JSON list"),
+        (b'["a", "a"]', "'a' twice"),
         (b"a\n\nb\n", "name 2 is empty"),
         (b"a\nb\na\n", "'a' twice"),
         (b"[1, null]", "no name of a class"),
@@ -55,8 +59,14 @@ def test_a_list_of_names() -> None:
 )
 def test_a_file_that_is_wrong(content: bytes, says: str, tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_bytes(content)
-    with pytest.raises(LossctlError, match=says):
+    with pytest.raises(DataError, match=says) as raised:
         read_classes(str(tmp_path / "c.txt"))
+    assert "c.txt" in raised.value.message
+
+
+def test_lines_end_where_editors_end_them(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("a\u2028b\r\nc\x0bd\r\n", newline="", encoding="utf-8")
+    assert read_classes(str(tmp_path / "c.txt")) == ("a\u2028b", "c\x0bd")
 
 
 @pytest.mark.parametrize("text", ["absent.txt", "cat", "a,,b", "a,a", ""])

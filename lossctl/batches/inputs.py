@@ -11,7 +11,6 @@ import math
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -29,13 +28,14 @@ from lossctl.input_parts import (
     parts_of,
     selections_of_keys,
 )
-from lossctl.inputs import InputFiles
+from lossctl.inputs import InputFiles, put_together
 from lossctl.sources import Reader
 from lossctl.sources.arrays import deliver, rechunk
 from lossctl.sources.base import Array, is_remote
 from lossctl.sources.opening import bare_name
 from lossctl.sources.raw_array import RawArrayReader
 from lossctl.sources.spool import spooled
+from lossctl_kernels.records import replace
 
 __all__ = ["SharedInputs"]
 
@@ -82,13 +82,8 @@ class SharedInputs:
             files = replace(self._files, predictions=predictions)
             if files.classes is not None:
                 check_class_names(files, self._parts, readers)
-            if self._keys:
-                from lossctl.alignment import aligned
-
-                readers, warnings = aligned(readers, files.on, files.missing)
-            else:
-                warnings = order_warnings(files) if _is_cheap(files.targets) else []
-            feed = Feed(readers, whole, warnings)
+            warnings = order_warnings(files) if not files.on and _is_cheap(files.targets) else []
+            feed = put_together(readers, whole, files.on, files.missing, warnings)
             stack.pop_all()
         return feed
 

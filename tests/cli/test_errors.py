@@ -57,7 +57,7 @@ SHAPES: list[Case] = [
     ("classes.npy index.npy -l nll", DATA, ("prediction", "log-probability", "look like probabilities")),
     ("p.npy y.npy -l cce", DATA, ("p.npy (3,) float64", "use bce")),
     ("p.npy y.npy -l scce", DATA, ("p.npy (3,) float64", "use bce")),
-    ("cube.npy index.npy -l scce", DATA, ("cube.npy (3, 2, 2)", "index.npy (3)", "one for each place")),
+    ("cube.npy index.npy -l scce", DATA, ("cube.npy (3, 2, 2)", "index.npy (3,)", "one for each place")),
     ("p.npy y.npy -l cosine_similarity", DATA, ("p.npy (3,) float64", "cosine_global")),
     ("cube.npy pair.npy -l mse", DATA, ("cube.npy (3, 2, 2) float64", "pair.npy (3, 2) float64")),
 ]
@@ -92,8 +92,13 @@ SPECS: list[Case] = [
     ("classes.npy index.npy -l scce:class_weight=1|-2|3", USAGE, ("class_weight", "not negative")),
     ("classes.npy index.npy -l scce:class_weight=0|0|0", USAGE, ("class_weight", "not all 0")),
     ("classes.npy index.npy -l scce --class-weights w_short.npy", USAGE, ("2 weights for 3 classes",)),
-    ("classes.npy index.npy -l scce --class-weights w_negative.npy", USAGE, ("class_weight", "not negative")),
-    ("classes.npy index.npy -l scce --class-weights w_nan.npy", USAGE, ("class_weight must be finite",)),
+    (
+        "classes.npy index.npy -l scce --class-weights w_negative.npy",
+        DATA,
+        ("w_negative.npy", "finite number from 0 up"),
+    ),
+    ("classes.npy index.npy -l scce --class-weights w_zero.npy", DATA, ("w_zero.npy", "all weights of classes are 0")),
+    ("classes.npy index.npy -l scce --class-weights w_nan.npy", DATA, ("w_nan.npy", "class 1 is nan")),
 ]
 
 FLAGS: list[Case] = [
