@@ -32,6 +32,7 @@ SHOWN = 10
 CHUNK_ROWS = 1 << 16
 
 Rows = NDArray[np.int64]
+_STRANGERS = "are they of the same data, is the key the right one, and written alike (1.0 is not 1)?"
 
 
 def check_missing(missing: str) -> None:
@@ -71,7 +72,7 @@ def aligned(readers: Sequence[Reader], names: Sequence[str], missing: str) -> tu
             absent = np.flatnonzero(lacking)
             faults.append(_Faults(base, roles, absent[:SHOWN], len(absent), _path(match.reader)))
             faults.append(_Faults(match.reader, roles, match.extra, match.extra_count, _path(base)))
-    _refuse(faults)
+    _refuse(faults, strangers=any(bool((match.partners < 0).all()) for match in matches))
     del index
     return _in_step(base, matches)
 
@@ -82,7 +83,7 @@ def _in_step(base: Reader, matches: list[_Match]) -> tuple[list[Reader], list[st
     count = int(np.count_nonzero(kept))
     if not count:
         paths = ", ".join([_path(base), *(_path(match.reader) for match in matches)])
-        raise DataError(f"no key is in all of {paths}", hint="are they of the same data, and is the key the right one?")
+        raise DataError(f"no key is in all of {paths}", hint=_STRANGERS)
     readers: list[Reader] = [FilteredReader(base, kept)]
     left_out = {_path(base): (len(kept) - count, len(kept))}
     for match in matches:
@@ -211,12 +212,15 @@ class _Faults:
         return f"{self.count} {said}: {shown}"
 
 
-def _refuse(faults: Sequence[_Faults]) -> None:
+def _refuse(faults: Sequence[_Faults], strangers: bool) -> None:
+    """Raises DataError where there are any; with `strangers`, two files have no key in common."""
     found = [each for each in faults if each.count]
     if not found:
         return
     twice = any(each.absent_from is None for each in found)
-    hint = "each key stands once in each file" if twice else "--missing drop leaves out rows without a partner"
+    hint = _STRANGERS if strangers else "--missing drop leaves out rows without a partner"
+    if twice:
+        hint = "each key stands once in each file"
     raise DataError("; ".join(str(each) for each in found), hint=hint)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -25,6 +24,7 @@ from lossctl.sources import ArrayInfo, Reader
 from lossctl.sources.arrays import rechunk
 from lossctl.sources.base import ROW_ROLE, Array
 from lossctl_kernels import Loss, Scope
+from lossctl_kernels.records import Record, replace
 from lossctl_kernels.reduce import block_rows
 
 __all__ = ["Layout", "Places", "WholeRows", "by_places"]
@@ -41,8 +41,7 @@ class Places(Enum):
     """A number for each row, which holds at all its places."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Record):
     """Rows of shape `places` with a vector of `length` on an axis more, which is `axis` of the array.
 
     With `split`, each place is a sample; otherwise each row is, with its vectors on the last axis.
@@ -192,7 +191,8 @@ def _other_axes(prediction: ArrayInfo, other: ArrayInfo, axis: int) -> list[int]
 
 
 def _described(info: ArrayInfo) -> str:
-    return f"{visible(info.path)} ({', '.join('?' if size is None else str(size) for size in info.shape)})"
+    sizes = ["rows" if size is None else str(size) for size in info.shape]
+    return f"{visible(info.path)} ({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 class _PlacesReader(Reader):

@@ -203,6 +203,10 @@ def test_a_column_of_the_key_is_named_once(tmp_path: Path) -> None:
 
 def test_no_key_in_common(tmp_path: Path) -> None:
     assert "no key is in all of" in refusal(tmp_path, [1, 2], [3, 4], missing="drop").message
+    for key in ("1.0", "1 ", "01"):
+        error = refusal(tmp_path, [key], ["1"])
+        assert "1 key of" in error.message
+        assert "written alike" in str(error.hint)
 
 
 @pytest.mark.parametrize("text", ["007", "+7", "7.0", "-0", "seven", " 7", str(2**63), "9" * 30])

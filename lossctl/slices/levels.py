@@ -216,5 +216,8 @@ def _texts_of(array: Any) -> list[str | None]:
 
 
 def encoder_of(column: SliceColumn) -> Levels | Bins:
-    """What makes codes of a column."""
+    """What makes codes of a column, in whatever thread reads it."""
+    from lossctl.sources.text import load_compute
+
+    load_compute()
     return Bins(column.name, column.edges, column.spelled) if column.edges else Levels(column.name)

@@ -10,7 +10,15 @@ import pyarrow as pa
 from lossctl.errors import DataError, visible
 from lossctl.sources.base import Array, Selection
 
-__all__ = ["check_textual", "delivered_text", "is_textual", "key_or_classes", "text_array", "text_dtype"]
+__all__ = [
+    "check_textual",
+    "delivered_text",
+    "is_textual",
+    "key_or_classes",
+    "load_compute",
+    "text_array",
+    "text_dtype",
+]
 
 
 def is_textual(kind: Any) -> bool:
@@ -39,8 +47,17 @@ def text_dtype(selection: Selection, kind: Any) -> str:
     if selection.encoder is not None:
         return selection.encoder.dtype
     if selection.classes is not None:
+        load_compute()
         return "float64" if selection.gaps else "int64"
     return "int64" if pa.types.is_integer(kind) else "object"
+
+
+def load_compute() -> None:
+    """Loads what looks up texts, which takes as long as pyarrow itself, before a thread needs it.
+
+    A thread whose memory runs out while it imports a module may keep the lock of that, for which the next one waits.
+    """
+    import pyarrow.compute  # noqa: F401
 
 
 def key_or_classes(array: Any, selection: Selection, where: Any) -> Array:
@@ -58,7 +75,7 @@ def key_or_classes(array: Any, selection: Selection, where: Any) -> Array:
         if pa.types.is_integer(array.type):
             return np.array(array.to_pylist(), np.int64 if array.type != pa.uint64() else np.uint64)
         return np.array(array.cast(pa.string()).to_pylist(), object)
-    from pyarrow import compute  # which takes as long to load as pyarrow itself
+    from pyarrow import compute
 
     texts = array.cast(pa.string())
     found = compute.index_in(texts, value_set=pa.array(selection.classes, pa.string()))

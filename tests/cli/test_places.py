@@ -55,6 +55,12 @@ def test_a_byte_that_is_no_bool_is_named_by_its_place_in_the_file(here: Path) ->
     assert refused(3, "eval", "b.npy", "t.npy", "-l", "multiclass_hinge").startswith("b.npy, row 1, index (1, 1, 2): ")
 
 
+def test_a_table_whose_rows_are_not_counted_yet_has_rows_all_the_same(here: Path) -> None:
+    (here / "t.csv").write_text("p,y\n0.1,1\n0.2,0\n")
+    said = refused(3, "eval", "t.csv", "--pred-col", "p", "--target-col", "y", "-l", "dice", "--class-axis", "1")
+    assert said.startswith("t.csv (rows,) has one value a row: no classes")
+
+
 def test_the_document_has_the_shapes_of_the_files() -> None:
     found = document("z.npy", "y.npy", *TORCH)
     assert [each["shape"] for each in found["inputs"]] == [[9, 5, 11], [9, 11]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,19 @@ def test_views_of_texts(tmp_path: Path) -> None:
         (chunk,) = reader.chunks(10)
     assert chunk["target"].tolist() == [1, 0]
     assert chunk["key id"].tolist() == ["dog", "cat"]
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        "from lossctl.sources.text import text_dtype; "
+        "text_dtype(Selection(('y',), classes=('a', 'b')), pyarrow.string())",
+        "from lossctl.slices.levels import encoder_of; from lossctl.slices.slicing import SliceColumn; "
+        "encoder_of(SliceColumn('y'))",
+    ],
+)
+def test_what_threads_look_texts_up_with_is_loaded_before_they_run(prepare: str) -> None:
+    shown = "print('pyarrow.compute' in sys.modules)"
+    program = f"import sys, pyarrow; from lossctl.sources import Selection; {prepare}; {shown}"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "True\n"
