@@ -6,7 +6,6 @@ A baseline is a result document as `--format json` writes it. Nothing moves one 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from lossctl.documents import other_values, read_document
 from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
 from lossctl.results import InputInfo, LossResult, RunResult
+from lossctl.strict_json import indented
 
 __all__ = ["FOLDER", "Baseline", "kept", "path_of", "read_baseline", "store"]
 
@@ -188,5 +188,5 @@ def store(baseline: Baseline, name: str, folder: str, *, replace: bool) -> str:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise EnvironmentFault(f"cannot make the folder {visible(folder)}: {_reason(error)}") from None
-    write_text(path, json.dumps(baseline.document, indent=2, allow_nan=False) + "\n")
+    write_text(path, indented(baseline.document))
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from lossctl.results import finite_or_none, plain, spelled
 from lossctl.sample_points import parameter_sets
 from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.domains import TargetKind
+from lossctl_kernels.records import replace
 
 __all__ = ["AGREEMENT", "NOISE", "Check", "CrossCheck", "Place", "check"]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from lossctl_kernels.batch import Backend, Batch
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.facts import Pooling
 from lossctl_kernels.interpreted import Interpreter, combine, full
+from lossctl_kernels.records import Record, replace
 from lossctl_kernels.spec import InputShape
 
 __all__ = ["Objective", "objective_of"]
@@ -30,8 +30,7 @@ VALUES, ROWS, DATA_SETS = 256, 48, 6
 ROWS_OF_A_DATA_SET = 5
 
 
-@dataclass(frozen=True)
-class Objective(ABC):
+class Objective(Record, ABC):
     """A plan, and data for it: predictions of shape (rows,) or (rows, width), and what belongs to each row."""
 
     plan: Plan

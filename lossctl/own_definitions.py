@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from hashlib import sha256
 from types import FunctionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -17,6 +16,7 @@ from lossctl_kernels.arguments import argument_names
 from lossctl_kernels.domains import REAL, TargetKind
 from lossctl_kernels.options import OPTIONS
 from lossctl_kernels.program import LEADING
+from lossctl_kernels.records import replace
 from lossctl_kernels.spec import Definition, Loss, Parameter, Scope, definition_of
 
 __all__ = ["make_loss"]

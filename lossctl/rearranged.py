@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from lossctl.sources.base import KEY_ROLE, Array
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.raw_array import RawArrayReader
 from lossctl.sources.spool import reserved
+from lossctl_kernels.records import replace
 
 __all__ = ["FilteredReader", "RearrangedReader"]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from lossctl.results import Statistics
 from lossctl_kernels.order_statistics import Quantiles
 from lossctl_kernels.reduce import tree_sum
 
-__all__ = ["SampleStatistics", "confidence_level"]
+__all__ = ["SampleStatistics", "confidence_level", "counted_rows", "interval_about", "standard_error"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -51,6 +52,51 @@ def confidence_level(text: str | None) -> float | None:
     return level
 
 
+class CountedRows(NamedTuple):
+    """What the rows of a chunk count for.
+
+    Those that are `present` have a loss and a weight, and those that are `counted` are among the samples that the error
+    is of: None for all of them. `shares` is what each adds to the denominator, None for 1.
+    """
+
+    present: Mask | None
+    counted: Mask | None
+    shares: Floats | None
+
+
+def counted_rows(losses: Floats, prepared: Prepared, denom: str) -> CountedRows:
+    """That of rows with losses of shape (rows,), whose mean divides by what `denom` names."""
+    weights, kept = prepared.batch.weights, prepared.batch.keep
+    # A sample of weight 0 is absent, whatever its loss.
+    there = None if weights is None or (weights > 0.0).all() else weights > 0.0
+    present = kept if there is None else there if kept is None else kept & there
+    shares = prepared.shares if denom == "weight" else None
+    if denom == "nonzero":
+        above = losses > 0.0
+        shares = np.where(above if kept is None else kept & above, 1.0, 0.0)
+    return CountedRows(present, {"count": None, "weight": present}.get(denom, kept), shares)
+
+
+def standard_error(squares: float, count: int, divisor: float) -> float:
+    """From the sum of the squares of what samples differ by; NaN of fewer than two, and where nothing is divided by."""
+    if count < 2 or not divisor > 0.0:
+        return math.nan
+    # No rounding may make a variance negative.
+    return math.sqrt(max(squares, 0.0) * (count / (count - 1))) / divisor
+
+
+def interval_about(value: float, error: float, count: int, confidence: float | None) -> dict[str, float]:
+    """`ci_low` and `ci_high` of a value with a standard error, of so many samples; nothing where no level is given."""
+    if confidence is None:
+        return {}
+    half = math.nan
+    if not math.isnan(error):
+        from lossctl.student import student_quantile
+
+        half = student_quantile(0.5 * (1.0 + confidence), count - 1) * error
+    return {"ci_low": value - half, "ci_high": value + half}
+
+
 class SampleStatistics:
     """Those of one loss: `add` every chunk in order, then `result`.
 
@@ -72,16 +118,8 @@ class SampleStatistics:
 
     def add_rows(self, losses: Floats, prepared: Prepared, denom: str) -> None:
         """Adds the rows of a chunk, whose losses are of shape (rows,); `denom` is what their mean divides by."""
-        weights, keep = prepared.batch.weights, prepared.batch.keep
-        # A sample of weight 0 is absent, whatever its loss.
-        present = keep if weights is None else weights > 0.0 if keep is None else keep & (weights > 0.0)
-        counted = {"count": None, "weight": present}.get(denom, keep)
-        shares = None
-        if denom == "weight" and prepared.shares is not None:
-            shares = prepared.shares
-        elif denom == "nonzero":
-            shares = np.where(losses > 0.0, 1.0, 0.0)
-        self.add(losses, weights, shares, present, counted)
+        rows = counted_rows(losses, prepared, denom)
+        self.add(losses, prepared.batch.weights, rows.shares, rows.present, rows.counted)
 
     def add(
         self,
@@ -93,9 +131,8 @@ class SampleStatistics:
     ) -> None:
         """Adds the rows of a chunk, all of shape (rows,); weights and shares are 1 where they are not given.
 
-        `shares` is what each adds to the denominator. Rows that are `present` have a loss and a weight; those that are
-        `counted` are among the samples that the error is of, with a loss of 0 where they are not present: all of them
-        where it is not said.
+        `shares`, `present` and `counted` are those of `CountedRows`; a row that is counted and not present has a loss
+        of 0.
         """
         step = max(1, ROWS_A_PIECE // self._block_rows) * self._block_rows
         for start in range(0, losses.size, step):
@@ -155,9 +192,7 @@ class SampleStatistics:
         error = self._error(value, denominator, reduction)
         undefined = self._undefined >= 0 or math.isnan(value)
         spread = [math.nan if undefined else number for number in (self._low, *self._quantiles.values.values())]
-        half = math.nan if self.confidence is None or math.isnan(error) else self._factor(self.confidence) * error
         low, p50, p90, p95, p99 = spread
-        interval = {} if self.confidence is None else {"ci_low": value - half, "ci_high": value + half}
         return Statistics(
             std_error=error,
             min=low,
@@ -168,32 +203,16 @@ class SampleStatistics:
             p90=p90,
             p99=p99,
             confidence=self.confidence,
-            **interval,
+            **interval_about(value, error, self._terms.count, self.confidence),
         )
-
-    @property
-    def samples(self) -> int:
-        """Those that the error is of."""
-        return self._terms.count
-
-    def _factor(self, confidence: float) -> float:
-        from lossctl.student import student_quantile
-
-        return student_quantile(0.5 * (1.0 + confidence), self.samples - 1)
 
     def _error(self, value: float, denominator: float, reduction: str) -> float:
         """NaN where it is not known: of fewer than two samples, and of losses that are not finite."""
-        count = self._terms.count
-        if count < 2 or not math.isfinite(value):
+        if not math.isfinite(value):
             return math.nan
         if reduction == "sum":
-            squares, divisor = self._terms.squares(0.0), 1.0
-        else:
-            squares, divisor = self._terms.squares(value), denominator
-        if not divisor > 0.0:
-            return math.nan
-        # No rounding may make a variance negative.
-        return math.sqrt(max(squares, 0.0) * (count / (count - 1))) / divisor
+            return standard_error(self._terms.squares(0.0), self._terms.count, 1.0)
+        return standard_error(self._terms.squares(value), self._terms.count, denominator)
 
 
 class _Spread:

@@ -6,7 +6,17 @@ import json
 import math
 from typing import Any
 
-__all__ = ["loads", "without_repeats"]
+__all__ = ["indented", "loads", "on_one_line", "without_repeats"]
+
+
+def indented(document: Any) -> str:
+    """A document as text: ASCII only, so that no file name can speak to a terminal; never NaN or Infinity."""
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def on_one_line(document: Any) -> str:
+    """The same on one line."""
+    return json.dumps(document, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def loads(text: bytes, deepest: int) -> Any:

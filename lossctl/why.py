@@ -21,6 +21,37 @@ ROUNDING_ULPS = 4
 SINGLE_ROUNDING = 1e-6
 """What float32 in place of float64 may change, relatively, of a mean of well-behaved losses."""
 
+# What each difference means, by kind.
+_OF_READING = {
+    "on": "rows are matched by this key",
+    "missing": "what is done about keys without a partner",
+    "classes": "the names of the classes, in the order of their indices",
+    "nonfinite": "what is done about rows that are not finite",
+    "class_axis": "the axis of the predictions that the classes are on",
+}
+_OF_COUNTS = {
+    "samples": "how many samples count",
+    "weight": "what the mean divides by",
+    "nonfinite": "samples whose loss is infinite",
+    "skipped": "rows that are left out since they are not finite",
+    "clipped": "samples that the guard changes",
+    "degenerate": "samples on which the loss falls back to a convention",
+}
+_OF_RUNS = {
+    "backend": "backends agree within rounding",
+    "threads": "the number of threads changes no bit",
+}
+_OF_INPUTS = {
+    "path": "another file, or the same by another name",
+    "format": "the same numbers, if the conversion kept them",
+    "shape": "other rows or other columns",
+    "dtype": "numbers are rounded to this type before lossctl reads them",
+    "columns": "other columns of the table",
+    "digest": "other values, or the same in another order",
+}
+
+_ABSENT = object()
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -111,12 +142,12 @@ def _explained(
     data, sources = (tuple(findings) for findings in _data(first, second))
     counts = tuple(
         _finding(name, a.get(name, 0), b.get(name, 0), meaning)
-        for name, meaning in _COUNTS.items()
+        for name, meaning in _OF_COUNTS.items()
         if a.get(name, 0) != b.get(name, 0)
     )
     run = tuple(
         _finding(name, first.get(name), second.get(name), meaning)
-        for name, meaning in _RUN.items()
+        for name, meaning in _OF_RUNS.items()
         if first.get(name) != second.get(name)
     )
     distance, difference = _distance(a, b, any(finding.what.endswith(" dtype") for finding in data))
@@ -132,12 +163,6 @@ def _explained(
     )
 
 
-_RUN = {
-    "backend": "backends agree within rounding",
-    "threads": "the number of threads changes no bit",
-}
-
-
 def _function(
     a: dict[str, Any], b: dict[str, Any], first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> list[Finding]:
@@ -147,21 +172,12 @@ def _function(
         found.append(_finding("reduction", a.get("reduction"), b.get("reduction"), meaning))
     meanings = _meanings(a["loss"])
     for name in _options(a, b):
-        said = meanings.get(name, _OTHERS.get(name))
+        said = meanings.get(name, _OF_READING.get(name))
         found.append(_finding(f"option {name}", _option(a, name), _option(b, name), said))
     if first.get("version") != second.get("version"):
         meaning = "what a loss is may have changed; the changelog says so"
         found.append(_finding("version", first.get("version"), second.get("version"), meaning))
     return found
-
-
-_OTHERS = {
-    "on": "rows are matched by this key",
-    "missing": "what is done about keys without a partner",
-    "classes": "the names of the classes, in the order of their indices",
-    "nonfinite": "what is done about rows that are not finite",
-}
-_ABSENT = object()
 
 
 def _options(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
@@ -194,11 +210,12 @@ def _data(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[list[Fin
     for role in dict.fromkeys((*inputs[0], *inputs[1])):
         sides = [each.get(role) for each in inputs]
         if None in sides:
-            shown = ["there" if side is not None else "not there" for side in sides]
-            found.append(Finding(visible(role), shown[0], shown[1], _MEANINGS.get(role, "a further array")))
+            there = ["not there" if side is None else "there" for side in sides]
+            meaning = "samples are weighted in one of them only" if role == "weights" else "a further array"
+            found.append(Finding(visible(role), there[0], there[1], meaning))
             continue
         same = _are_equal(*(side.get("digest") for side in sides if side is not None))
-        for fact, meaning in _FACTS.items():
+        for fact, meaning in _OF_INPUTS.items():
             a, b = (side.get(fact) for side in sides if side is not None)
             if a == b or (fact == "digest" and not other_values(a, b)):
                 continue
@@ -224,25 +241,6 @@ def _only_predictions_can_differ(first: Mapping[str, Any], second: Mapping[str, 
     ours, theirs = _inputs(first, second)
     others = [role for role in ours if role != "prediction"]
     return all(_are_equal(ours[role].get("digest"), theirs.get(role, {}).get("digest")) for role in others)
-
-
-_MEANINGS = {"weights": "samples are weighted in one of them only"}
-_FACTS = {
-    "path": "another file, or the same by another name",
-    "format": "the same numbers, if the conversion kept them",
-    "shape": "other rows or other columns",
-    "dtype": "numbers are rounded to this type before lossctl reads them",
-    "columns": "other columns of the table",
-    "digest": "other values, or the same in another order",
-}
-_COUNTS = {
-    "samples": "how many samples count",
-    "weight": "what the mean divides by",
-    "nonfinite": "samples whose loss is infinite",
-    "skipped": "rows that are left out since they are not finite",
-    "clipped": "samples that the guard changes",
-    "degenerate": "samples on which the loss falls back to a convention",
-}
 
 
 def _finding(what: str, first: Any, second: Any, meaning: str | None = None) -> Finding:

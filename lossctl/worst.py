@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from lossctl.slices.levels import Texts
 from lossctl.slices.results import WorstRow
 from lossctl.sources import Selection, open_reader
 from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array
+from lossctl_kernels.records import replace
 
 if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lossctl.errors import DataError, UsageError, visible
+from lossctl.short_paths import short_paths
 from lossctl.sources.base import is_remote
 from lossctl.sources.opening import STDIN, is_glob
 from lossctl.sources.shards import natural_key, shard_paths
@@ -162,6 +163,4 @@ def fields_of(files: Sequence[BatchFile]) -> tuple[str, ...]:
 
 def short_names(files: Sequence[BatchFile]) -> list[str]:
     """What tells the files apart, for people: their paths without what all have in common."""
-    from lossctl.comparisons.comparison import system_names
-
-    return [visible(files[0].path)] if len(files) == 1 else system_names([file.path for file in files])
+    return [visible(files[0].path)] if len(files) == 1 else short_paths([file.path for file in files])

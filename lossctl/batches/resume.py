@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lossctl._version import __version__
@@ -19,7 +19,8 @@ from lossctl.loss_spec import OWN
 from lossctl.sources.base import is_remote
 from lossctl.sources.opening import STDIN, is_many
 from lossctl.sources.shards import shard_paths
-from lossctl.strict_json import loads
+from lossctl.strict_json import indented, loads
+from lossctl_kernels.records import field_names
 
 if TYPE_CHECKING:
     from lossctl.evaluation import Request
@@ -70,7 +71,7 @@ def asked_of(
     """
     own = [found[1] for spec in request.specs if (found := OWN.fullmatch(spec.name))]
     computed = [request.reduction, request.backend, request.nonfinite, sorted(request.flags.items())]
-    read = {field.name: getattr(files, field.name) for field in fields(files) if field.name != "predictions"}
+    read = {name: getattr(files, name) for name in field_names(type(files)) if name != "predictions"}
     asked = [__version__, [spec.text for spec in request.specs], computed, sorted(read.items()), sorted(gates.items())]
     return {"command": digest(asked), "inputs": states_of([*paths, *own])}
 
@@ -191,4 +192,4 @@ def _row(entry: Mapping[str, Any]) -> Row:
 
 def write_leaderboard(path: str, board: Leaderboard) -> None:
     """Writes the document, whole or not at all, for a later `read_earlier`."""
-    write_text(path, json.dumps(board.to_document(), indent=2, allow_nan=False) + "\n")
+    write_text(path, indented(board.to_document()))

@@ -33,9 +33,9 @@ def command(spec: Spec, format: RowsFormat = None, debug: o.Debug = False) -> No
     wanted = rows_format(format)
     found = check(parse(spec))
     if wanted == "json":
-        import json
+        from lossctl.strict_json import indented
 
-        print(json.dumps(found.to_document(), indent=2, ensure_ascii=False))
+        print(indented(found.to_document()), end="")
     elif wanted == "table" or (wanted is None and sys.stdout.isatty()):
         rows = _rows(found)
         width = max(map(len, rows))

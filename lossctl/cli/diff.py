@@ -95,9 +95,9 @@ def _size(option: str, text: str) -> float:
 
 def _print(found: Difference, wanted: str | None) -> None:
     if wanted == "json":
-        import json
+        from lossctl.strict_json import indented
 
-        print(json.dumps(found.to_document(), indent=2, ensure_ascii=False, allow_nan=False))
+        print(indented(found.to_document()), end="")
     elif wanted == "table" or (wanted is None and sys.stdout.isatty()):
         rows = _rows(found)
         width = max(map(len, rows))

@@ -36,10 +36,10 @@ def command(name: LossName, json: Json = False, debug: o.Debug = False) -> None:
     found = describe(meant)
     tables = {loss.name: side_by_side(loss) for loss, _ in find(meant)}
     if json:
-        import json as json_format
+        from lossctl.strict_json import indented
 
         documents = [{**loss, "side_by_side": [_as_json(table) for table in tables[loss["name"]]]} for loss in found]
-        print(json_format.dumps(documents if len(found) > 1 else documents[0], indent=2, ensure_ascii=False))
+        print(indented(documents if len(found) > 1 else documents[0]), end="")
         return
     page = _Page.of_stdout()
     texts = ["\n".join(page.lines(loss, tables[loss["name"]])) for loss in found]

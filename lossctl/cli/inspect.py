@@ -51,13 +51,14 @@ def command(files: Files, format: RowsFormat = None, file_format: FileFormat = N
 
 
 def _print_json(found: list[Description]) -> None:
-    import json
     import math
     from dataclasses import asdict
+
+    from lossctl.strict_json import indented
 
     rows = [asdict(each) for each in found]
     for row in rows:
         for bound in ("lowest", "highest"):
             if row[bound] is not None and not math.isfinite(row[bound]):
                 row[bound] = None  # JSON has no infinity
-    print(json.dumps(rows, indent=2, ensure_ascii=False))
+    print(indented(rows), end="")

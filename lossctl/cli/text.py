@@ -14,9 +14,9 @@ def print_rows(rows: Sequence[dict[str, str]], format: str | None, unless_table:
     A table leaves out the columns `unless_table`, which are too long for one.
     """
     if format == "json":
-        import json
+        from lossctl.strict_json import indented
 
-        print(json.dumps(list(rows), indent=2, ensure_ascii=False))
+        print(indented(list(rows)), end="")
     elif format == "tsv" or (format is None and not sys.stdout.isatty()):
         print("\t".join(rows[0]))
         for row in rows:

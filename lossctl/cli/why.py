@@ -35,10 +35,10 @@ def command(first: First, second: Second, format: RowsFormat = None, debug: o.De
         raise UsageError("stdin can be read once, not as both documents", hint="name a file for one")
     found, alone = explain(read_document(first), read_document(second))
     if wanted == "json":
-        import json
+        from lossctl.strict_json import indented
 
         document = {"schema": SCHEMA, "explanations": [each.to_document() for each in found], "unmatched": alone}
-        print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        print(indented(document), end="")
     elif wanted == "table" or (wanted is None and sys.stdout.isatty()):
         print("\n\n".join([*(_told(each) for each in found), *(["\n".join(alone)] if alone else [])]))
     else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +24,13 @@ from lossctl.preparation import prepare
 from lossctl.requests import samples_of
 from lossctl.results import InputInfo, is_gain
 from lossctl.runs import Run
+from lossctl.short_paths import short_paths
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import Array
 from lossctl.suspicions import suspicions
+from lossctl_kernels.records import replace
 
-__all__ = ["MOST_SYSTEMS", "Comparison", "check_systems", "open_systems", "system_names"]
+__all__ = ["MOST_SYSTEMS", "Comparison", "check_systems", "open_systems"]
 
 MOST_SYSTEMS = 26
 """As many as there are letters; all files are open at once."""
@@ -50,23 +51,6 @@ def check_systems(paths: Sequence[str]) -> None:
     twice = next((path for position, path in enumerate(paths) if path in paths[:position]), None)
     if twice is not None:
         raise UsageError(f"'{visible(twice)}' is given twice", hint="name each file of predictions once")
-
-
-def system_names(paths: Sequence[str]) -> list[str]:
-    """The paths without the folders that all begin with and the parts that all end with, where that tells them apart.
-
-    "runs/a/preds.npy" and "runs/b/preds.npy" are "a" and "b".
-    """
-    parts = [[part for part in path.split("/") if part] or [path] for path in paths]
-    while all(len(each) > 1 for each in parts) and len({each[-1] for each in parts}) == 1:
-        parts = [each[:-1] for each in parts]
-    while all(len(each) > 1 for each in parts) and len({each[0] for each in parts}) == 1:
-        parts = [each[1:] for each in parts]
-    names = ["/".join(each) for each in parts]
-    endings = {name[name.rfind(".") :] for name in names if name.rfind(".") > 0}
-    if len(endings) == 1 and all(name.rfind(".") > 0 for name in names):
-        names = [name[: name.rfind(".")] for name in names]
-    return [visible(name) for name in (names if len(set(names)) == len(names) else paths)]
 
 
 def _role(position: int) -> str:
@@ -223,7 +207,7 @@ class Comparison:
             raise DataError(
                 f"{self.paths[0]} has {done} rows: a comparison needs at least two", hint="check what wrote it"
             )
-        names, backend = system_names(self.paths), self.members[0].backend
+        names, backend = short_paths(self.paths), self.members[0].backend
         comparisons = tuple(rows.result(names) for rows in self.rows)
         return ComparisonResult(
             version=__version__,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GROUPS", "GroupSums", "group_of"]
+__all__ = ["GROUPS", "ResamplingSums", "group_of"]
 
 GROUPS = 1 << 16
 
@@ -28,7 +28,7 @@ def group_of(rows: NDArray[np.uint64], seed: int, groups: int) -> NDArray[np.int
     return ((mixed ^ (mixed >> np.uint64(31))) & np.uint64(groups - 1)).astype(np.int64)
 
 
-class GroupSums:
+class ResamplingSums:
     """Sums of several columns by group. The bits depend on the rows and the seed, not on how they are cut in chunks."""
 
     def __init__(self, columns: int, seed: int, groups: int = GROUPS) -> None:

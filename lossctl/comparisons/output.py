@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Sequence
 
 from lossctl.comparisons.results import ComparisonResult, Inference, LossComparison, Pair
+from lossctl.outputs.delimited import joined
 from lossctl.outputs.view import significant
+from lossctl.strict_json import indented
 
 __all__ = ["FORMATS", "render"]
 
@@ -24,7 +23,7 @@ _TEXT = frozenset({"loss", "system", "pair", "unit", "differ", "verdict", "equiv
 def render(result: ComparisonResult, format: str, width: int | None = None) -> str:
     """The whole text in one of `FORMATS`; a table that does not fit `width` columns is a list of its fields instead."""
     if format == "json":
-        return json.dumps(result.to_document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return indented(result.to_document())
     if format in ("csv", "tsv"):
         return _delimited(result, "," if format == "csv" else "\t")
     return "\n".join(_told(comparison, result.inference, format, width) for comparison in result.comparisons)
@@ -148,11 +147,7 @@ def _delimited(result: ComparisonResult, delimiter: str) -> str:
     records = [
         _record(comparison, pair, result.inference) for comparison in result.comparisons for pair in comparison.pairs
     ]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(records[0]), delimiter=delimiter, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    return joined(records, delimiter)
 
 
 def _record(comparison: LossComparison, pair: Pair, inference: Inference) -> Cells:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.comparisons.groups import GroupSums
+from lossctl.comparisons.groups import ResamplingSums
 from lossctl.comparisons.ranks import holm, letters, ranks, wilcoxon_p
 from lossctl.comparisons.resampling import (
     Interval,
@@ -48,7 +48,7 @@ class PairedRows:
         self._pairs = list(combinations(range(self._count), 2))
         # Where rows without a loss do not count, what the mean divides by is another for each system.
         self._own_shares = self._settings["denom"] == "nonzero" and self._reduction == "mean"
-        self._sums = GroupSums(self._count + (self._count if self._own_shares else 1), inference.seed)
+        self._sums = ResamplingSums(self._count + (self._count if self._own_shares else 1), inference.seed)
         self._wins = np.zeros((len(self._pairs), 2), np.int64)
         self._kept = 0
         self._differences: list[Floats] | None = None

@@ -41,7 +41,7 @@ def render_suite(suite: SuiteResult) -> str:
     """The annotations of all evaluations under their names, and an error for what went wrong."""
     found: dict[str, list[_Told]] = {"error": [], "warning": [], "notice": []}
     for name, error in suite.errors:
-        found["error"].append(_Told("no result", f"{name}: {_with_hint(error)}", suite.path))
+        found["error"].append(_Told("no result", f"{name}: {error}", suite.path))
     for name, run in suite.runs:
         for kind, told in _found(run).items():
             named = (_Told(each.title, f"{name}: {each.message}", suite.place_of(each.file)) for each in told)
@@ -78,11 +78,7 @@ def _rendered(found: Mapping[str, list[_Told]]) -> str:
 
 def render_fault(error: LossctlError) -> str:
     """The error of a run that failed."""
-    return annotation("error", "lossctl: no result", _with_hint(error))
-
-
-def _with_hint(error: LossctlError) -> str:
-    return f"{error.message}; {error.hint}" if error.hint else error.message
+    return annotation("error", "lossctl: no result", str(error))
 
 
 def annotation(kind: str, title: str, message: str, file: str = "") -> str:

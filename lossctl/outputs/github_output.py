@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from lossctl.errors import LossctlError
 from lossctl.outputs.gates import stands
 from lossctl.outputs.labels import labelled
 from lossctl.results import GateResult, RunResult
+from lossctl.strict_json import on_one_line
 
 if TYPE_CHECKING:
     from lossctl.suites.results import SuiteResult
@@ -53,7 +53,7 @@ def _values(run: RunResult) -> dict[str, str]:
 
 
 def _result(document: Mapping[str, Any]) -> dict[str, str]:
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    text = on_one_line(document).rstrip()
     return {"result": text} if len(text) <= LONGEST_RESULT else {}
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from lossctl.results import RunResult
+from lossctl.strict_json import indented
 
 if TYPE_CHECKING:
     from lossctl.suites.results import SuiteResult
 
 
 def render(run: RunResult) -> str:
-    """The document, indented. ASCII only, so that no file name can speak to a terminal; never NaN or Infinity."""
-    return json.dumps(run.to_document(), indent=2, allow_nan=False) + "\n"
+    """The document, indented."""
+    return indented(run.to_document())
 
 
 def render_suite(suite: SuiteResult) -> str:
     """The document of the suite, likewise."""
-    return json.dumps(suite.to_document(), indent=2, allow_nan=False) + "\n"
+    return indented(suite.to_document())

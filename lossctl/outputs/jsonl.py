@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from lossctl.results import RunResult
+from lossctl.strict_json import on_one_line
 
 if TYPE_CHECKING:
     from lossctl.suites.results import SuiteResult
 
 
 def render(run: RunResult) -> str:
-    """The document that `json` writes, on one line: ASCII only, never NaN or Infinity."""
-    return json.dumps(run.to_document(), allow_nan=False, separators=(",", ":")) + "\n"
+    """The document that `json` writes, on one line."""
+    return on_one_line(run.to_document())
 
 
 def render_suite(suite: SuiteResult) -> str:
     """The document of the suite, likewise."""
-    return json.dumps(suite.to_document(), allow_nan=False, separators=(",", ":")) + "\n"
+    return on_one_line(suite.to_document())

@@ -34,17 +34,18 @@ def render(run: RunResult) -> str:
 
     Each stands under its signatures, or what it is of, as comments.
     """
-    return _rendered([*sections(run), *details(run)])
+    return tables([*sections(run), *details(run)])
 
 
 def render_suite(suite: SuiteResult) -> str:
     """One tabular of the losses of all evaluations, one of what went wrong, those of slices and worst rows."""
     from lossctl.outputs.suites import suite_details, suite_sections
 
-    return _rendered([*suite_sections(suite), *suite_details(suite)])
+    return tables([*suite_sections(suite), *suite_details(suite)])
 
 
-def _rendered(shown: Sequence[Section]) -> str:
+def tables(shown: Sequence[Section]) -> str:
+    """A tabular a section."""
     return "% needs \\usepackage{booktabs}\n" + "\n".join(_tabular(section) for section in shown)
 
 

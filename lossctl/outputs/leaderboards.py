@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
@@ -15,6 +14,7 @@ from lossctl.outputs.delimited import Record, joined, spelled_number
 from lossctl.outputs.gates import said, stands
 from lossctl.outputs.view import Column, Section, significant
 from lossctl.results import GateResult
+from lossctl.strict_json import indented, on_one_line
 
 __all__ = ["FORMATS", "RESERVED", "chosen", "deliver", "encoded", "gates_of", "render", "said_of", "told_gates"]
 
@@ -55,10 +55,9 @@ def encoded(board: Leaderboard, format: str) -> bytes:
 def render(board: Leaderboard, format: str, stream: TextIO | None = None) -> str:
     """The whole text; a table is laid out for `stream`."""
     if format == "json":
-        return json.dumps(board.to_document(), indent=2, allow_nan=False) + "\n"
+        return indented(board.to_document())
     if format == "jsonl":
-        lines = (json.dumps(row.to_document(), allow_nan=False, separators=(",", ":")) for row in board.rows)
-        return "".join(f"{line}\n" for line in lines)
+        return "".join(on_one_line(row.to_document()) for row in board.rows)
     if format in ("csv", "tsv"):
         return joined(records(board), "," if format == "csv" else "\t")
     if format in ("junit", "openmetrics"):
@@ -80,17 +79,13 @@ def _told(board: Leaderboard, format: str, stream: TextIO | None) -> str:
     shown = [_ranking(board, spell), *([_losses(board)] if board.losses else [])]
     if board.failed and stream is None:
         shown.append(_errors(board, spell))
-    if format == "markdown":
-        from lossctl.outputs.markdown import tables
+    if format == "table":
+        from lossctl.outputs import table
 
-        return tables(shown)
-    if format == "latex":
-        from lossctl.outputs import latex
+        return table.tables(shown, stream)
+    from lossctl.outputs import latex, markdown
 
-        return latex._rendered(shown)
-    from lossctl.outputs import table
-
-    return table._rendered(shown, stream)
+    return latex.tables(shown) if format == "latex" else markdown.tables(shown)
 
 
 def _ranking(board: Leaderboard, spell: Callable[[str], str]) -> Section:

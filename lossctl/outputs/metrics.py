@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from lossctl.outputs.labels import labelled, measures
 from lossctl.results import RunResult, finite_or_none
+from lossctl.strict_json import indented
 
 if TYPE_CHECKING:
     from lossctl.suites.results import SuiteResult
@@ -17,12 +17,12 @@ def render(run: RunResult) -> str:
 
     A number that is not finite is left out: a run has a metric or it has none.
     """
-    return json.dumps(_numbers(run), indent=2, allow_nan=False) + "\n"
+    return indented(_numbers(run))
 
 
 def render_suite(suite: SuiteResult) -> str:
     """`{"digits": {"scce": 0.108}}`: the numbers of each evaluation under its name."""
-    return json.dumps({name: _numbers(run) for name, run in suite.runs}, indent=2, allow_nan=False) + "\n"
+    return indented({name: _numbers(run) for name, run in suite.runs})
 
 
 def _numbers(run: RunResult) -> dict[str, float]:

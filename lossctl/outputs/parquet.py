@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics
+from lossctl_kernels.records import field_names
 
 if TYPE_CHECKING:
     from lossctl.suites.results import SuiteResult
@@ -26,7 +27,7 @@ _LOSS: dict[str, pa.DataType] = {
     "weight": pa.float64(),
     "status": pa.string(),
     "signature": pa.string(),
-    **{field.name: pa.float64() for field in fields(Statistics)},
+    **dict.fromkeys(field_names(Statistics), pa.float64()),
     "argmax": pa.int64(),
 }
 _GRADIENT: dict[str, pa.DataType] = {
@@ -35,7 +36,7 @@ _GRADIENT: dict[str, pa.DataType] = {
     "scale": pa.string(),
     "shape": pa.list_(pa.int64()),
     "dtype": pa.string(),
-    **{field.name: pa.float64() for field in fields(GradientStatistics)},
+    **dict.fromkeys(field_names(GradientStatistics), pa.float64()),
     "zeros": pa.int64(),
     "nonfinite": pa.int64(),
     "path": pa.string(),

@@ -40,7 +40,7 @@ def with_names(names: Iterable[str], columns: Iterable[Column]) -> tuple[Column,
 
 def said_of(error: LossctlError) -> str:
     """An error in a line, with what to do about it."""
-    return visible(f"{error.message}; {error.hint}" if error.hint else error.message, 2000)
+    return visible(error, 2000)
 
 
 def _together(parts: Sequence[tuple[str, Section]]) -> Section:

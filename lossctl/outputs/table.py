@@ -70,17 +70,18 @@ def render(run: RunResult, stream: TextIO | None = None) -> str:
 
     Where a table would not fit a terminal, every row becomes a list of its fields; signatures and options fold.
     """
-    return _rendered([*sections(run), *details(run, cut=True)], stream)
+    return tables([*sections(run), *details(run, cut=True)], stream)
 
 
 def render_suite(suite: SuiteResult, stream: TextIO | None = None) -> str:
     """The losses of all evaluations in one table, what went wrong, slices and worst rows; a signature is told once."""
     from lossctl.outputs.suites import suite_details, suite_sections
 
-    return _rendered([*suite_sections(suite), *suite_details(suite, cut=True)], stream)
+    return tables([*suite_sections(suite), *suite_details(suite, cut=True)], stream)
 
 
-def _rendered(shown: Sequence[Section], stream: TextIO | None) -> str:
+def tables(shown: Sequence[Section], stream: TextIO | None) -> str:
+    """A table a section, laid out for `stream`."""
     display = display_of(stream)
     text = StringIO()
     console = Console(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Integral
 
 from lossctl.errors import visible
 from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics, spelled
+from lossctl_kernels.records import field_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,9 @@ def _gradient_columns(gradients: tuple[GradientResult, ...]) -> tuple[Column, ..
         Column("shape", tuple(" x ".join(str(int(size)) for size in g.shape) for g in gradients)),
         Column("dtype", tuple(g.dtype for g in gradients)),
     ]
-    for statistic in fields(GradientStatistics):
-        title = "non-finite" if statistic.name == "nonfinite" else statistic.name
-        cells = tuple(_rounded(getattr(g.stats, statistic.name)) for g in gradients)
+    for name in field_names(GradientStatistics):
+        title = "non-finite" if name == "nonfinite" else name
+        cells = tuple(_rounded(getattr(g.stats, name)) for g in gradients)
         columns.append(Column(title, cells, numeric=True))
     columns.append(Column("file", tuple(visible(g.path, limit=4096) for g in gradients)))
     columns.append(Column("options", tuple(_options(g.options, g.changed) for g in gradients)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lossctl.preparation import Prepared
 from lossctl.results import LossResult
 from lossctl.runs import Run
+from lossctl.sample_statistics import counted_rows, interval_about, standard_error
 from lossctl.slices.results import SliceResult
 from lossctl.slices.sums import GroupCounts, GroupMoments, GroupSums, Ratio
 
@@ -37,20 +38,13 @@ class _Rows(NamedTuple):
 
 def _rows_of(losses: Floats, prepared: Prepared, denom: str) -> _Rows:
     weights, kept = prepared.batch.weights, prepared.batch.keep
-    # A sample of weight 0 is absent, whatever its loss.
-    there = None if weights is None or (weights > 0.0).all() else weights > 0.0
-    present = kept if there is None else there if kept is None else kept & there
+    rows = counted_rows(losses, prepared, denom)
     with np.errstate(over="ignore", invalid="ignore"):
         terms = losses if weights is None else losses * weights
-    terms = terms if present is None else np.where(present, terms, 0.0)
-    shares = prepared.shares if denom == "weight" else None
-    if denom == "nonzero":
-        above = losses > 0.0
-        shares = np.where(above if kept is None else kept & above, 1.0, 0.0)
-    counted = {"count": None, "weight": present}.get(denom, kept)
+    terms = terms if rows.present is None else np.where(rows.present, terms, 0.0)
     finite = np.isfinite(losses)
     odd = None if finite.all() else ~finite if kept is None else kept & ~finite
-    return _Rows(terms, shares, kept, counted, odd)
+    return _Rows(terms, rows.shares, kept, rows.counted, odd)
 
 
 class SampleSlices:
@@ -86,12 +80,7 @@ class SampleSlices:
             elif self._run.settings["empty"] == "zero":
                 value = 0.0
         error = sums.error(code, value, divisor, overall.reduction)
-        half = math.nan
-        if confidence is not None and error is not None and not math.isnan(error):
-            from lossctl.student import student_quantile
-
-            half = student_quantile(0.5 * (1.0 + confidence), sums.counted(code) - 1) * error
-        interval = {} if confidence is None else {"ci_low": value - half, "ci_high": value + half}
+        interval = {} if error is None else interval_about(value, error, sums.counted(code), confidence)
         return SliceResult(
             key=key,
             value=value,
@@ -105,7 +94,7 @@ class SampleSlices:
         )
 
     def _divisor(self, place: int, code: int) -> Ratio:
-        """What the mean of a slice divides by: `SampleRun.denominator` of its rows."""
+        """What the mean of a slice divides by: the `Denominator` of its rows."""
         denom, sums = self._run.settings["denom"], self._sums[place]
         if denom == "count":
             return self._codes.rows(place).of(code), 1
@@ -144,9 +133,8 @@ class _SliceSums:
         """The standard error as `SampleStatistics` has it; None where nobody asked."""
         if self._moments is None:
             return None
+        if not math.isfinite(value):
+            return math.nan
         summed = reduction == "sum"
         count, squares = self._moments.of(code, 0.0 if summed else value)
-        divisor = 1.0 if summed else divisor
-        if count < 2 or not math.isfinite(value) or not divisor > 0.0:
-            return math.nan
-        return math.sqrt(max(squares, 0.0) * (count / (count - 1))) / divisor
+        return standard_error(squares, count, 1.0 if summed else divisor)

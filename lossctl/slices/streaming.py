@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,7 @@ from lossctl.slices.results import SliceResult, SliceTable
 from lossctl.slices.samples import SampleSlices
 from lossctl.sources.base import SLICE_ROLE, Array
 from lossctl_kernels import Scope
+from lossctl_kernels.records import replace
 
 if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lossctl.errors import CheckFailed, DataError, EnvironmentFault, LossctlError, Undecided, UsageError
 from lossctl.gates.judging import Decision, conclude
 from lossctl.results import GateResult
 from lossctl.suites.results import EvaluationResult, most_serious
+from lossctl_kernels.records import replace
 
 if TYPE_CHECKING:
     from lossctl.results import RunResult

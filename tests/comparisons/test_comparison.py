@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lossctl.api import evaluate, per_sample
-from lossctl.comparisons.comparison import Comparison, check_systems, open_systems, system_names
+from lossctl.comparisons.comparison import Comparison, check_systems, open_systems
 from lossctl.comparisons.results import ComparisonResult, Inference, Margin
 from lossctl.conventions import small_rows
 from lossctl.errors import DataError, EnvironmentFault, UsageError
@@ -260,23 +260,6 @@ def test_systems_are_matched_by_key(folder: Path) -> None:
 
 
 # ---- names
-
-
-@pytest.mark.parametrize(
-    ("paths", "names"),
-    [
-        (["a.npy", "b.npy"], ["a", "b"]),
-        (["runs/a/preds.npy", "runs/b/preds.npy"], ["a", "b"]),
-        (["runs/a/x/preds.npy", "runs/b/y/preds.npy"], ["a/x", "b/y"]),
-        (["a.npy", "a.csv"], ["a.npy", "a.csv"]),
-        (["/x/v1.0.npy", "/x/v1.1.npy"], ["v1.0", "v1.1"]),
-        (["x/a.npy", "a.npy"], ["x/a", "a"]),
-        (["-", "a.npy"], ["-", "a.npy"]),
-        (["a\x1b.npy", "b.npy"], ["a\\x1b", "b"]),
-    ],
-)
-def test_names_are_what_tells_paths_apart(paths: list[str], names: list[str]) -> None:
-    assert system_names(paths) == names
 
 
 # ---- what is refused

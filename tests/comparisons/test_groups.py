@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lossctl.comparisons.groups import GroupSums, group_of
+from lossctl.comparisons.groups import ResamplingSums, group_of
 from lossctl.comparisons.resampling import bootstrap
 
 SMALL = 256
 
 
 def summed(values: np.ndarray, step: int, groups: int = SMALL, seed: int = 0) -> np.ndarray:
-    sums = GroupSums(len(values), seed, groups)
+    sums = ResamplingSums(len(values), seed, groups)
     for start in range(0, values.shape[1], step):
         sums.add(values[:, start : start + step])
     assert sums.rows == values.shape[1]
