@@ -1,10 +1,8 @@
-"""What a loss is. Imports no Numba and knows no arrays: definitions are plain scalar functions, here are their facts.
+"""What a loss is, and the registry of all. Imports no Numba and knows no arrays: here are the facts of definitions.
 
-A *definition* is a function whose argument names say what it needs: `prediction`, `target`, `index` (of the class or
-column), parameters, the loss's further `inputs`, and *folds*. A fold combines a scalar term over a scope (a row, or the
-data set) with a monoid, and may use the folds before it. A definition without folds is elementwise. `gradient_of` adds
-the derivative with respect to one prediction, or to one number of another array, given the folds. Nothing else is
-written for a loss: kernels, validation, command-line options, reference and tests are derived.
+A *definition* is a plain scalar function with the folds that it asks for (`definition.py`). `gradient_of` adds the
+derivative with respect to one prediction, or to one number of another array, given the folds. Nothing else is written
+for a loss: kernels, validation, command-line options, reference and tests are derived.
 
 A *loss* is what users name: one definition for each domain of the prediction (`forms`: `prob`, `logit`, …), the kind of
 target, the options of `options.py` that it takes, and its names elsewhere. An option may make another loss of it, of
@@ -16,16 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from enum import Enum
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from .arguments import REQUIRED, argument_names, defaults_of
+from .arguments import REQUIRED, defaults_of
+from .definition import Definition, Factored, Fold, Monoid, Scalar, Scope, TargetTransform
 from .domains import REAL, Domain, TargetKind
 from .facts import Input, InputShape, Parameter, Pooling, RowFunction
 from .records import Record, field, replace
 
 __all__ = [
     "LOSSES",
+    "PEERS",
     "Definition",
     "Factored",
     "Fold",
@@ -36,9 +35,12 @@ __all__ = [
     "Parameter",
     "Pooling",
     "RowFunction",
+    "Scalar",
     "Scope",
     "TargetTransform",
     "define",
+    "definition_of",
+    "degenerate_for",
     "factored_form_of",
     "fold",
     "form_of",
@@ -46,100 +48,12 @@ __all__ = [
     "loss",
     "registering",
     "row_function",
+    "share",
+    "variant_of",
 ]
 
-Scalar = Callable[..., float]
 Function = TypeVar("Function", bound=Callable[..., Any])
 PEERS = ("keras", "torch", "optax", "sklearn")
-
-
-class Scope(Enum):
-    """What the folds of a definition run over."""
-
-    ELEMENT = "element"
-    ROW = "row"
-    DATASET = "dataset"
-    PAIRS = "pairs"
-    """The loss of a row is of all rows: a row function sees the whole data set at once."""
-
-
-class Monoid(Enum):
-    """How the terms of a fold combine."""
-
-    SUM = "sum"
-    TARGET_SUM = "target_sum"
-    """A sum of terms that are 0 where the target is 0: with a class index only the target class is touched."""
-    MAX = "max"
-    SCALE = "scale"
-    """The exact power of two that brings the largest magnitude near 1; 1 where squares of it are safe anyway."""
-    ONCE = "once"
-    """No fold: one number of each row, made of the folds before it and of inputs that have one number a row."""
-
-
-class Fold(Record):
-    """A term and how its values combine; `name` is how definitions ask for the result."""
-
-    name: str
-    monoid: Monoid
-    term: Scalar
-
-
-class TargetTransform(Record):
-    """A function that the target goes through before the definition sees it."""
-
-    name: str
-    apply: Scalar
-
-
-class Factored(Record):
-    """Another way to add up a loss that is a logarithm: `rest ± log(factor)`, so that products need few logarithms.
-
-    `function` returns (rest, factor, excess): the factor positive, the excess factor - 1 as exact as a number near 0
-    can be, all of one sign where the factor is near 1 and the logarithm stands alone. It holds where the parameters
-    that it does not ask for are `neutral`, predictions and targets lie `within` two bounds, if there are any, and, if
-    `hard_targets`, the targets are 0 or 1. If it `cancels`, its two parts are nearly equal where the loss is small: a
-    sum that is small next to them is not taken.
-    """
-
-    function: Callable[..., tuple[float, float, float]]
-    sign: float
-    hard_targets: bool
-    neutral: Mapping[str, float]
-    within: tuple[float, float] | None = None
-    cancels: bool = False
-
-
-class Definition(Record, frozen=False):
-    """One function of folds, predictions, targets and parameters, with its derivative."""
-
-    name: str
-    function: Scalar
-    prediction: Domain
-    scope: Scope = Scope.ELEMENT
-    folds: tuple[Fold, ...] = ()
-    gradient: Scalar | None = None
-    gradient_by: dict[str, Scalar] = field(default_factory=dict)
-    """Derivatives by another form of the prediction, where going through that form would lose digits."""
-    input_gradients: dict[str, Scalar] = field(default_factory=dict)
-    """Derivatives by other arrays than the prediction: by name of the further input, or "target"."""
-    degenerate: Scalar | None = None
-    degenerate_means: str = "a zero vector"
-    factored: Factored | None = None
-    row_function: RowFunction | None = None
-    """Where it is a function of arrays, not of numbers."""
-
-    def arguments(self) -> tuple[str, ...]:
-        return argument_names(self.function)
-
-    def functions(self) -> list[Scalar]:
-        """The loss, the terms of its folds, and its derivatives."""
-        functions = [self.function, *(one.term for one in self.folds), *self.input_gradients.values()]
-        functions += self.row_function.states if self.row_function else ()
-        return functions + ([self.gradient] if self.gradient else [])
-
-    def asks_for(self) -> set[str]:
-        """The arguments of all its functions."""
-        return {name for function in self.functions() for name in argument_names(function)}
 
 
 class Loss(Record, frozen=False):
