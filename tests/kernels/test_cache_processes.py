@@ -175,7 +175,7 @@ def test_an_edited_definition_is_never_its_old_code(machine: Machine) -> None:
 
 def test_an_edited_elementary_function_is_never_its_old_code(machine: Machine) -> None:
     assert machine.run(VALUE).values == [4.0]
-    machine.edit("scalar.py", "    return x * x\n", "    return x - x\n")
+    machine.edit("primitives.py", "    return x * x\n", "    return x - x\n")
     after = machine.run(VALUE)
     assert (after.values, after.hits) == ([0.0], 0)
 
@@ -191,7 +191,7 @@ def test_an_edited_transformation_is_never_its_old_code(machine: Machine) -> Non
 
 def test_sources_that_change_under_a_process_are_not_mistaken_for_its_code(machine: Machine) -> None:
     """An upgrade after the start of a process and before it compiles: the new digest is not that of the old code."""
-    path = machine.package / "scalar.py"
+    path = machine.package / "primitives.py"
     new = path.read_text(encoding="utf-8").replace("    return x * x\n", "    return x - x\n")
     upgrade = f"import pathlib\nfrom lossctl_kernels import LOSSES\npathlib.Path({str(path)!r}).write_text({new!r})\n"
     old = machine.run(Run(programs=1, before=upgrade))

@@ -1,8 +1,6 @@
 """What several families share: slopes at kinks, powers, options of elementwise losses."""
 
-import math
-
-from ..scalar import absolute, exp, log, sqrt, square, where
+from ..scalar import absolute, exp, leading_half, log, sqrt, square, where
 from ..shares import log1p_of_share
 
 PER_ELEMENT = ("row", "denom", "empty", "grad_scale", "preset")
@@ -18,12 +16,11 @@ def step(x: float, at_zero: float) -> float:
     return where(x > 0.0, 1.0, where(x < 0.0, 0.0, where(x == 0.0, at_zero, x)))
 
 
-def difference(a: float, b: float) -> tuple[float, float]:
-    """(a - b, what it lost by rounding), exactly, without which is larger (Knuth); nothing where it is infinite."""
-    rounded = a - b
-    taken = rounded - a
-    lost = (a - (rounded - taken)) - (b + taken)
-    return rounded, where(absolute(rounded) < math.inf, lost, 0.0)
+def less_multiple(a: float, factor: float, b: float) -> float:
+    """a - factor b, where the product is exact: it may be next to a."""
+    high, b_high = leading_half(factor), leading_half(b)
+    low, b_low = factor - high, b - b_high
+    return (((a - high * b_high) - high * b_low) - low * b_high) - low * b_low
 
 
 def surcharge(logit: float, weight: float) -> float:
