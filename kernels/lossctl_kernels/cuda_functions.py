@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from . import scalar
+from . import rare, scalar
 from .gpu import simulated
 from .reachable import reachable
 
@@ -59,6 +59,9 @@ def _implementations() -> dict[Callable[..., Any], Callable[..., Any]]:
     def where(condition, if_true, if_false):
         return if_true if condition else if_false
 
+    def rarely(condition, function, otherwise, *arguments):
+        return function(*arguments) if condition else otherwise
+
     def maximum(a, b):
         # The comparison fails for NaN and leaves b: only a NaN in a is left to restore.
         return a if (a > b) | (a != a) else b
@@ -86,6 +89,7 @@ def _implementations() -> dict[Callable[..., Any], Callable[..., Any]]:
 
     return {
         scalar.where: where,
+        rare.rarely: rarely,
         scalar.maximum: maximum,
         scalar.minimum: minimum,
         scalar.sqrt: sqrt,

@@ -173,9 +173,14 @@ class Plan(Record):
 
     @property
     def _transforms(self) -> tuple[Transform, ...]:
-        normalize = (NORMALIZE,) if self.settings["normalize"] else ()
+        normalize = (NORMALIZE,) if self.settings["normalize"] and not self._divides_itself else ()
         guard = (GUARDS[self._guard],) if self._guard in GUARDS else ()
         return normalize + guard
+
+    @property
+    def _divides_itself(self) -> bool:
+        """Whether the definition has the sum of the row, by which others see it divided."""
+        return any(fold.name == NORMALIZE.folds[0].name for fold in self.definition.folds)
 
     @property
     def _targets(self) -> tuple[TargetTransform, ...]:

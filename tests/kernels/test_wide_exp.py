@@ -1,4 +1,4 @@
-"""Exponentials to some 80 bits, and logarithms of quotients by them: against mpmath, however near both are."""
+"""Exponentials to some 96 bits, and logarithms of quotients by them: against mpmath, however near both are."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_all_three_parts_together_are_the_exponential(run: str) -> None:
     k, high, low = (run_of(run, part, x).tolist() for part in PARTS)
     for a, b, c, power in zip(k, high, low, x.tolist(), strict=True):
         exact = mpmath.exp(power)
-        assert abs(mpmath.ldexp(mpmath.mpf(b) + mpmath.mpf(c), int(a)) - exact) <= mpmath.ldexp(exact, -76)
+        assert abs(mpmath.ldexp(mpmath.mpf(b) + mpmath.mpf(c), int(a)) - exact) <= mpmath.ldexp(exact, -95)
         assert 0.7 <= b <= 1.4200000000000002
 
 
@@ -70,14 +70,14 @@ def log_over_exp(a: Any, x: Any) -> Any:
 
 
 @RUNS
-@pytest.mark.parametrize("distance", [1e-11, -1e-9, 1e-5, 0.2, -0.3, 0.5, -0.9, 1e10, 1e100])
+@pytest.mark.parametrize("distance", [1e-15, 1e-13, 1e-11, -1e-9, 1e-5, 0.2, -0.3, 0.5, -0.9, 1e10, 1e100])
 def test_logarithms_over_exponentials_are_exact_at_every_distance(distance: float, run: str) -> None:
     x = exponents(5)
     x = x[(x > -700.0) & (x < 470.0)]
     a = np.array([float(mpmath.exp(value) * (1.0 + mpmath.mpf(distance))) for value in x.tolist()])
     exact = [mpmath.log(mpmath.mpf(b)) - mpmath.mpf(y) for b, y in zip(a.tolist(), x.tolist(), strict=True)]
     found = run_of(run, log_over_exp, a, x)
-    assert worst([found], exact) <= (2000.0 if abs(distance) < 1e-10 else 20.0 if abs(distance) < 1e-8 else 3.0)
+    assert worst([found], exact) <= (100.0 if distance == 1e-15 else 6.0)
 
 
 @RUNS

@@ -5,6 +5,7 @@ Annotations are values here, and not text as in other modules: parameters are re
 
 from . import (
     binary,
+    brier_scores,
     circle,
     class_margins,
     class_probabilities,
@@ -18,6 +19,7 @@ from . import (
     pooled,
     rates,
     regression,
+    relative,
     segmentation,
     sequence,
     similarity,
@@ -27,6 +29,7 @@ from . import (
 
 __all__ = [
     "binary",
+    "brier_scores",
     "circle",
     "class_margins",
     "class_probabilities",
@@ -40,6 +43,7 @@ __all__ = [
     "pooled",
     "rates",
     "regression",
+    "relative",
     "segmentation",
     "sequence",
     "similarity",

@@ -4,11 +4,15 @@ import math
 from typing import Annotated
 
 from ..domains import LOGIT, PROBABILITY
-from ..scalar import absolute, exp, log, log1p, maximum, normal_exp, square, where
+from ..rare import rarely
+from ..scalar import absolute, difference, exp, log, log1p, maximum, normal_exp, square, where
 from ..shares import log1p_of_share, log_of_complement, log_of_share, sigmoids
 from ..spec import Parameter, factored_form_of, form_of, gradient_of, loss
+from ..wide_exp import exact_product, times_power_of_two, wide_exp
 from .parts import KERAS, PER_ELEMENT, log_sigmoids, power, surcharge
 
+# How far two parts of a slope are from each other where they nearly cancel, as a share of one.
+NEAR = 2.0**-10
 TORCH_FLOOR = 9.999999960041972e-13  # 1e-12 in float32, which PyTorch takes it for in float64 as well
 
 
@@ -106,6 +110,12 @@ def bce_gradient(
     return where(soft | (variance_floor > 0.0), together, separate)
 
 
+@gradient_of(bce, by="logit")
+def bce_gradient_by_logit(prediction: float, target: float, pos_weight: float) -> float:
+    """p - y for ω = 1: p is given, and no logarithm of it is wanted."""
+    return (prediction - target) + (1.0 - pos_weight) * target * (1.0 - prediction)
+
+
 @form_of("bce", "logit", LOGIT)
 def bce_from_logits(
     prediction: float,
@@ -133,7 +143,28 @@ def bce_from_logits_factored(prediction: float, target: float) -> tuple[float, f
 @gradient_of(bce_from_logits)
 def bce_from_logits_gradient(prediction: float, target: float, pos_weight: float) -> float:
     positive, negative = sigmoids(prediction)
-    return (1.0 - target) * positive - pos_weight * target * negative
+    first, second = (1.0 - target) * positive, pos_weight * target * negative
+    return rarely(nearly_cancels(first, second), slope_next_to, first - second, prediction, target, pos_weight)
+
+
+def nearly_cancels(a: float, b: float) -> bool:
+    """Where the difference has lost digits that count."""
+    return absolute(a - b) < NEAR * a
+
+
+def slope_next_to(logit: float, target: float, pos_weight: float) -> float:
+    """(1 - y) σ(z) - ω y σ(-z) where both are nearly equal: both over σ(|z|), of which one has e**-|z| for a factor."""
+    k, power, power_low = wide_exp(0.0 - absolute(logit))
+    negative, negative_low = difference(1.0, target)
+    positive, positive_low = exact_product(pos_weight, target)
+    is_positive = logit > 0.0
+    smaller, smaller_low = where(is_positive, negative, positive), where(is_positive, negative_low, positive_low)
+    larger, larger_low = where(is_positive, positive, negative), where(is_positive, positive_low, negative_low)
+    share, share_low = exact_product(larger, power)
+    share_low = share_low + (larger * power_low + larger_low * power)
+    rest = smaller - times_power_of_two(share, k)
+    rest = rest + (smaller_low - times_power_of_two(share_low, k))
+    return where(is_positive, rest, 0.0 - rest) * maximum(*sigmoids(logit))
 
 
 @gradient_of(bce_from_logits, by="prob")
@@ -141,7 +172,14 @@ def bce_from_logits_gradient_by_probability(prediction: float, target: float, po
     """(1 - y)/(1 - p) - ω y/p with 1 - p = σ(-z): as a difference it is 0 from z = 37 on."""
     right, other = sigmoids(prediction)
     negative = where(target == 1.0, 0.0, (1.0 - target) / other)
-    return negative - where(target == 0.0, 0.0, pos_weight * target / right)
+    positive = where(target == 0.0, 0.0, pos_weight * target / right)
+    is_next = nearly_cancels(negative, positive)
+    return rarely(is_next, slope_by_probability, negative - positive, prediction, target, pos_weight)
+
+
+def slope_by_probability(logit: float, target: float, pos_weight: float) -> float:
+    right, other = sigmoids(logit)
+    return slope_next_to(logit, target, pos_weight) / (right * other)
 
 
 # ---- focal loss: cross-entropy B times the probability of the wrong answer, q, to a power
@@ -282,6 +320,11 @@ def brier_gradient(prediction: float, target: float) -> float:
     return 2.0 * (prediction - target)
 
 
+@gradient_of(brier, by="logit")
+def brier_gradient_by_logit(prediction: float, target: float) -> float:
+    return 2.0 * (prediction - target) * prediction * (1.0 - prediction)
+
+
 @form_of("brier", "logit", LOGIT)
 def brier_from_logits(prediction: float, target: float) -> float:
     return square(excess(prediction, target))
@@ -293,8 +336,13 @@ def brier_from_logits_gradient(prediction: float, target: float) -> float:
     return 2.0 * excess(prediction, target) * positive * negative
 
 
+@gradient_of(brier_from_logits, by="prob")
+def brier_from_logits_gradient_by_probability(prediction: float, target: float) -> float:
+    return 2.0 * excess(prediction, target)
+
+
 def excess(prediction: float, target: float) -> float:
-    """σ(z) - y, whose tail of the right answer keeps its digits; next to a target of 1/2 all of them.
+    """σ(z) - y, whose tail of the right answer keeps its digits; next to a target all of them.
 
     |z| < 1/2: (1/2 - y) + tanh(z/2)/2, of which the tangent is z times a polynomial in z² (own minimax approximation,
     relative error 2**-57).
@@ -309,4 +357,7 @@ def excess(prediction: float, target: float) -> float:
     q = q * w + 2.0833333332925122e-03
     q = q * w - 2.0833333333332846e-02
     near = (0.5 - target) + prediction * (q * w + 0.25)
-    return where(w < 0.25, near, (1.0 - target) * positive - target * negative)
+    first, second = (1.0 - target) * positive, target * negative
+    plain = where(w < 0.25, near, first - second)
+    is_next = nearly_cancels(first, second) & (target != 0.5)
+    return rarely(is_next, slope_next_to, plain, prediction, target, 1.0)

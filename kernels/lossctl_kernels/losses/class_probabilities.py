@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, REAL, TargetKind
-from ..scalar import absolute, exp, expm1, log, log1p, log1p_gap, maximum, minimum, square, where
+from ..scalar import absolute, exp, expm1, log, log1p, log1p_gap, maximum, minimum, where
 from ..spec import Monoid, Parameter, Scope, fold, form_of, gradient_of, loss, variant_of
 from .class_margins import winners
 from .multiclass import (
@@ -287,102 +287,6 @@ def poly1_gradient(
     cross_entropy = cce_from_logits_gradient(prediction, target, largest, ties, tail, mass)
     beyond = where(target == 0.0, p * miss, (miss - target * rest) - rest * miss)
     return (1.0 + epsilon) * cross_entropy - epsilon * beyond
-
-
-# ---- Brier score
-
-ScaleByHalf = Annotated[float, Parameter("half of it; auto for two classes", words=("auto", "on", "off"))]
-
-
-def halving(scale_by_half: float, width: float) -> float:
-    """1/2 where it is asked for, or left open with two classes."""
-    return where((scale_by_half == 1.0) | ((scale_by_half == 0.0) & (width == 2.0)), 0.5, 1.0)
-
-
-@fold(Monoid.SUM)
-def squared_misses(prediction: float, target: float) -> float:
-    return square(prediction - target)
-
-
-@loss(
-    input="prob",
-    scope=Scope.ROW,
-    folds=(squared_misses,),
-    prediction=CLASS_PROBABILITY,
-    target_kind=TargetKind.DISTRIBUTION,
-    target=PROBABILITY,
-    variants=DENSE_OR_INDEX,
-    formula="Σ (p - y)² over the classes",
-    gradient_formula="2 (p - y); by the logits with g = 2 (p - y): p (g - Σ g p)",
-    options=("input", "labels", *REDUCED),
-    aliases={"sklearn": ("brier_score_loss",)},
-    presets=NO_PRESETS,
-    source="Brier (1950), Verification of forecasts expressed in terms of probability",
-)
-def brier_multiclass(squared_misses: float, scale_by_half: ScaleByHalf = 0.0, width: float = 1.0) -> float:
-    """Squared distance of the probabilities from the target, from 0 to 2; with two classes half of it, as `brier`.
-
-    Targets are distributions, or class indices with `labels=index`.
-    """
-    return halving(scale_by_half, width) * squared_misses
-
-
-@gradient_of(brier_multiclass)
-def brier_multiclass_gradient(prediction: float, target: float, scale_by_half: float, width: float = 1.0) -> float:
-    return halving(scale_by_half, width) * 2.0 * (prediction - target)
-
-
-def miss_of_logits(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """p - y, of the smaller of both p and 1 - p."""
-    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
-    return where(p > 0.5, (1.0 - target) - rest, p - target)
-
-
-@fold(Monoid.SUM)
-def squared_misses_of_logits(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    return square(miss_of_logits(prediction, target, largest, ties, tail))
-
-
-@fold(Monoid.SUM)
-def missed_by_targets(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """Σ p (p - y) over the classes that the target has."""
-    return where(target == 0.0, 0.0, own_miss(prediction, target, largest, ties, tail))
-
-
-@fold(Monoid.SUM)
-def missed_by_others(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """Σ p² over the classes that the target has not."""
-    return where(target == 0.0, own_miss(prediction, target, largest, ties, tail), 0.0)
-
-
-def own_miss(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    return probability(prediction, largest, ties, tail) * miss_of_logits(prediction, target, largest, ties, tail)
-
-
-@form_of("brier_multiclass", "logit", LOGIT, (*SOFTMAX, squared_misses_of_logits, missed_by_targets, missed_by_others))
-def brier_multiclass_from_logits(squared_misses_of_logits: float, scale_by_half: float, width: float = 1.0) -> float:
-    return halving(scale_by_half, width) * squared_misses_of_logits
-
-
-@gradient_of(brier_multiclass_from_logits)
-def brier_multiclass_from_logits_gradient(
-    prediction: float,
-    target: float,
-    largest: float,
-    ties: float,
-    tail: float,
-    missed_by_targets: float,
-    missed_by_others: float,
-    scale_by_half: float,
-    width: float = 1.0,
-) -> float:
-    """2 p [(p - y) - Σ p (p - y)], where the own term of a class is taken out of the sum first."""
-    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
-    own = miss_of_logits(prediction, target, largest, ties, tail)
-    own_term = own_miss(prediction, target, largest, ties, tail)
-    alike = where(target == 0.0, missed_by_others, missed_by_targets) - own_term
-    different = where(target == 0.0, missed_by_targets, missed_by_others)
-    return halving(scale_by_half, width) * 2.0 * p * (own * rest - alike - different)
 
 
 # ---- Fenchel-Young losses: a maximum of the scores less their mean under the target

@@ -8,12 +8,35 @@ import math
 from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
-from ..scalar import LN2_HIGH, SMALLEST_NORMAL, absolute, exp, log, log1p, maximum, square, where
-from ..shares import log_of_quotient, split_log
+from ..rare import rarely
+from ..scalar import (
+    LN2_HIGH,
+    SMALLEST_NORMAL,
+    absolute,
+    exp,
+    log,
+    log1p,
+    maximum,
+    square,
+    where,
+)
+from ..shares import log_of_quotient, log_of_share, split_log
 from ..spec import Monoid, Parameter, Scope, TargetTransform, fold, form_of, gradient_of, loss
-from .multiclass import cce_from_logits_gradient, largest, mass, others, tail, ties
+from .entropies import mean_less, relative_entropy, relative_entropy_of_log
+from .multiclass import cce_from_logits_gradient, largest, mass, tail, ties
+from .near_shares import (
+    below_grid,
+    departure,
+    entropies_of_logits,
+    inverse_total,
+    is_next_to,
+    kl_term_next_to,
+    log_total,
+    on_grid,
+    surplus_next_to,
+    whole,
+)
 from .parts import KERAS
-from .rates import relative_entropy, relative_entropy_of_log
 
 LOG_TWO = math.log(2.0)
 REDUCED = ("denom", "empty", "grad_scale", "preset")
@@ -38,9 +61,12 @@ TARGETS: dict[str, dict[str, dict[str, Any]]] = {
 # ---- Kullback-Leibler
 
 
+# The differences y - p are summed in two parts, of which the first is exact: its terms are multiples of 2**-51.
+
+
 @fold(Monoid.SUM)
 def kl_terms(prediction: float, target: float, eps: float) -> float:
-    """y ln(y/p), without what the other fold has of it."""
+    """y ln(y/p), without what the other folds have of it."""
     p, y = held(prediction, eps), held(target, eps)
     k, s, rest = log_of_quotient(y, p)
     leading = where(k == 0.0, (y - p) * s, 2.0 * y * s)
@@ -51,6 +77,15 @@ def kl_terms(prediction: float, target: float, eps: float) -> float:
 
 @fold(Monoid.SUM)
 def kl_surplus(prediction: float, target: float, eps: float) -> float:
+    return on_grid(kl_difference(prediction, target, eps))
+
+
+@fold(Monoid.SUM)
+def kl_remnant(prediction: float, target: float, eps: float) -> float:
+    return below_grid(kl_difference(prediction, target, eps))
+
+
+def kl_difference(prediction: float, target: float, eps: float) -> float:
     p, y = held(prediction, eps), held(target, eps)
     return where(log_of_quotient(y, p)[0] == 0.0, y - p, 0.0)
 
@@ -63,7 +98,7 @@ def held(share: float, eps: float) -> float:
 @loss(
     input="prob",
     scope=Scope.ROW,
-    folds=(kl_terms, kl_surplus),
+    folds=(kl_terms, kl_surplus, kl_remnant),
     prediction=CLASS_PROBABILITY,
     target_kind=TargetKind.DISTRIBUTION,
     target=PROBABILITY,
@@ -88,14 +123,16 @@ def held(share: float, eps: float) -> float:
 def kl_divergence(
     kl_terms: float,
     kl_surplus: float,
+    kl_remnant: float,
     eps: Annotated[float, Parameter("prediction and target are held at or above this", at_least=0.0)] = 0.0,
 ) -> float:
     """Kullback-Leibler divergence of the prediction from the target, both distributions over the classes.
 
-    Exact where both are nearly equal. The mean is over rows, PyTorch's `batchmean`; its `mean` divides by the number of
+    Exact where both are nearly equal, of logarithms and logits, too; the gradient by logits is right to some 1e-16 of
+    p and y there. The mean is over rows, PyTorch's `batchmean`; its `mean` divides by the number of
     values as well (`denom=elements`). Keras holds both sides at 1e-7. `generalized_kl` takes rows of any sum.
     """
-    return kl_terms + kl_surplus
+    return kl_terms + (kl_surplus + kl_remnant)
 
 
 @gradient_of(kl_divergence)
@@ -104,14 +141,27 @@ def kl_divergence_gradient(prediction: float, target: float, eps: float) -> floa
     return where((y == 0.0) | (prediction < eps), 0.0 * prediction, -y / prediction)
 
 
+def log_ratio_of_logs(target: float, log_share: float) -> float:
+    return log_of_share(target) - log_share
+
+
 @fold(Monoid.SUM)
 def kl_terms_of_logs(prediction: float, target: float) -> float:
-    return where(target == 0.0, 0.0, target * (log(target) - prediction))
+    """y ln(y/p), without what the other fold has of it."""
+    ratio = log_ratio_of_logs(target, prediction)
+    value = rarely(is_next_to(ratio), kl_term_next_to, target * ratio, prediction, target)
+    return where(target == 0.0, 0.0, value)
 
 
-@form_of("kl_divergence", "log_prob", LOG_PROBABILITY, (kl_terms_of_logs,))
-def kl_divergence_of_logs(kl_terms_of_logs: float) -> float:
-    return kl_terms_of_logs
+@fold(Monoid.SUM)
+def kl_surplus_of_logs(prediction: float, target: float) -> float:
+    is_near = is_next_to(log_ratio_of_logs(target, prediction))
+    return rarely(is_near, surplus_next_to, 0.0 * target, prediction, target)
+
+
+@form_of("kl_divergence", "log_prob", LOG_PROBABILITY, (kl_terms_of_logs, kl_surplus_of_logs))
+def kl_divergence_of_logs(kl_terms_of_logs: float, kl_surplus_of_logs: float) -> float:
+    return kl_terms_of_logs + kl_surplus_of_logs
 
 
 @gradient_of(kl_divergence_of_logs)
@@ -119,15 +169,18 @@ def kl_divergence_of_logs_gradient(target: float) -> float:
     return 0.0 - target
 
 
-@fold(Monoid.SUM)
-def kl_terms_of_logits(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    surprise = (largest - prediction) + log1p(others(ties, tail))
-    return where(target == 0.0, 0.0, target * (log(target) + surprise))
-
-
-@form_of("kl_divergence", "logit", LOGIT, (largest, ties, tail, mass, kl_terms_of_logits))
-def kl_divergence_of_logits(kl_terms_of_logits: float) -> float:
-    return kl_terms_of_logits
+@form_of(
+    "kl_divergence",
+    "logit",
+    LOGIT,
+    (largest, ties, tail, log_total, inverse_total, mass, entropies_of_logits, whole, departure),
+)
+def kl_divergence_of_logits(entropies_of_logits: float, whole: float, departure: float) -> float:
+    """Σ [y ln(y/q) - y + q] + ε + ε η - η²/2, where p = q/(1 + η) and Σ y = 1 + ε: no terms that nearly cancel."""
+    # That is Σ y ln(y/q) + Σ y ln(1 + η), without what is far below it: of the first sum's Σ q nothing is left.
+    surplus = whole - 1.0
+    error = surplus + departure
+    return entropies_of_logits + (surplus + error * (surplus - 0.5 * error))
 
 
 gradient_of(kl_divergence_of_logits)(cce_from_logits_gradient)
@@ -177,7 +230,7 @@ def generalized_kl_of_logs(generalized_kl_terms_of_logs: float) -> float:
 
 @gradient_of(generalized_kl_of_logs)
 def generalized_kl_of_logs_gradient(prediction: float, target: float) -> float:
-    return exp(prediction) - target
+    return mean_less(target, prediction)
 
 
 # ---- Jensen-Shannon

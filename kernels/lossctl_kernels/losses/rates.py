@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from ..domains import NONNEGATIVE, POSITIVE, REAL
+from ..rare import rarely
 from ..records import replace
 from ..scalar import (
     HALF_LOG_TWO_PI,
@@ -26,7 +27,8 @@ from ..scalar import (
 )
 from ..shares import log_of_quotient
 from ..spec import Loss, Parameter, Scope, define, factored_form_of, gradient_of, loss, variant_of
-from ..wide_exp import log_over_exp, times_power_of_two
+from ..wide_exp import log_over_exp, rounded_exp, times_power_of_two
+from .entropies import excess, mean_less, relative_entropy, relative_entropy_of_log
 from .likelihoods import without_constant
 from .parts import KERAS, MEAN_PRESETS, PER_ELEMENT, scaled
 
@@ -113,16 +115,25 @@ gradient_of(poisson_stirling)(poisson_gradient)
 def poisson_nll(prediction: float, target: float) -> float:
     """Negative log-likelihood of a count, given the logarithm of its rate, without the constant ln y!.
 
-    `full=exact` adds ln y!, `full=stirling` what PyTorch adds: Stirling's formula, for y > 1 only. The gradient is a
-    difference of rounded numbers: where they are nearly equal it is right to some 1e-16 of either.
+    `full=exact` adds ln y!, `full=stirling` what PyTorch adds: Stirling's formula, for y > 1 only.
     """
     rate = exp(prediction)
-    return where(rate < math.inf, rate - target * prediction, rate)
+    amount = target * prediction
+    is_large = (rate == math.inf) | (amount == math.inf)
+    return rarely(is_large, poisson_nll_of_large, rate - amount, prediction, target)
+
+
+def poisson_nll_of_large(log_rate: float, target: float) -> float:
+    """Where only the difference may be small enough for a number; infinite if the rate is too large and it is not."""
+    k, high, low = rounded_exp(log_rate)
+    rate = times_power_of_two(high, k - 4.0), times_power_of_two(low, k - 4.0)
+    value = 16.0 * ((rate[0] - (0.0625 * target) * log_rate) + rate[1])
+    return where((absolute(value) < math.inf) | (exp(log_rate) < math.inf), value, math.inf)
 
 
 @gradient_of(poisson_nll)
 def poisson_nll_gradient(prediction: float, target: float) -> float:
-    return exp(prediction) - target
+    return mean_less(target, prediction)
 
 
 @variant_of("poisson_nll", "full", "exact", REAL)
@@ -141,37 +152,6 @@ gradient_of(poisson_nll_stirling)(poisson_nll_gradient)
 
 
 # ---- deviances. With the logarithmic link the prediction is ln μ.
-
-
-def relative_entropy(target: float, mean: float) -> float:
-    """y ln(y/μ) - y + μ for μ > 0. Near y = μ, with t = y - μ, it is t s + y (2 atanh(s) - 2 s): nothing cancels."""
-    k, s, rest = log_of_quotient(target, mean)
-    difference = target - mean
-    far = target * (k * LN2_HIGH + (2.0 * s + rest)) - difference
-    return where(k == 0.0, difference * s + target * rest, far)
-
-
-def relative_entropy_of_log(target: float, log_mean: float) -> float:
-    """The same given ln μ."""
-    k, s, rest = log_over_exp(target, log_mean)
-    mean = exp(log_mean)
-    far = target * (k * LN2_HIGH + (2.0 * s + rest)) - (target - mean)
-    value = where(k == 0.0, (target + mean) * s * s + target * rest, far)
-    # Of a target of 0 there is no logarithm; next to an infinite mean no term counts.
-    return where((target == 0.0) | (mean == math.inf), mean, value)
-
-
-def mean_less(target: float, log_mean: float) -> float:
-    """μ - y, given ln μ."""
-    k, s, _ = log_over_exp(target, log_mean)
-    mean = exp(log_mean)
-    return where((k == 0.0) & (target > 0.0), 0.0 - (target * s + mean * s), mean - target)
-
-
-def excess(k: float, s: float) -> float:
-    """v = y/μ - 1, from ln(y/μ)."""
-    inverse = 1.0 / (1.0 - s)
-    return where(k == 0.0, 2.0 * s * inverse, times_power_of_two((1.0 + s) * inverse, k) - 1.0)
 
 
 @loss(

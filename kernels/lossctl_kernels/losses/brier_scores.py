@@ -1,0 +1,166 @@
+"""The Brier score of a row of classes: how far their shares are from the target, squared."""
+
+from typing import Annotated
+
+from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, TargetKind
+from ..rare import rarely
+from ..scalar import absolute, maximum, square, where
+from ..spec import Monoid, Parameter, Scope, fold, form_of, gradient_of, loss
+from .class_probabilities import DENSE_OR_INDEX, NO_PRESETS, REDUCED, SOFTMAX
+from .multiclass import probability, probability_of_others
+from .near_shares import below_grid, excess_of_logit, log_total, whole
+
+# How far a share is from a target next to it, as a part of that.
+NEAR = 2.0**-9
+
+ScaleByHalf = Annotated[float, Parameter("half of it; auto for two classes", words=("auto", "on", "off"))]
+
+
+def halving(scale_by_half: float, width: float) -> float:
+    """1/2 where it is asked for, or left open with two classes."""
+    return where((scale_by_half == 1.0) | ((scale_by_half == 0.0) & (width == 2.0)), 0.5, 1.0)
+
+
+@fold(Monoid.SUM)
+def squared_misses(prediction: float, target: float) -> float:
+    return square(prediction - target)
+
+
+@loss(
+    input="prob",
+    scope=Scope.ROW,
+    folds=(squared_misses,),
+    prediction=CLASS_PROBABILITY,
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    variants=DENSE_OR_INDEX,
+    formula="Σ (p - y)² over the classes",
+    gradient_formula="2 (p - y); by the logits with g = 2 (p - y): p (g - Σ g p)",
+    options=("input", "labels", *REDUCED),
+    aliases={"sklearn": ("brier_score_loss",)},
+    presets=NO_PRESETS,
+    source="Brier (1950), Verification of forecasts expressed in terms of probability",
+)
+def brier_multiclass(squared_misses: float, scale_by_half: ScaleByHalf = 0.0, width: float = 1.0) -> float:
+    """Squared distance of the probabilities from the target, from 0 to 2; with two classes half of it, as `brier`.
+
+    Targets are distributions, or class indices with `labels=index`. The gradient by logits is of rounded
+    probabilities: next to a soft target it is right to some 1e-16 of both.
+    """
+    return halving(scale_by_half, width) * squared_misses
+
+
+@gradient_of(brier_multiclass)
+def brier_multiclass_gradient(prediction: float, target: float, scale_by_half: float, width: float = 1.0) -> float:
+    return halving(scale_by_half, width) * 2.0 * (prediction - target)
+
+
+def miss_of_logits(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """p - y, of the smaller of both p and 1 - p."""
+    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
+    return where(p > 0.5, (1.0 - target) - rest, p - target)
+
+
+# Next to a soft target the miss is one of q = p (1 + η), as in `near_shares`; η is known when the row has been read.
+
+
+def is_next_to(miss: float, target: float) -> bool:
+    """Where a share is next to a target that is neither 0 nor 1, beside which a miss keeps its digits anyway."""
+    return (absolute(miss) < NEAR * target) & (target < 1.0)
+
+
+@fold(Monoid.SUM)
+def squared_misses_of_logits(
+    prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float
+) -> float:
+    miss = miss_of_logits(prediction, target, largest, ties, tail)
+    near = is_next_to(miss, target)
+    return square(rarely(near, excess_of_logit, miss, prediction, target, largest, log_total))
+
+
+@fold(Monoid.SUM)
+def missed_shares(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ q (q - y) next to targets, for which a rounded miss will do."""
+    miss = miss_of_logits(prediction, target, largest, ties, tail)
+    return where(is_next_to(miss, target), target * miss, 0.0)
+
+
+@fold(Monoid.SUM)
+def misses(prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float) -> float:
+    """Σ (q - y) and what `whole` lacks: with it η less one."""
+    miss = miss_of_logits(prediction, target, largest, ties, tail)
+    near = is_next_to(miss, target)
+    return rarely(near, excess_of_logit, miss, prediction, target, largest, log_total) + below_grid(target)
+
+
+@fold(Monoid.SUM)
+def near_squares(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ q² next to targets."""
+    return where(is_next_to(miss_of_logits(prediction, target, largest, ties, tail), target), square(target), 0.0)
+
+
+@fold(Monoid.SUM)
+def missed_by_targets(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ p (p - y) over the classes that the target has."""
+    return where(target == 0.0, 0.0, own_miss(prediction, target, largest, ties, tail))
+
+
+@fold(Monoid.SUM)
+def missed_by_others(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ p² over the classes that the target has not."""
+    return where(target == 0.0, own_miss(prediction, target, largest, ties, tail), 0.0)
+
+
+def own_miss(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    return probability(prediction, largest, ties, tail) * miss_of_logits(prediction, target, largest, ties, tail)
+
+
+@form_of(
+    "brier_multiclass",
+    "logit",
+    LOGIT,
+    (
+        *SOFTMAX,
+        whole,
+        log_total,
+        missed_shares,
+        near_squares,
+        missed_by_targets,
+        missed_by_others,
+        squared_misses_of_logits,
+        misses,
+    ),
+)
+def brier_multiclass_from_logits(
+    squared_misses_of_logits: float,
+    missed_shares: float,
+    near_squares: float,
+    whole: float,
+    misses: float,
+    scale_by_half: float,
+    width: float = 1.0,
+) -> float:
+    error = (whole - 1.0) + misses
+    value = squared_misses_of_logits - error * (2.0 * missed_shares - error * near_squares)
+    return halving(scale_by_half, width) * maximum(value, 0.0)
+
+
+@gradient_of(brier_multiclass_from_logits)
+def brier_multiclass_from_logits_gradient(
+    prediction: float,
+    target: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    missed_by_targets: float,
+    missed_by_others: float,
+    scale_by_half: float,
+    width: float = 1.0,
+) -> float:
+    """2 p [(p - y) - Σ p (p - y)], where the own term of a class is taken out of the sum first."""
+    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
+    own = miss_of_logits(prediction, target, largest, ties, tail)
+    own_term = own_miss(prediction, target, largest, ties, tail)
+    alike = where(target == 0.0, missed_by_others, missed_by_targets) - own_term
+    different = where(target == 0.0, missed_by_targets, missed_by_others)
+    return halving(scale_by_half, width) * 2.0 * p * (own * rest - alike - different)

@@ -1,0 +1,197 @@
+"""Shares next to their targets, given as logarithms, logits and amounts: values and gradients against mpmath."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mpf
+
+from lossctl_kernels.batch import Array
+from tests.kernels.cases import Case, assert_close, backend_of, backends, sample_gradients, sample_losses
+
+RTOL = 1e-12
+engines = pytest.mark.parametrize("backend", backends())
+DISTANCES = (0.3, 1e-2, 1e-3, 1e-6, 1e-8, 1e-10)
+Row = list[Any]
+
+
+@pytest.fixture(autouse=True)
+def _digits() -> Iterator[None]:
+    with mpmath.workdps(60):
+        yield
+
+
+def exact(row: Array) -> Row:
+    return [mpf(value) for value in row.tolist()]
+
+
+def softmax(logits: Row) -> Row:
+    powers = [mpmath.exp(z - max(logits)) for z in logits]
+    return [power / mpmath.fsum(powers) for power in powers]
+
+
+def distributions(classes: int, spread: float, seed: int) -> tuple[Array, Array]:
+    """(predicted, true) shares at every distance; a spread makes some of them small."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0.0, spread, (4 * len(DISTANCES), classes))
+    target = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    # Shares with few digits sum to 1 exactly: nothing hides what is lost elsewhere.
+    target[::4] = np.round(target[::4] * 64.0) / 64.0
+    target[::4, 0] += 1.0 - target[::4].sum(axis=1)
+    distances = np.repeat(DISTANCES, 4)[:, None]
+    predicted = np.maximum(target, 0.0) * np.exp(distances * random.uniform(-1.0, 1.0, target.shape))
+    predicted = np.where(target > 0.0, predicted, 2.0**-30)
+    return predicted / predicted.sum(axis=1, keepdims=True), np.maximum(target, 0.0)
+
+
+SHAPES = pytest.mark.parametrize(("classes", "spread"), [(2, 1.0), (5, 4.0), (40, 2.0)])
+
+
+def divergence(log_shares: Row, target: Row) -> Any:
+    return mpmath.fsum(y * (mpmath.log(y) - x) for x, y in zip(log_shares, target, strict=True) if y)
+
+
+def given_as(form: str, shares: Array) -> tuple[Array, list[Row]]:
+    """(predictions in a form, the exact logarithms of the shares that they mean)."""
+    if form == "prob":
+        return shares, [[mpmath.log(p) for p in exact(row)] for row in shares]
+    with np.errstate(divide="ignore"):
+        logarithms = np.log(shares)
+    if form == "log_prob":
+        return logarithms, [exact(row) for row in logarithms]
+    logits = logarithms + 3.0
+    return logits, [[mpmath.log(p) for p in softmax(exact(row))] for row in logits]
+
+
+@engines
+@SHAPES
+@pytest.mark.parametrize("form", ["prob", "log_prob", "logit"])
+def test_divergences_keep_their_digits_next_to_the_target(form: str, classes: int, spread: float, backend: str) -> None:
+    shares, target = distributions(classes, spread, 3)
+    prediction, logarithms = given_as(form, shares)
+    expected = [divergence(row, exact(y)) for row, y in zip(logarithms, target, strict=True)]
+    case = Case("kl_divergence", {"input": form})
+    assert_close(sample_losses(backend_of(backend), case.plan(classes), prediction, target), expected, RTOL, atol=1e-30)
+
+
+@engines
+@SHAPES
+def test_brier_scores_of_logits_keep_their_digits_next_to_the_target(classes: int, spread: float, backend: str) -> None:
+    shares, target = distributions(classes, spread, 5)
+    logits, _ = given_as("logit", shares)
+    expected = []
+    for row, y in zip(logits, target, strict=True):
+        misses = [(p - q) ** 2 for p, q in zip(softmax(exact(row)), exact(y), strict=True)]
+        expected.append(mpmath.fsum(misses))
+    case = Case("brier_multiclass", {"input": "logit", "scale_by_half": "off"})
+    assert_close(sample_losses(backend_of(backend), case.plan(classes), logits, target), expected, RTOL, atol=1e-30)
+
+
+AMOUNTS = np.array(
+    [
+        [1.0 - 1e-6, 1e-6, 1e-12],
+        [1.0 - 1e-6, 7e-7, 3e-7],
+        [3e5, 1e-3, 0.0],
+        [1e-20, 5.0, 1e-9],
+        [2.0, 2.0, 2.0],
+        [0.0, 1e-310, 1e-5],
+        [0.2, 0.7, 0.1],
+        [1e-300, 1e10, 1e-290],
+    ]
+)
+
+
+@engines
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_cross_entropy_of_amounts_keeps_its_digits_next_to_certainty(label: int, backend: str) -> None:
+    rows = AMOUNTS[AMOUNTS[:, label] > 0.0]
+    labels = np.full(len(rows), label)
+    expected, slopes = [], []
+    for row in map(exact, rows):
+        rest = mpmath.fsum(p for c, p in enumerate(row) if c != label)
+        total = mpmath.fsum(row)
+        expected.append(mpmath.log1p(rest / row[label]))
+        slopes.append([-rest / row[label] / total if c == label else 1 / total for c in range(3)])
+    plan = Case("scce", {"normalize": True}).plan(3)
+    assert_close(sample_losses(backend_of(backend), plan, rows, labels), expected, RTOL)
+    found = sample_gradients(backend_of(backend), plan, rows, labels)
+    for column, wanted in zip(found, slopes, strict=True):
+        assert_close(column, wanted, RTOL, atol=1e-300)
+    dense = Case("cce", {"normalize": True}).plan(3)
+    one_hot = np.eye(3)[labels]
+    assert_close(sample_losses(backend_of(backend), dense, rows, one_hot), expected, RTOL)
+
+
+@engines
+def test_cross_entropy_of_amounts_with_soft_targets(backend: str) -> None:
+    target = np.array([[0.5, 0.25, 0.25], [1.0 - 2.0**-20, 2.0**-20, 0.0]])
+    rows = np.array([[4.0, 1e-9, 3.0], [1e3, 1e-7, 1e-8]])
+    expected, slopes = [], []
+    for row, y in zip(map(exact, rows), map(exact, target), strict=True):
+        total = mpmath.fsum(row)
+        expected.append(mpmath.fsum(q * mpmath.log(total / p) for p, q in zip(row, y, strict=True)))
+        slopes.append([(1 - q * total / p) / total for p, q in zip(row, y, strict=True)])
+    plan = Case("cce", {"normalize": True}).plan(3)
+    assert_close(sample_losses(backend_of(backend), plan, rows, target), expected, RTOL)
+    for column, wanted in zip(sample_gradients(backend_of(backend), plan, rows, target), slopes, strict=True):
+        assert_close(column, wanted, RTOL)
+
+
+Z = np.array([1e-12, -1e-9, 1e-6, -0.3, 0.49, -0.51, 2.0, -5.0, 30.0, -36.0])
+
+
+def soft_labels(weight: float) -> tuple[Array, Array]:
+    """(logits, labels) where the slope of weighted cross-entropy nearly vanishes, at several distances."""
+    logits, labels = [], []
+    for distance in (1e-3, 1e-6, 1e-9, 1e-12):
+        for z in Z.tolist():
+            # (1 - y) σ(z) = ω y σ(-z) at y = σ(z)/(σ(z) + ω σ(-z)).
+            level = 1 / (1 + weight * mpmath.exp(-mpf(z)))
+            logits.append(z)
+            labels.append(min(1.0, float(level * (1 + distance))))
+    return np.array(logits), np.array(labels)
+
+
+def slope(z: Any, y: Any, weight: float) -> Any:
+    return ((1 - y) - weight * y * mpmath.exp(-z)) / (1 + mpmath.exp(-z))
+
+
+@engines
+@pytest.mark.parametrize("weight", [1.0, 3.0, 0.1])
+def test_slopes_of_binary_cross_entropy_keep_their_digits_next_to_soft_labels(weight: float, backend: str) -> None:
+    logits, labels = soft_labels(weight)
+    pairs = list(zip(exact(logits), exact(labels), strict=True))
+    engine = backend_of(backend)
+    options = {"input": "logit", "pos_weight": weight}
+    by_logit = sample_gradients(engine, Case("bce", options).plan(1), logits, labels).ravel()
+    assert_close(by_logit, [slope(z, y, weight) for z, y in pairs], RTOL, atol=1e-30)
+    by_share = sample_gradients(engine, Case("bce", {**options, "grad_wrt": "prob"}).plan(1), logits, labels).ravel()
+    # dz/dp is 1/(σ(z) σ(-z)).
+    expected = [slope(z, y, weight) * (2 + 2 * mpmath.cosh(z)) for z, y in pairs]
+    assert_close(by_share, expected, RTOL, atol=1e-14)
+
+
+@engines
+def test_brier_scores_of_a_logit_keep_their_digits_next_to_soft_labels(backend: str) -> None:
+    logits, labels = soft_labels(1.0)
+    pairs = list(zip(exact(logits), exact(labels), strict=True))
+    engine = backend_of(backend)
+    values = sample_losses(engine, Case("brier", {"input": "logit"}).plan(1), logits, labels)
+    assert_close(values, [slope(z, y, 1.0) ** 2 for z, y in pairs], RTOL, atol=1e-40)
+    slopes = sample_gradients(engine, Case("brier", {"input": "logit"}).plan(1), logits, labels).ravel()
+    assert_close(slopes, [2 * slope(z, y, 1.0) / (2 + 2 * mpmath.cosh(z)) for z, y in pairs], RTOL, atol=1e-30)
+
+
+@engines
+def test_slopes_by_the_logit_of_a_share_that_was_given_take_no_logarithm(backend: str) -> None:
+    shares, labels = np.array([0.1, 0.3, 0.9, 1e-9, 0.75]), np.array([0.1, 0.3 + 1e-9, 0.9 - 1e-12, 1e-9, 1.0])
+    pairs = list(zip(exact(shares), exact(labels), strict=True))
+    engine = backend_of(backend)
+    bce = sample_gradients(engine, Case("bce", {"grad_wrt": "logit"}).plan(1), shares, labels).ravel()
+    assert_close(bce, [p - y for p, y in pairs], RTOL)
+    brier = sample_gradients(engine, Case("brier", {"grad_wrt": "logit"}).plan(1), shares, labels).ravel()
+    assert_close(brier, [2 * (p - y) * p * (1 - p) for p, y in pairs], RTOL)
