@@ -20,7 +20,7 @@ PEER_NAMES = {"keras": "Keras", "torch": "PyTorch", "optax": "optax", "sklearn":
 FAMILIES = {
     "Regression": (
         "Predictions of numbers: by their error, or as the mean of a distribution.",
-        ("regression", "pooled", "rates"),
+        ("regression", "relative", "pooled", "rates"),
     ),
     "Binary": (
         "A probability, logit, score or distance against one of two labels; labels against labels.",
@@ -28,7 +28,7 @@ FAMILIES = {
     ),
     "Multiclass": (
         "A row of scores or probabilities against a class, or a distribution over the classes.",
-        ("multiclass", "class_probabilities", "class_margins", "divergences", "simplex"),
+        ("multiclass", "class_probabilities", "brier_scores", "class_margins", "divergences", "simplex"),
     ),
     "Multilabel": ("A row of scores of which several classes are right.", ("multilabel",)),
     "Similarity and metric learning": (

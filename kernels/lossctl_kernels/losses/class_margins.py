@@ -4,11 +4,11 @@ import math
 from typing import Annotated
 
 from ..domains import LOGIT, PROBABILITY, TargetKind
-from ..scalar import absolute, exp, maximum, sigmoid, square, where
+from ..scalar import absolute, difference, exp, maximum, sigmoid, square, where
 from ..shares import log1p_of_share
 from ..spec import Monoid, Parameter, Scope, fold, gradient_of, loss
 from .multiclass import gap, largest, mass
-from .parts import KERAS, KINKED_KERAS, difference, step, surcharge
+from .parts import KERAS, KINKED_KERAS, step, surcharge
 
 OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")
 INDEX_OPTIONS = ("ignore_index", *OPTIONS)

@@ -4,8 +4,8 @@ With sums in the denominator it is Tversky's with weights of one half.
 """
 
 from ..domains import LOGIT, PROBABILITY
-from ..scalar import sigmoid
 from ..spec import Pooling, Scope, define, degenerate_for, form_of, gradient_of, loss
+from .binary import excess
 from .segmentation import (
     COUNTS,
     COUNTS_OF_LOGITS,
@@ -29,11 +29,31 @@ def dice_of_squares(square_difference: float, square_total: float, smooth: float
     return ratio(square_difference + eps, square_total + smooth + eps)
 
 
-def dice_of_squares_gradient(
-    prediction: float, target: float, overlap: float, square_total: float, smooth: float, eps: float
+def squares_slope(
+    error: float,
+    target: float,
+    overlap: float,
+    square_difference: float,
+    square_total: float,
+    smooth: float,
+    eps: float,
 ) -> float:
+    """2 (p R - y) / M with R = 1 - L, as 2 (R (p - y) - L y) / M: neither R nor L is left of a difference."""
     whole = square_total + smooth + eps
-    return 2.0 * ratio(prediction * ratio(2.0 * overlap + smooth, whole) - target, whole)
+    value, index = dice_of_squares(square_difference, square_total, smooth, eps), ratio(2.0 * overlap + smooth, whole)
+    return 2.0 * (ratio(index, whole) * error - ratio(value, whole) * target)
+
+
+def dice_of_squares_gradient(
+    prediction: float,
+    target: float,
+    overlap: float,
+    square_difference: float,
+    square_total: float,
+    smooth: float,
+    eps: float,
+) -> float:
+    return squares_slope(prediction - target, target, overlap, square_difference, square_total, smooth, eps)
 
 
 def dice_of_squared_logits(square_difference: float, square_total: float, smooth: float, eps: float) -> float:
@@ -41,9 +61,16 @@ def dice_of_squared_logits(square_difference: float, square_total: float, smooth
 
 
 def dice_of_squared_logits_gradient(
-    prediction: float, target: float, overlap: float, square_total: float, smooth: float, eps: float
+    prediction: float,
+    target: float,
+    overlap: float,
+    square_difference: float,
+    square_total: float,
+    smooth: float,
+    eps: float,
 ) -> float:
-    slope = dice_of_squares_gradient(sigmoid(prediction), target, overlap, square_total, smooth, eps)
+    error = excess(prediction, target)
+    slope = squares_slope(error, target, overlap, square_difference, square_total, smooth, eps)
     return slope_of_sigmoid(prediction) * slope
 
 

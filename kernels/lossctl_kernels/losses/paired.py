@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..domains import NONNEGATIVE, POSITIVE, REAL, SIGN_LABEL
-from ..scalar import exp, log, maximum, sqrt, square, where
+from ..scalar import difference, exp, log, maximum, sqrt, square, where
 from ..spec import (
     LOSSES,
     Input,
@@ -22,8 +22,20 @@ from ..spec import (
     loss,
     variant_of,
 )
-from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, difference, scaled_root, step
-from .similarity import dot, has_zero_vector, prediction_scale, prediction_square, target_scale, target_square
+from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, counted, scaled_root, step
+from .similarity import (
+    across,
+    distance_of,
+    dot,
+    has_zero_vector,
+    prediction_scale,
+    prediction_square,
+    residual,
+    residual_along,
+    residual_square,
+    target_scale,
+    target_square,
+)
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 KINKED_OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")
@@ -73,7 +85,8 @@ def gaussian_nll(prediction: float, target: float, var: float, full: Full = 0.0,
     """Negative log-likelihood of a normal distribution whose mean and variance are both predicted.
 
     `var` is the variance; its logarithm or the standard deviation with `var_input`. PyTorch holds the variance at 1e-6
-    and leaves its gradient as if it were not held: the preset does the same. Without `eps` it has to be positive.
+    and leaves its gradient as if it were not held: the preset does the same. Without `eps` it has to be positive. Where
+    the squared error is next to the variance, the slope by the variance is next to 0, and right to about 1e-16 / v.
     """
     held = maximum(var, eps)
     return half_likelihood(log(held), (prediction - target) / sqrt(held), full)
@@ -209,16 +222,49 @@ def alignment(dot: float, prediction_root: float, target_root: float) -> float:
     return dot / prediction_root / target_root
 
 
+# The residuals of `similarity.py`, of either side: what the roots hold besides the rows is added to their sums.
+
+
+def multiple_of(dot: float, square_sum: float, scale: float, eps: float) -> float:
+    total = square_sum + square(sqrt(eps) * scale)
+    return where(total == 0.0, 0.0, dot / total)
+
+
+@fold(Monoid.ONCE)
+def multiple_of_prediction(dot: float, prediction_square: float, prediction_scale: float, eps: float) -> float:
+    return multiple_of(dot, prediction_square, prediction_scale, eps)
+
+
+@fold(Monoid.ONCE)
+def multiple_of_target(dot: float, target_square: float, target_scale: float, eps: float) -> float:
+    return multiple_of(dot, target_square, target_scale, eps)
+
+
 @fold(Monoid.SUM)
-def unit_gap(
-    prediction: float,
-    target: float,
-    prediction_scale: float,
-    target_scale: float,
-    prediction_root: float,
-    target_root: float,
+def target_residual_along(
+    prediction: float, target: float, prediction_scale: float, target_scale: float, multiple_of_prediction: float
 ) -> float:
-    return square(prediction * prediction_scale / prediction_root - target * target_scale / target_root)
+    return residual_along(prediction, target, prediction_scale, target_scale, multiple_of_prediction)
+
+
+@fold(Monoid.SUM)
+def target_residual_square(
+    prediction: float, target: float, prediction_scale: float, target_scale: float, multiple_of_prediction: float
+) -> float:
+    return residual_square(prediction, target, prediction_scale, target_scale, multiple_of_prediction)
+
+
+@fold(Monoid.SUM)
+def prediction_residual_along(
+    prediction: float, target: float, prediction_scale: float, target_scale: float, multiple_of_target: float
+) -> float:
+    return residual_along(target, prediction, target_scale, prediction_scale, multiple_of_target)
+
+
+def along(residual_along: float, multiple: float, root: float, scale: float, eps: float) -> float:
+    """The part of the residual along a unit vector: what rounding the multiple left there."""
+    added = sqrt(eps) * scale
+    return residual_along / root - multiple * added * (added / root)
 
 
 @fold(Monoid.ONCE)
@@ -231,7 +277,8 @@ def alignment_slope(alignment: float, sign: float, margin: float, kink: float = 
     scope=Scope.ROW,
     folds=(
         *(prediction_scale, target_scale, prediction_square, target_square, dot),
-        *(prediction_root, target_root, alignment, unit_gap, alignment_slope),
+        *(prediction_root, target_root, alignment, alignment_slope, multiple_of_prediction, multiple_of_target),
+        *(target_residual_along, target_residual_square, prediction_residual_along),
     ),
     inputs={"sign": Input("1 for rows that should align, -1 for others", InputShape.ONE_A_ROW, SIGN_LABEL)},
     formula="1 - c for rows of the sign 1, else max(c - m, 0), c the cosine",
@@ -243,7 +290,9 @@ def alignment_slope(alignment: float, sign: float, margin: float, kink: float = 
 def cosine_embedding(
     sign: float,
     alignment: float,
-    unit_gap: float,
+    multiple_of_prediction: float,
+    target_residual_along: float,
+    target_residual_square: float,
     prediction_root: float,
     target_root: float,
     prediction_scale: float,
@@ -253,14 +302,34 @@ def cosine_embedding(
 ) -> float:
     """One minus the cosine of rows that should align; for others what the cosine is above the margin.
 
-    With `eps` the norms are those of rows with one more element √eps, as in PyTorch. The distance of rows that align is
-    half that of their unit vectors, which keeps its digits for nearly parallel ones. A zero vector has cosine 0 and
-    gradient 0, and is counted.
+    With `eps` the norms are those of rows with one more element √eps, as in PyTorch. The distance of rows that align
+    keeps its digits for nearly parallel ones, as in `cosine_distance`. A zero vector has cosine 0 and gradient 0, and
+    is counted.
     """
-    one_more = square(sqrt(eps) * prediction_scale / prediction_root) + square(sqrt(eps) * target_scale / target_root)
-    zero = (prediction_root == np.inf) | (target_root == np.inf)
-    apart = where(zero, 1.0, 0.5 * (unit_gap + one_more))
+    own_one_more, one_more = sqrt(eps) * prediction_scale, sqrt(eps) * target_scale / target_root
+    rounded = along(target_residual_along, multiple_of_prediction, prediction_root, prediction_scale, eps)
+    squares = target_residual_square / target_root / target_root + square(one_more)
+    squares += square(multiple_of_prediction * own_one_more / target_root)
+    apart = distance_of(alignment, across(squares, square(rounded / target_root)))
     return where(sign > 0.0, apart, maximum(alignment - margin, 0.0))
+
+
+def residual_slope(
+    own: float,
+    other: float,
+    own_scale: float,
+    other_scale: float,
+    own_root: float,
+    other_root: float,
+    multiple: float,
+    residual_along: float,
+    eps: float,
+) -> float:
+    """The derivative of the cosine by one of the rows: (b/|b| - c a/|a|) / |a|."""
+    rest = residual(own, other, own_scale, other_scale, multiple)
+    rounded = along(residual_along, multiple, own_root, own_scale, eps) / own_root
+    direction = rest - rounded * (own * own_scale)
+    return direction * (1.0 / other_root) * (1.0 / own_root) * own_scale
 
 
 @gradient_of(cosine_embedding)
@@ -271,11 +340,16 @@ def cosine_embedding_gradient(
     target_scale: float,
     prediction_root: float,
     target_root: float,
-    alignment: float,
+    multiple_of_prediction: float,
+    target_residual_along: float,
     alignment_slope: float,
+    eps: float,
 ) -> float:
-    unit, other = prediction * prediction_scale / prediction_root, target * target_scale / target_root
-    return alignment_slope * ((other - alignment * unit) / prediction_root * prediction_scale)
+    slope = residual_slope(
+        prediction, target, prediction_scale, target_scale, prediction_root, target_root,
+        multiple_of_prediction, target_residual_along, eps,
+    )  # fmt: skip
+    return counted(alignment_slope, slope)
 
 
 @gradient_of(cosine_embedding, of="target")
@@ -286,11 +360,16 @@ def cosine_embedding_by_target(
     target_scale: float,
     prediction_root: float,
     target_root: float,
-    alignment: float,
+    multiple_of_target: float,
+    prediction_residual_along: float,
     alignment_slope: float,
+    eps: float,
 ) -> float:
-    unit, other = target * target_scale / target_root, prediction * prediction_scale / prediction_root
-    return alignment_slope * ((other - alignment * unit) / target_root * target_scale)
+    slope = residual_slope(
+        target, prediction, target_scale, prediction_scale, target_root, prediction_root,
+        multiple_of_target, prediction_residual_along, eps,
+    )  # fmt: skip
+    return counted(alignment_slope, slope)
 
 
 degenerate_for(cosine_embedding)(has_zero_vector)

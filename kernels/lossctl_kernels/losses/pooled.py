@@ -3,7 +3,7 @@
 from ..domains import ABOVE_MINUS_ONE
 from ..scalar import absolute, sign, sqrt, square, where
 from ..spec import Monoid, Pooling, Scope, fold, gradient_of, loss
-from .regression import log_ratio
+from .relative import log_ratio
 
 ALIKE: dict[str, dict[str, str]] = {"keras": {}, "torch": {}, "optax": {}, "sklearn": {}}
 PRESETS = {**ALIKE, "sklearn": {"multioutput": "columns"}}

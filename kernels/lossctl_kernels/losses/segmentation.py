@@ -119,9 +119,11 @@ def missing_slope(
     eps: float,
 ) -> float:
     """Its derivative by a probability."""
+    # With the index R = 1 - L: [α R (1 - y) - (β R + L) y] / M, where neither R nor L is left of a difference.
     whole = overlap + alpha * false_positive + beta * false_negative + smooth + eps
-    grows = target * (1.0 - alpha - beta) + alpha
-    return ratio(ratio(overlap + smooth, whole) * grows - target, whole)
+    value = missing(overlap, false_positive, false_negative, alpha, beta, smooth, eps)
+    index = ratio(overlap + smooth, whole)
+    return ratio(alpha * index, whole) * (1.0 - target) - ratio(beta * index + value, whole) * target
 
 
 def power_slope(value: float, exponent: float) -> float:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from ..scalar import maximum, sqrt, square, where
 from ..spec import Monoid, Parameter, Scope, degenerate_for, fold, gradient_of, loss
+from .parts import less_multiple
 
 Sign = Annotated[float, Parameter("-1: the loss falls as the vectors align; 1: the cosine itself", choices=(-1.0, 1.0))]
 NormFloor = Annotated[float, Parameter("each norm is held at or above this", at_least=0.0)]
@@ -40,6 +41,46 @@ def dot(prediction: float, target: float, prediction_scale: float, target_scale:
 NORMS = (prediction_scale, target_scale, prediction_square, target_square)
 
 
+# Nearly parallel vectors differ by a residual: what the target b is besides the multiple k a of the prediction that is
+# nearest to it. Of that no digits are lost, and the sine of the angle is its length over that of b. What rounding k
+# leaves of a in the residual is measured, and taken off.
+
+
+@fold(Monoid.ONCE)
+def multiple(dot: float, prediction_square: float) -> float:
+    return where(prediction_square == 0.0, 0.0, dot / prediction_square)
+
+
+def residual(prediction: float, target: float, prediction_scale: float, target_scale: float, multiple: float) -> float:
+    return less_multiple(target * target_scale, multiple, prediction * prediction_scale)
+
+
+@fold(Monoid.SUM)
+def residual_along(
+    prediction: float, target: float, prediction_scale: float, target_scale: float, multiple: float
+) -> float:
+    rest = residual(prediction, target, prediction_scale, target_scale, multiple)
+    return rest * (prediction * prediction_scale)
+
+
+@fold(Monoid.SUM)
+def residual_square(
+    prediction: float, target: float, prediction_scale: float, target_scale: float, multiple: float
+) -> float:
+    return square(residual(prediction, target, prediction_scale, target_scale, multiple))
+
+
+def across(residual_square: float, along: float) -> float:
+    """What of a squared residual is not along the vector; 0 where less is left than the sums are rounded by."""
+    rest = residual_square - along
+    return where(rest < 2.0**-48 * residual_square, 0.0, rest)
+
+
+def distance_of(cosine: float, sine_square: float) -> float:
+    """1 - cosine; of acute angles by the sine, where the difference would have no digits left."""
+    return where(cosine > 0.0, sine_square / (1.0 + maximum(cosine, 0.0)), 1.0 - cosine)
+
+
 def norm(square_sum: float, scale: float, eps: float) -> float:
     """The scaled norm, held at or above `eps`; 1 for a zero vector, so that it divides nothing by 0."""
     held = maximum(sqrt(square_sum), eps * scale)
@@ -60,28 +101,35 @@ def cosine(
 def cosine_gradient(
     prediction: float,
     target: float,
-    dot: float,
     prediction_square: float,
     target_square: float,
     prediction_scale: float,
     target_scale: float,
+    multiple: float,
+    residual_along: float,
     eps: float,
+    clamped_slope: float,
 ) -> float:
-    """∂c/∂a = (b/|b| - c a/|a|) / |a|; a norm that is held at `eps` is a constant; 0 for a zero vector."""
+    """∂c/∂a = (b/|b| - c a/|a|) / |a|: the residual, over both norms; 0 for a zero vector.
+
+    A norm that is held at `eps` is a constant, or with `clamped_slope` changes as if it were not held, as in PyTorch.
+    """
     prediction_norm = norm(prediction_square, prediction_scale, eps)
     target_norm = norm(target_square, target_scale, eps)
-    unit_prediction = prediction * prediction_scale / prediction_norm
-    unit_target = target * target_scale / target_norm
-    value = dot / prediction_norm / target_norm
-    held = sqrt(prediction_square) < eps * prediction_scale
-    direction = unit_target - where(held, 0.0, value * unit_prediction)
-    zero = (prediction_square == 0.0) & (eps == 0.0)
-    return where(zero, 0.0, direction / prediction_norm * prediction_scale)
+    length = sqrt(prediction_square)
+    own, other = prediction * prediction_scale, target * target_scale
+    rest = residual(prediction, target, prediction_scale, target_scale, multiple)
+    free = rest - residual_along / where(length == 0.0, 1.0, prediction_square) * own
+    held = other - clamped_slope * (multiple * own) * (length / prediction_norm)
+    direction = where(length < eps * prediction_scale, held, free)
+    zero = (length == 0.0) & (eps == 0.0)
+    # Reciprocals, which are the same for the whole row: none of them overflows, as their product may.
+    return where(zero, 0.0, direction * (1.0 / target_norm) * (1.0 / prediction_norm) * prediction_scale)
 
 
 @loss(
     scope=Scope.ROW,
-    folds=(*NORMS, dot),
+    folds=(*NORMS, dot, multiple, residual_along),
     formula="-a·b / (|a| |b|), 0 for a zero vector",
     gradient_formula="-(b/|b| - c a/|a|) / |a|, c the cosine",
     options=("eps_mode", "denom", "empty", "grad_scale", "preset"),
@@ -93,7 +141,7 @@ def cosine_gradient(
     },
     presets={
         "keras": {"sign": -1.0, "eps": 1e-7, "denom": "count", "empty": "zero"},
-        "torch": {"sign": 1.0, "eps": 1e-8},
+        "torch": {"sign": 1.0, "eps": 1e-8, "clamped_slope": 1.0},
         "optax": {"sign": 1.0},
         "sklearn": {"sign": 1.0},
     },
@@ -110,7 +158,9 @@ def cosine_similarity(
     """Cosine of the angle between the rows, negative by default so that smaller is better, as in Keras.
 
     optax and PyTorch return the cosine itself: `sign=1`. A zero vector has cosine 0 and gradient 0, and is counted.
-    The `epsilon` of optax is for squares of the norms: `eps` is its root.
+    The `epsilon` of optax is for squares of the norms: `eps` is its root. Below `eps` PyTorch's gradient, and that of
+    its preset, takes the norm as if it were not held. The cosine of rows at nearly right angles is right to about
+    1e-16, not relative to itself.
     """
     return sign * cosine(dot, prediction_square, target_square, prediction_scale, target_scale, eps)
 
@@ -119,17 +169,20 @@ def cosine_similarity(
 def cosine_similarity_gradient(
     prediction: float,
     target: float,
-    dot: float,
     prediction_square: float,
     target_square: float,
     prediction_scale: float,
     target_scale: float,
+    multiple: float,
+    residual_along: float,
     sign: float,
     eps: float,
+    clamped_slope: float = 0.0,
 ) -> float:
     return sign * cosine_gradient(
-        prediction, target, dot, prediction_square, target_square, prediction_scale, target_scale, eps
-    )
+        prediction, target, prediction_square, target_square, prediction_scale, target_scale,
+        multiple, residual_along, eps, clamped_slope,
+    )  # fmt: skip
 
 
 @degenerate_for(cosine_similarity)
@@ -137,24 +190,9 @@ def has_zero_vector(prediction_square: float, target_square: float) -> bool:
     return (prediction_square == 0.0) | (target_square == 0.0)
 
 
-@fold(Monoid.SUM)
-def unit_difference(
-    prediction: float,
-    target: float,
-    prediction_square: float,
-    target_square: float,
-    prediction_scale: float,
-    target_scale: float,
-) -> float:
-    """(a/|a| - b/|b|)²: half its sum is 1 - cosine, without the cancellation."""
-    unit_prediction = prediction * prediction_scale / norm(prediction_square, prediction_scale, 0.0)
-    unit_target = target * target_scale / norm(target_square, target_scale, 0.0)
-    return square(unit_prediction - unit_target)
-
-
 @loss(
     scope=Scope.ROW,
-    folds=(*NORMS, dot, unit_difference),
+    folds=(*NORMS, dot, multiple, residual_along, residual_square),
     formula="1 - a·b / (|a| |b|), 1 for a zero vector",
     gradient_formula="-(b/|b| - c a/|a|) / |a|, c the cosine",
     options=("eps_mode", "denom", "empty", "grad_scale", "preset"),
@@ -167,33 +205,36 @@ def cosine_distance(
     target_square: float,
     prediction_scale: float,
     target_scale: float,
-    unit_difference: float,
+    residual_along: float,
+    residual_square: float,
     eps: NormFloor = 0.0,
 ) -> float:
-    """One minus the cosine of the angle between the rows, as half the squared distance of the unit vectors.
+    """One minus the cosine of the angle between the rows; of acute angles by the square of the sine over 1 + cosine.
 
     That form keeps its digits for nearly parallel rows, where 1 - cosine has none left.
     """
-    zero = (prediction_square == 0.0) | (target_square == 0.0)
     held = (sqrt(prediction_square) < eps * prediction_scale) | (sqrt(target_square) < eps * target_scale)
-    subtracted = 1.0 - cosine(dot, prediction_square, target_square, prediction_scale, target_scale, eps)
-    return where(zero, 1.0, where(held, subtracted, 0.5 * unit_difference))
+    c = cosine(dot, prediction_square, target_square, prediction_scale, target_scale, eps)
+    sine_square = across(residual_square, residual_along / prediction_square * residual_along) / target_square
+    return where(held, 1.0 - c, distance_of(c, sine_square))
 
 
 @gradient_of(cosine_distance)
 def cosine_distance_gradient(
     prediction: float,
     target: float,
-    dot: float,
     prediction_square: float,
     target_square: float,
     prediction_scale: float,
     target_scale: float,
+    multiple: float,
+    residual_along: float,
     eps: float,
 ) -> float:
     return 0.0 - cosine_gradient(
-        prediction, target, dot, prediction_square, target_square, prediction_scale, target_scale, eps
-    )
+        prediction, target, prediction_square, target_square, prediction_scale, target_scale,
+        multiple, residual_along, eps, 0.0,
+    )  # fmt: skip
 
 
 degenerate_for(cosine_distance)(has_zero_vector)
@@ -224,5 +265,23 @@ def cosine_global(
     return sign * cosine(dot, prediction_square, target_square, prediction_scale, target_scale, eps)
 
 
-gradient_of(cosine_global)(cosine_similarity_gradient)
+@gradient_of(cosine_global)
+def cosine_global_gradient(
+    prediction: float,
+    target: float,
+    dot: float,
+    prediction_square: float,
+    target_square: float,
+    prediction_scale: float,
+    target_scale: float,
+    sign: float,
+    eps: float,
+) -> float:
+    """The residual of the numbers, without another pass over them for what rounding leaves in it."""
+    return sign * cosine_gradient(
+        prediction, target, prediction_square, target_square, prediction_scale, target_scale,
+        multiple(dot, prediction_square), 0.0, eps, 0.0,
+    )  # fmt: skip
+
+
 degenerate_for(cosine_global)(has_zero_vector)
