@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .addresses import address_of
 from .batch import Array, Batch, Column, Floats, input_arrays
 from .domains import Domain
 from .plan import Plan
@@ -62,12 +63,12 @@ class Cpu:
         if facts.is_row_function:
             return row_losses(plan, batch, self._run_rows)
         described = wanted or batch.keep is not None or facts.counts_positive
-        reports, losses = self._losses_and_sums(plan, batch, described)
-        # Plain Python, since what is not finite stays so in a sum, and NumPy would warn of it.
-        if not described and not math.isfinite(sum(reports[:, Column.SUM].tolist())):
-            described = True
-            if not losses.size:
-                reports, losses = self._losses_and_sums(plan, batch, True)
+        losses = _NOTHING
+        if not described:
+            reports = self._sums(plan, batch)
+            described = not is_finite(reports[:, Column.SUM])
+        if described:
+            reports, losses = self._losses_and_sums(plan, batch)
         if facts.divisor != 1.0:
             with np.errstate(all="ignore"):
                 reports[:, Column.SUM] /= facts.divisor
@@ -76,42 +77,44 @@ class Cpu:
             self._describe(plan, batch, losses, reports)
         return reports, losses if wanted else _NOTHING
 
-    def _losses_and_sums(self, plan: Plan, batch: Batch, needed: bool) -> tuple[Floats, Floats]:
-        """(report with the sum of each block, losses), undivided; the losses are empty if they are not `needed`.
-
-        The sum is that of the factored form where there is one, so that it does not depend on what is needed.
-        """
+    def _losses_and_sums(self, plan: Plan, batch: Batch) -> tuple[Floats, Floats]:
+        """(report with the sum of each block, losses), undivided."""
+        losses = np.empty(batch.rows)
+        reports = self._reports(plan, plan.value, batch, losses)
         if batch.keep is not None:
-            reports, losses = self._fill_losses(plan, batch, True)
             reports[:, Column.SUM] = self._block_sums(plan, batch, losses, batch.keep)
-            return reports, losses
-        factored = _facts_of(plan).factored if batch.weights is None else None
-        if factored is None:
-            return self._fill_losses(plan, batch, needed)
-        sums = self._factored_sums(plan, factored, batch)
-        if not needed and not np.isnan(sums).any():
-            reports, losses = np.zeros((sums.size, _COLUMNS)), _NOTHING
-        else:
-            reports, losses = self._fill_losses(plan, batch, needed)
-        reports[:, Column.SUM] = np.where(np.isnan(sums), reports[:, Column.SUM], sums)
+        elif (factored := self._factored(plan, batch)) is not None:
+            _prefer(self._reports(plan, factored, batch), reports)
         return reports, losses
 
-    def _fill_losses(self, plan: Plan, batch: Batch, needed: bool) -> tuple[Floats, Floats]:
-        """The losses if they are `needed`, undivided, and the report: its sum is not there where they are masked."""
-        losses = np.empty(batch.rows) if needed else _NOTHING
+    def _sums(self, plan: Plan, batch: Batch) -> Floats:
+        """The report with the sum of each block, undivided, as it is when the losses are asked for as well."""
+        factored = self._factored(plan, batch)
+        if factored is None:
+            return self._reports(plan, plan.value, batch)
+        sums = self._reports(plan, factored, batch)
+        if is_finite(sums[:, Column.SUM]):
+            return sums
+        reports = self._reports(plan, plan.value, batch)
+        _prefer(sums, reports)
+        return reports
+
+    def _factored(self, plan: Plan, batch: Batch) -> Program | None:
+        """The program whose sums are taken where they hold: NaN says where they do not. See `products.py`."""
+        return _facts_of(plan).factored if batch.weights is None else None
+
+    def _reports(self, plan: Plan, program: Program, batch: Batch, losses: Floats | None = None) -> Floats:
+        """What a program reports on each block; its sum is not there where rows are left out.
+
+        The losses are stored where there is a place for them.
+        """
         reports = np.zeros((-(-batch.rows // plan.block_rows), _COLUMNS))
         weights = batch.weights if batch.keep is None else None
         self._run(
-            _call_of(plan, plan.value, batch), plan, batch, scales=weights,
-            inputs=input_arrays(plan, batch), result=losses if needed else None, reports=reports,
+            _call_of(plan, program, batch), plan, batch, scales=weights,
+            inputs=input_arrays(plan, batch), result=losses, reports=reports,
         )  # fmt: skip
-        return reports, losses
-
-    def _factored_sums(self, plan: Plan, factored: Program, batch: Batch) -> Floats:
-        """The sum of each block by its factored form; NaN where it does not hold. See `products.py`."""
-        reports = np.zeros((-(-batch.rows // plan.block_rows), _COLUMNS))
-        self._run(_call_of(plan, factored, batch), plan, batch, inputs=input_arrays(plan, batch), reports=reports)
-        return reports[:, Column.SUM]
+        return reports
 
     def _block_sums(self, plan: Plan, batch: Batch, losses: Floats, keep: NDArray[np.bool_]) -> Floats:
         """The weighted sum of each block of losses, without those that are left out."""
@@ -269,6 +272,18 @@ def rows_looked_at_first(width: int) -> int:
     return max(LOOKED_AT_ROWS, -(-LOOKED_AT_VALUES // width))
 
 
+def is_finite(sums: Floats) -> bool:
+    """Whether they add up to a finite number, as they do not where one of them is infinite or NaN."""
+    # Plain Python: NumPy would warn.
+    return math.isfinite(sum(sums.tolist()))
+
+
+def _prefer(factored: Floats, reports: Floats) -> None:
+    """Takes over the sums of the factored form, where they hold."""
+    sums = factored[:, Column.SUM]
+    reports[:, Column.SUM] = np.where(np.isnan(sums), reports[:, Column.SUM], sums)
+
+
 def place(array: Array | None, rows: int) -> tuple[int, int]:
     """(address, how many bytes so many rows are); 0 where there is no array."""
-    return _NOWHERE if array is None else (array.__array_interface__["data"][0], rows * array.strides[0])
+    return _NOWHERE if array is None else (address_of(array), rows * array.strides[0])

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .addresses import address_of
+
 __all__ = ["run_spans"]
 
 Loop = Callable[[int, int, int, int, int, int], object]
@@ -40,7 +42,15 @@ def run_spans(
     See `kernels.py` for the loop and its arguments; `arrays` own the memory behind `places`. `work`: as how many values
     a row counts, where it is fewer than there are.
     """
-    job = _Job(loop, (rows, width, block, places.ctypes.data), min(work or width, width), threads, (places, arrays))
+    blocks, values = -(-rows // block), block * min(work or width, width)
+    smallest = -(-SMALLEST_SPAN // values)
+    arguments = rows, width, block, address_of(places)
+    if blocks <= smallest:  # which is done sooner than a job is made
+        if blocks:
+            loop(0, blocks, *arguments)
+        return
+    sizes = smallest, max(smallest, LARGEST_SPAN // values)
+    job = _Job(loop, blocks, arguments, sizes, threads, (places, arrays))
     try:
         _pool.lend(job, min(threads, job.most_spans) - 1)
         job.work()
@@ -56,12 +66,18 @@ def run_spans(
 class _Job:
     """One run of a loop. It holds the arrays: no thread writes into memory that is gone."""
 
-    def __init__(self, loop: Loop, arguments: tuple[int, int, int, int], work: int, threads: int, held: Any) -> None:
-        rows, _, block, _ = self._arguments = arguments
-        self._loop, self._held = loop, held
-        self._blocks = -(-rows // block)
-        self._smallest = -(-SMALLEST_SPAN // (block * work))
-        self._largest = max(self._smallest, LARGEST_SPAN // (block * work))
+    def __init__(
+        self,
+        loop: Loop,
+        blocks: int,
+        arguments: tuple[int, int, int, int],
+        sizes: tuple[int, int],
+        threads: int,
+        held: Any,
+    ) -> None:
+        """`sizes`: of the smallest and of the largest span, in blocks."""
+        self._loop, self._blocks, self._arguments, self._held = loop, blocks, arguments, held
+        self._smallest, self._largest = sizes
         self._shares = 2 * threads
         self._lock = threading.Lock()
         self._next = self._helpers = 0
@@ -72,7 +88,7 @@ class _Job:
 
     @property
     def most_spans(self) -> int:
-        return max(1, -(-self._blocks // self._smallest))
+        return -(-self._blocks // self._smallest)
 
     def work(self) -> None:
         """Runs spans until none is left."""

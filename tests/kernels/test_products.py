@@ -31,7 +31,7 @@ def plan_of(form: str, dtype: str = "float64", **options: Any) -> Plan:
 def sums(plan: Plan, prediction: Array, target: Array) -> Array:
     """What the products give for each block: NaN where they do not hold."""
     assert plan.factored is not None
-    return Cpu(1)._factored_sums(plan, plan.factored, Batch(prediction, target))
+    return Cpu(1)._reports(plan, plan.factored, Batch(prediction, target))[:, Column.SUM]
 
 
 def exact(form: str, prediction: Array, target: Array) -> mpmath.mpf:

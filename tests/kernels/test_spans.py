@@ -46,6 +46,13 @@ def test_every_block_is_run_once(rows: int, width: int, block: int, threads: int
     assert len(loop.threads) <= threads
 
 
+def test_what_is_one_span_is_run_by_the_caller() -> None:
+    loop = Loop(16)
+    run_spans(loop, spans.SMALLEST_SPAN, 1, 4096, PLACES, 8)
+    assert loop.spans == [(0, 16)]
+    assert loop.threads == {threading.get_ident()}
+
+
 def test_a_span_is_neither_long_nor_short() -> None:
     loop = Loop(10_000)
     run_spans(loop, 10_000 * 4096, 1, 4096, PLACES, 2)
