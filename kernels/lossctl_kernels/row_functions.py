@@ -38,7 +38,9 @@ denominator (None: 1 each), such as the number of its positive pairs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,17 +75,17 @@ class RowCode(Record):
     """The same of what is filled: the losses, a state, or a gradient."""
     numbers: tuple[str, ...]
 
-    @property
+    @cached_property
     def grouped(self) -> bool:
         """Whether it is called for a few rows at once."""
         return "first" in argument_names(self.function)
 
-    @property
+    @cached_property
     def scaled(self) -> bool:
         """Whether it takes the scale of its row."""
         return "scale" in argument_names(self.function)
 
-    @property
+    @cached_property
     def key(self) -> str:
         name = f"{self.function.__module__}.{self.function.__qualname__}"
         return f"row|{name}|{self.arrays}|{self.filled}|{len(self.numbers)}"
@@ -161,16 +163,16 @@ def shares(plan: Plan, batch: Batch) -> Floats | None:
     facts = facts_of(plan)
     if facts.shares is None:
         return None
-    known = {**_arrays(plan, batch), **_numbers(plan, batch)}
+    known = {**_arrays(plan, batch, batch.prediction.dtype.name), **_numbers(plan, batch)}
     return np.asarray(facts.shares(**{name: known[name] for name in argument_names(facts.shares)}), np.float64)
 
 
 def codes(plan: Plan, dtype: str, gradient: bool = False) -> list[RowCode]:
     """What the losses of a plan take, and its gradient where that is asked for and exists."""
-    definition, kinds = plan.definition, _kinds(plan, dtype)
+    definition = plan.definition
     functions: list[Any] = [*facts_of(plan).states, definition.function, definition.degenerate]
     functions += [definition.gradient] if gradient else []
-    return [_code(plan, function, kinds) for function in functions if function is not None]
+    return [_code(plan, function, dtype) for function in functions if function is not None]
 
 
 def facts_of(plan: Plan) -> RowFunction:
@@ -189,9 +191,9 @@ class _Binding:
 
     def __init__(self, plan: Plan, batch: Batch, run: Engine) -> None:
         self._plan, self._run = plan, run
-        self.arrays = _arrays(plan, batch)
+        self._dtype = batch.prediction.dtype.name
+        self.arrays = _arrays(plan, batch, self._dtype)
         self._numbers = _numbers(plan, batch)
-        self._kinds = _kinds(plan, batch.prediction.dtype.name)
         facts = facts_of(plan)
         state = np.zeros((batch.rows, facts.state_columns))
         self.arrays["state"] = state
@@ -201,7 +203,7 @@ class _Binding:
 
     def call(self, function: Callable[..., Any], filled: Array, wanted: Mask) -> None:
         """Runs one of the functions of the definition."""
-        code = _code(self._plan, function, self._kinds)
+        code = _code(self._plan, function, self._dtype)
         arrays = tuple(self.arrays[name] for name, _, _ in code.arrays)
         scratch, shapes = facts_of(self._plan).scratch, {name: array.shape for name, array in self.arrays.items()}
         names = argument_names(scratch)
@@ -210,13 +212,21 @@ class _Binding:
             known = {**shapes, "lanes": lanes}
             return int(scratch(**{name: known[name] for name in names}))
 
-        work = int(np.prod(shapes["prediction"][1:])) * (len(filled) if self._plan.scope is Scope.PAIRS else 1)
+        work = math.prod(shapes["prediction"][1:]) * (len(filled) if self._plan.scope is Scope.PAIRS else 1)
         numbers = tuple(self._numbers[name] for name in code.numbers)
         scales = self.arrays["scales"] if code.scaled else np.empty(0)
         self._run(RowCall(code, arrays, filled, numbers, scales, wanted, size, work))
 
 
-def _code(plan: Plan, function: Callable[..., Any], kinds: Kinds) -> RowCode:
+def _code(plan: Plan, function: Callable[..., Any], dtype: str) -> RowCode:
+    """What a function of the definition is for predictions of this dtype; worked out once for a plan."""
+    code: RowCode | None = plan.memory.get((function, dtype))
+    if code is None:
+        code = plan.memory[function, dtype] = _new_code(function, _kinds(plan, dtype))
+    return code
+
+
+def _new_code(function: Callable[..., Any], kinds: Kinds) -> RowCode:
     names = argument_names(function)
     filled = next((name for name in FILLED if name in names[names.index("scratch") :]), "losses")
     special = (*WHERE, "scale", "scratch", filled)
@@ -236,8 +246,15 @@ def _check_order(
         raise TypeError(f"the arguments of {function.__qualname__} must come in this order: {', '.join(wanted)}")
 
 
-def _kinds(plan: Plan, dtype: str) -> dict[str, tuple[str, int]]:
-    """Of all arrays that a row function may ask for, with predictions of this dtype."""
+def _kinds(plan: Plan, dtype: str) -> Kinds:
+    """Of all arrays that a row function may ask for, with predictions of this dtype; worked out once for a plan."""
+    kinds: Kinds | None = plan.memory.get(("kinds", dtype))
+    if kinds is None:
+        kinds = plan.memory["kinds", dtype] = _new_kinds(plan, dtype)
+    return kinds
+
+
+def _new_kinds(plan: Plan, dtype: str) -> Kinds:
     dimensions = facts_of(plan).dimensions
     target = {
         TargetKind.INDEX: ("int64", 1),
@@ -261,9 +278,9 @@ def _input_kind(facts: Input, dtype: str, dimensions: int) -> tuple[str, int]:
     return ("int64" if facts.integer else dtype), (dimensions if wide else 1)
 
 
-def _arrays(plan: Plan, batch: Batch) -> dict[str, Array]:
+def _arrays(plan: Plan, batch: Batch, prediction_dtype: str) -> dict[str, Array]:
     found: dict[str, Array] = {"prediction": batch.prediction, "target": batch.target}
-    kinds = _kinds(plan, batch.prediction.dtype.name)
+    kinds = _kinds(plan, prediction_dtype)
     for name in plan.settings.loss.inputs:
         dtype, dimensions = kinds[name]
         array = batch.inputs.get(name)
@@ -320,7 +337,9 @@ def _reports(plan: Plan, batch: Batch, found: Floats) -> Floats:
 
     facts = plan.settings.loss.inputs
     in_step = {name: array for name, array in batch.inputs.items() if facts[name].shape is not InputShape.WHOLE}
-    parts = blocks(replace(batch, inputs=in_step), plan.block_rows)
+    if len(in_step) < len(batch.inputs):
+        batch = replace(batch, inputs=in_step)
+    parts = blocks(batch, plan.block_rows)
     step = plan.block_rows
     rows = [report(plan, block, found[i * step : (i + 1) * step]) for i, block in enumerate(parts)]
     return table(rows, len(Column))

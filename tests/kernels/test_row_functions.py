@@ -61,6 +61,11 @@ def test_other_dtypes_are_other_code(dtype: str) -> None:
     assert len(keys & others) == (2 if dtype == "float64" else 0)
 
 
+def test_codes_are_worked_out_once_for_a_plan() -> None:
+    plan = Case("sparsemax").plan()
+    assert all(a is b for a, b in zip(codes(plan, "float64", True), codes(plan, "float64", True), strict=True))
+
+
 def test_arguments_in_another_order_are_refused() -> None:
     @row_function(scratch=lambda prediction: 1)
     def mixed(prediction: Any, row: int, scratch: Any) -> float:
