@@ -63,8 +63,8 @@ def machine_code(symbol: str, write: Callable[[ir.Module], None]) -> Compiled:
 class _Library(JITCodeLibrary):
     """Optimised once, and not to the last: Numba's own passes go twice over code that is given to them in parts.
 
-    Loops are left as long as they are written, which is in vectors: unrolled, they take LLVM most of its time and run
-    hardly faster.
+    Each function is simplified by itself, since none is to be inlined, and loops are left as they are written, which is
+    in vectors: what LLVM does after that takes it as long again, and the code runs hardly faster.
     """
 
     def _optimize_functions(self, ll_module: Any) -> None:
@@ -72,10 +72,12 @@ class _Library(JITCodeLibrary):
 
     def _optimize_final_module(self) -> None:
         options = binding.create_pipeline_tuning_options(speed_level=min(OPTIMISATION, int(config.OPT)))
-        options.loop_unrolling = options.loop_interleaving = options.slp_vectorization = False
-        options.loop_vectorization = bool(config.LOOP_VECTORIZE)
+        options.loop_unrolling = False
         passes = binding.create_pass_builder(self._codegen._tm, options)
-        passes.getModulePassManager().run(self._final_module, passes)
+        simplify = passes.getFunctionPassManager()
+        for function in self._final_module.functions:
+            if not function.is_declaration:
+                simplify.run(function, passes)
 
 
 class _Codegen(JITCPUCodegen):

@@ -253,9 +253,17 @@ _OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 
+class Splat(ir.Constant):
+    """One number in each lane of a vector. Written out, it would be most of the text that LLVM is given to read."""
+
+    def _get_reference(self) -> str:
+        return f"splat ({self.constant[0]})"
+
+
 def constant(kind: ir.Type, number: Any) -> ir.Constant:
     """The number as a constant of this type; the same in each lane of a vector."""
-    return ir.Constant(kind, int(number) if isinstance(element_of(kind), ir.IntType) else float(number))
+    make = Splat if isinstance(kind, ir.VectorType) else ir.Constant
+    return make(kind, int(number) if isinstance(element_of(kind), ir.IntType) else float(number))
 
 
 def as_double(value: Any, like: ir.Type = DOUBLE) -> ir.Value:

@@ -81,6 +81,7 @@ class Writer:
         self.report = self.pointer(arguments.report, DOUBLE)
         numbers = self.pointer(arguments.numbers, DOUBLE)
         self.numbers = tuple(self.load(numbers, whole(i)) for i in range(len(program.numbers)))
+        self.numbers_shaped: dict[ir.Type, tuple[Value, ...]] = {DOUBLE: self.numbers}
 
     def write(self) -> None:
         raise NotImplementedError
@@ -170,9 +171,9 @@ class Writer:
     # ---- vectors
 
     def splat(self, value: Value, lanes: int = LANES) -> Value:
-        kind = vector(value.type, lanes)
-        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
-        return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), vector(ir.IntType(32), lanes)(0))
+        nothing, first = ir.Constant(vector(value.type, lanes), ir.Undefined), ir.IntType(32)(0)
+        one = self.builder.insert_element(nothing, value, first)
+        return self.builder.shuffle_vector(one, nothing, constant(vector(first.type, lanes), 0))
 
     def places(self, start: Value, lanes: int = LANES) -> Value:
         """start, start + 1, …"""
@@ -230,8 +231,15 @@ class Writer:
         def same(value: Value) -> Value:
             return value if value.type == like else self.splat(value, like.count)
 
-        values = (*leading, *map(same, self.numbers), *(same(folds.get(s.name, zero)) for s in self.program.steps))
+        values = (*leading, *self.numbers_like(like), *(same(folds.get(s.name, zero)) for s in self.program.steps))
         return tuple(Symbol(self.builder, value) for value in values)
+
+    def numbers_like(self, kind: ir.Type) -> tuple[Value, ...]:
+        """The numbers in the shape of a type, made once, where the function begins: the rest is less to compile."""
+        if kind not in self.numbers_shaped:
+            with self.builder.goto_entry_block():
+                self.numbers_shaped[kind] = tuple(self.splat(number, kind.count) for number in self.numbers)
+        return self.numbers_shaped[kind]
 
     def call(self, function: Any, leading: Sequence[Value], folds: dict[str, Value]) -> Value:
         """A function of the environment; folds that are not known yet are not asked for."""
