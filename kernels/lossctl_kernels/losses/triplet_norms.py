@@ -5,6 +5,8 @@ from typing import Annotated
 
 import numpy as np
 
+from ..exponentials import normal_exp
+from ..logarithms import log_of_positive
 from ..scalar import absolute, maximum, sign, square, where
 from ..spec import Monoid, Parameter, Scalar, fold
 from .parts import counted, power, scaled_root
@@ -40,6 +42,21 @@ def no_eps_root() -> float:
     return 0.0
 
 
+def power_of_share(share: float, exponent: float) -> float:
+    """share**exponent for a share of the largest, exponent >= 1: 0 below e**-700, which adds nothing to a sum with 1.
+
+    As `parts.power`, with a third less to compile and to compute. Infinity and NaN stay what they are.
+    """
+    logarithm = exponent * log_of_positive(share)
+    seen = logarithm > -700.0
+    return where(share < np.inf, where(seen, normal_exp(where(seen, logarithm, 0.0)), 0.0), share)
+
+
+def root(total: float, norm: float) -> float:
+    """total**(1/norm), norm >= 1, for a sum of such powers: 0, or at least 1; infinity and NaN stay what they are."""
+    return where((total > 0.0) & (total < np.inf), normal_exp(log_of_positive(total) / norm), total)
+
+
 @of_pairs(Monoid.MAX)
 def largest(first: float, second: float, eps: float, eps_mode: float) -> float:
     return absolute(difference(first, second, eps, eps_mode))
@@ -53,17 +70,17 @@ def size(own_largest: float, eps_root: float) -> float:
 
 @of_pairs(Monoid.SUM)
 def total(first: float, second: float, own_size: float, eps_mode: float, norm: Norm = 2.0, eps: Guard = 0.0) -> float:
-    return power(absolute(difference(first, second, eps, eps_mode)) / own_size, norm)
+    return power_of_share(absolute(difference(first, second, eps, eps_mode)) / own_size, norm)
 
 
 @of_pairs(Monoid.ONCE, "distance")
 def norm(own_total: float, own_size: float, norm: float) -> float:
-    return own_size * power(own_total, 1.0 / norm)
+    return own_size * root(own_total, norm)
 
 
 @of_pairs(Monoid.ONCE, "distance")
 def guarded_norm(own_total: float, own_size: float, eps_root: float, norm: float) -> float:
-    return own_size * power(own_total + power(eps_root / own_size, norm), 1.0 / norm)
+    return own_size * root(own_total + power_of_share(eps_root / own_size, norm), norm)
 
 
 def norm_slope(difference: float, distance: float, norm: float) -> float:
@@ -147,9 +164,9 @@ def scaled_square(first: float, second: float, own_scale: float, eps: float, eps
 
 
 @of_pairs(Monoid.ONCE, "distance")
-def root(own_square: float, own_scale: float, eps: float, eps_mode: float) -> float:
+def euclidean(own_square: float, own_scale: float, eps: float, eps_mode: float) -> float:
     return scaled_root(own_square, own_scale, added(eps, eps_mode)) / own_scale
 
 
-EUCLIDEAN = scale, scaled_square, root
+EUCLIDEAN = scale, scaled_square, euclidean
 EUCLIDEAN_GRADIENTS = gradients(slope)
