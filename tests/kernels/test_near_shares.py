@@ -15,7 +15,7 @@ from tests.kernels.cases import Case, assert_close, backend_of, backends, sample
 
 RTOL = 1e-12
 engines = pytest.mark.parametrize("backend", backends())
-DISTANCES = (0.3, 1e-2, 1e-3, 1e-6, 1e-8, 1e-10)
+DISTANCES = (1.0, 0.3, 0.1, 0.03, 1e-2, 1e-3, 1e-6, 1e-8, 1e-10)
 Row = list[Any]
 
 

@@ -13,6 +13,9 @@ from .near_shares import below_grid, excess_of_logit, log_total, whole
 # How far a share is from a target next to it, as a part of that.
 NEAR = 2.0**-9
 
+# The score of a row to which the rounding of its misses may matter.
+SMALL = 2.0**-16
+
 ScaleByHalf = Annotated[float, Parameter("half of it; auto for two classes", words=("auto", "on", "off"))]
 
 
@@ -61,7 +64,18 @@ def miss_of_logits(prediction: float, target: float, largest: float, ties: float
     return where(p > 0.5, (1.0 - target) - rest, p - target)
 
 
+@fold(Monoid.SUM)
+def squared_misses_of_logits(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    return square(miss_of_logits(prediction, target, largest, ties, tail))
+
+
 # Next to a soft target the miss is one of q = p (1 + η), as in `near_shares`; η is known when the row has been read.
+# It is read once more for that where the rounded misses are small.
+
+
+def is_small(squared_misses: float) -> bool:
+    """Whether the misses of a row may have lost digits that its score would show."""
+    return squared_misses < SMALL
 
 
 def is_next_to(miss: float, target: float) -> bool:
@@ -69,34 +83,77 @@ def is_next_to(miss: float, target: float) -> bool:
     return (absolute(miss) < NEAR * target) & (target < 1.0)
 
 
-@fold(Monoid.SUM)
-def squared_misses_of_logits(
+def exact_miss(prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float) -> float:
+    """q - y next to targets, elsewhere p - y."""
+    miss = miss_of_logits(prediction, target, largest, ties, tail)
+    exact = excess_of_logit(prediction, target, largest, log_total)
+    return where(is_next_to(miss, target), exact, miss)
+
+
+def exact_square(prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float) -> float:
+    return square(exact_miss(prediction, target, largest, ties, tail, log_total))
+
+
+def miss_and_remnant(
     prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float
 ) -> float:
-    miss = miss_of_logits(prediction, target, largest, ties, tail)
-    near = is_next_to(miss, target)
-    return square(rarely(near, excess_of_logit, miss, prediction, target, largest, log_total))
+    return exact_miss(prediction, target, largest, ties, tail, log_total) + below_grid(target)
 
 
-@fold(Monoid.SUM)
-def missed_shares(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """Σ q (q - y) next to targets, for which a rounded miss will do."""
+def missed_share(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
     miss = miss_of_logits(prediction, target, largest, ties, tail)
     return where(is_next_to(miss, target), target * miss, 0.0)
 
 
-@fold(Monoid.SUM)
-def misses(prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float) -> float:
-    """Σ (q - y) and what `whole` lacks: with it η less one."""
-    miss = miss_of_logits(prediction, target, largest, ties, tail)
-    near = is_next_to(miss, target)
-    return rarely(near, excess_of_logit, miss, prediction, target, largest, log_total) + below_grid(target)
-
-
-@fold(Monoid.SUM)
-def near_squares(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """Σ q² next to targets."""
+def near_square(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
     return where(is_next_to(miss_of_logits(prediction, target, largest, ties, tail), target), square(target), 0.0)
+
+
+@fold(Monoid.SUM)
+def exact_squares(
+    prediction: float,
+    target: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    log_total: float,
+    squared_misses_of_logits: float,
+) -> float:
+    again, nothing = is_small(squared_misses_of_logits), 0.0 * target
+    return rarely(again, exact_square, nothing, prediction, target, largest, ties, tail, log_total)
+
+
+@fold(Monoid.SUM)
+def misses(
+    prediction: float,
+    target: float,
+    largest: float,
+    ties: float,
+    tail: float,
+    log_total: float,
+    squared_misses_of_logits: float,
+) -> float:
+    """Σ (q - y) and what `whole` lacks: with it η less one."""
+    again, nothing = is_small(squared_misses_of_logits), 0.0 * target
+    return rarely(again, miss_and_remnant, nothing, prediction, target, largest, ties, tail, log_total)
+
+
+@fold(Monoid.SUM)
+def missed_shares(
+    prediction: float, target: float, largest: float, ties: float, tail: float, squared_misses_of_logits: float
+) -> float:
+    """Σ q (q - y) next to targets, for which a rounded miss will do."""
+    again, nothing = is_small(squared_misses_of_logits), 0.0 * target
+    return rarely(again, missed_share, nothing, prediction, target, largest, ties, tail)
+
+
+@fold(Monoid.SUM)
+def near_squares(
+    prediction: float, target: float, largest: float, ties: float, tail: float, squared_misses_of_logits: float
+) -> float:
+    """Σ q² next to targets."""
+    again, nothing = is_small(squared_misses_of_logits), 0.0 * target
+    return rarely(again, near_square, nothing, prediction, target, largest, ties, tail)
 
 
 @fold(Monoid.SUM)
@@ -123,26 +180,29 @@ def own_miss(prediction: float, target: float, largest: float, ties: float, tail
         *SOFTMAX,
         whole,
         log_total,
+        squared_misses_of_logits,
+        exact_squares,
+        misses,
         missed_shares,
         near_squares,
         missed_by_targets,
         missed_by_others,
-        squared_misses_of_logits,
-        misses,
     ),
 )
 def brier_multiclass_from_logits(
     squared_misses_of_logits: float,
+    exact_squares: float,
+    misses: float,
     missed_shares: float,
     near_squares: float,
     whole: float,
-    misses: float,
     scale_by_half: float,
     width: float = 1.0,
 ) -> float:
     error = (whole - 1.0) + misses
-    value = squared_misses_of_logits - error * (2.0 * missed_shares - error * near_squares)
-    return halving(scale_by_half, width) * maximum(value, 0.0)
+    exact = maximum(exact_squares - error * (2.0 * missed_shares - error * near_squares), 0.0)
+    score = where(is_small(squared_misses_of_logits), exact, squared_misses_of_logits)
+    return halving(scale_by_half, width) * score
 
 
 @gradient_of(brier_multiclass_from_logits)

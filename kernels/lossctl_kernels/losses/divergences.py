@@ -20,7 +20,7 @@ from ..scalar import (
     square,
     where,
 )
-from ..shares import log_of_quotient, log_of_share, split_log
+from ..shares import log_of_quotient, split_log
 from ..spec import Monoid, Parameter, Scope, TargetTransform, fold, form_of, gradient_of, loss
 from .entropies import mean_less, relative_entropy, relative_entropy_of_log
 from .multiclass import cce_from_logits_gradient, largest, mass, tail, ties
@@ -29,11 +29,13 @@ from .near_shares import (
     departure,
     entropies_of_logits,
     inverse_total,
-    is_next_to,
-    kl_term_next_to,
+    is_small,
+    kl_rest_of_log,
+    kl_term_of_log,
+    kl_terms_of_logits,
     log_total,
     on_grid,
-    surplus_next_to,
+    surplus_of_log,
     whole,
 )
 from .parts import KERAS
@@ -61,9 +63,6 @@ TARGETS: dict[str, dict[str, dict[str, Any]]] = {
 # ---- Kullback-Leibler
 
 
-# The differences y - p are summed in two parts, of which the first is exact: its terms are multiples of 2**-51.
-
-
 @fold(Monoid.SUM)
 def kl_terms(prediction: float, target: float, eps: float) -> float:
     """y ln(y/p), without what the other folds have of it."""
@@ -77,17 +76,33 @@ def kl_terms(prediction: float, target: float, eps: float) -> float:
 
 @fold(Monoid.SUM)
 def kl_surplus(prediction: float, target: float, eps: float) -> float:
-    return on_grid(kl_difference(prediction, target, eps))
-
-
-@fold(Monoid.SUM)
-def kl_remnant(prediction: float, target: float, eps: float) -> float:
-    return below_grid(kl_difference(prediction, target, eps))
+    return kl_difference(prediction, target, eps)
 
 
 def kl_difference(prediction: float, target: float, eps: float) -> float:
     p, y = held(prediction, eps), held(target, eps)
     return where(log_of_quotient(y, p)[0] == 0.0, y - p, 0.0)
+
+
+# Where they cancel, the differences y - p are summed again in two parts, of which the first is exact.
+
+
+@fold(Monoid.SUM)
+def kl_grid(prediction: float, target: float, eps: float, kl_terms: float, kl_surplus: float) -> float:
+    return rarely(is_small(kl_terms + kl_surplus), difference_on_grid, 0.0 * target, prediction, target, eps)
+
+
+@fold(Monoid.SUM)
+def kl_remnant(prediction: float, target: float, eps: float, kl_terms: float, kl_surplus: float) -> float:
+    return rarely(is_small(kl_terms + kl_surplus), difference_below_grid, 0.0 * target, prediction, target, eps)
+
+
+def difference_on_grid(prediction: float, target: float, eps: float) -> float:
+    return on_grid(kl_difference(prediction, target, eps))
+
+
+def difference_below_grid(prediction: float, target: float, eps: float) -> float:
+    return below_grid(kl_difference(prediction, target, eps))
 
 
 def held(share: float, eps: float) -> float:
@@ -98,7 +113,7 @@ def held(share: float, eps: float) -> float:
 @loss(
     input="prob",
     scope=Scope.ROW,
-    folds=(kl_terms, kl_surplus, kl_remnant),
+    folds=(kl_terms, kl_surplus, kl_grid, kl_remnant),
     prediction=CLASS_PROBABILITY,
     target_kind=TargetKind.DISTRIBUTION,
     target=PROBABILITY,
@@ -123,6 +138,7 @@ def held(share: float, eps: float) -> float:
 def kl_divergence(
     kl_terms: float,
     kl_surplus: float,
+    kl_grid: float,
     kl_remnant: float,
     eps: Annotated[float, Parameter("prediction and target are held at or above this", at_least=0.0)] = 0.0,
 ) -> float:
@@ -132,7 +148,7 @@ def kl_divergence(
     p and y there. The mean is over rows, PyTorch's `batchmean`; its `mean` divides by the number of
     values as well (`denom=elements`). Keras holds both sides at 1e-7. `generalized_kl` takes rows of any sum.
     """
-    return kl_terms + (kl_surplus + kl_remnant)
+    return kl_terms + where(is_small(kl_terms + kl_surplus), kl_grid + kl_remnant, kl_surplus)
 
 
 @gradient_of(kl_divergence)
@@ -141,27 +157,24 @@ def kl_divergence_gradient(prediction: float, target: float, eps: float) -> floa
     return where((y == 0.0) | (prediction < eps), 0.0 * prediction, -y / prediction)
 
 
-def log_ratio_of_logs(target: float, log_share: float) -> float:
-    return log_of_share(target) - log_share
-
-
 @fold(Monoid.SUM)
 def kl_terms_of_logs(prediction: float, target: float) -> float:
-    """y ln(y/p), without what the other fold has of it."""
-    ratio = log_ratio_of_logs(target, prediction)
-    value = rarely(is_next_to(ratio), kl_term_next_to, target * ratio, prediction, target)
-    return where(target == 0.0, 0.0, value)
+    return kl_term_of_log(prediction, target)
 
 
 @fold(Monoid.SUM)
-def kl_surplus_of_logs(prediction: float, target: float) -> float:
-    is_near = is_next_to(log_ratio_of_logs(target, prediction))
-    return rarely(is_near, surplus_next_to, 0.0 * target, prediction, target)
+def kl_rest_of_logs(prediction: float, target: float, kl_terms_of_logs: float) -> float:
+    return rarely(is_small(kl_terms_of_logs), kl_rest_of_log, 0.0 * target, prediction, target)
 
 
-@form_of("kl_divergence", "log_prob", LOG_PROBABILITY, (kl_terms_of_logs, kl_surplus_of_logs))
-def kl_divergence_of_logs(kl_terms_of_logs: float, kl_surplus_of_logs: float) -> float:
-    return kl_terms_of_logs + kl_surplus_of_logs
+@fold(Monoid.SUM)
+def kl_surplus_of_logs(prediction: float, target: float, kl_terms_of_logs: float) -> float:
+    return rarely(is_small(kl_terms_of_logs), surplus_of_log, 0.0 * target, prediction, target)
+
+
+@form_of("kl_divergence", "log_prob", LOG_PROBABILITY, (kl_terms_of_logs, kl_rest_of_logs, kl_surplus_of_logs))
+def kl_divergence_of_logs(kl_terms_of_logs: float, kl_rest_of_logs: float, kl_surplus_of_logs: float) -> float:
+    return where(is_small(kl_terms_of_logs), kl_rest_of_logs + kl_surplus_of_logs, kl_terms_of_logs)
 
 
 @gradient_of(kl_divergence_of_logs)
@@ -173,14 +186,28 @@ def kl_divergence_of_logs_gradient(target: float) -> float:
     "kl_divergence",
     "logit",
     LOGIT,
-    (largest, ties, tail, log_total, inverse_total, mass, entropies_of_logits, whole, departure),
+    (
+        largest,
+        ties,
+        tail,
+        log_total,
+        inverse_total,
+        mass,
+        kl_terms_of_logits,
+        entropies_of_logits,
+        whole,
+        departure,
+    ),
 )
-def kl_divergence_of_logits(entropies_of_logits: float, whole: float, departure: float) -> float:
-    """Σ [y ln(y/q) - y + q] + ε + ε η - η²/2, where p = q/(1 + η) and Σ y = 1 + ε: no terms that nearly cancel."""
+def kl_divergence_of_logits(
+    kl_terms_of_logits: float, entropies_of_logits: float, whole: float, departure: float
+) -> float:
+    """Small, Σ [y ln(y/q) - y + q] + ε + ε η - η²/2, p = q/(1 + η), Σ y = 1 + ε: no terms that nearly cancel."""
     # That is Σ y ln(y/q) + Σ y ln(1 + η), without what is far below it: of the first sum's Σ q nothing is left.
     surplus = whole - 1.0
     error = surplus + departure
-    return entropies_of_logits + (surplus + error * (surplus - 0.5 * error))
+    small = entropies_of_logits + (surplus + error * (surplus - 0.5 * error))
+    return where(is_small(kl_terms_of_logits), small, kl_terms_of_logits)
 
 
 gradient_of(kl_divergence_of_logits)(cce_from_logits_gradient)

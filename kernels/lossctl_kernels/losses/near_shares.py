@@ -1,7 +1,9 @@
 """Shares that are given by their logarithms, next to those of the target: there y - p has few of their digits.
 
-The exponential is then wanted to more digits than a number has; elsewhere a rounded one will do. Sums of differences of
-shares have two parts, of which the first is exact: its terms are multiples of 2**-51, and it stays below 4.
+The exponential is then wanted to more digits than a number has. That takes several times as long as a rounded one,
+which will do for most rows: a row is summed again only where the first sum is small, so that its terms nearly cancel.
+Sums of differences of shares have two parts, of which the first is exact: its terms are multiples of 2**-51, and it
+stays below 4.
 """
 
 from ..rare import rarely
@@ -14,6 +16,9 @@ from .multiclass import others, relative_exp
 # How far from 0 the logarithm of a ratio is next to it.
 NEAR = 2.0**-6
 
+# The divergence of a row to which rounding its terms may matter: they add up to a few nats before they cancel.
+SMALL = 2.0**-7
+
 
 def on_grid(share: float) -> float:
     """A share, or a difference of two, to a multiple of 2**-51."""
@@ -23,6 +28,11 @@ def on_grid(share: float) -> float:
 def below_grid(share: float) -> float:
     """What is left of it, exactly."""
     return share - on_grid(share)
+
+
+def is_small(divergence: float) -> bool:
+    """Whether a row is to be summed again."""
+    return divergence < SMALL
 
 
 def is_next_to(log_ratio: float) -> bool:
@@ -48,15 +58,27 @@ def entropy_next_to(log_share: float, log_share_low: float, target: float) -> fl
 # ---- log-probabilities
 
 
-def kl_term_next_to(log_share: float, target: float) -> float:
-    """y ln(y/p) less what `surplus_next_to` has of it."""
+def log_ratio_of_logs(log_share: float, target: float) -> float:
+    return log_of_share(target) - log_share
+
+
+def kl_term_of_log(log_share: float, target: float) -> float:
+    """y ln(y/p)."""
+    return where(target == 0.0, 0.0, target * log_ratio_of_logs(log_share, target))
+
+
+def kl_rest_of_log(log_share: float, target: float) -> float:
+    """y ln(y/p) less what `surplus_of_log` has of it."""
     excess, rest, _ = excess_of_exp(log_share, 0.0, target)
-    return entropy_next_to(log_share, 0.0, target) - ((excess + surplus_next_to(log_share, target)) + rest)
+    value = entropy_next_to(log_share, 0.0, target) - ((excess + on_grid(target - exp(log_share))) + rest)
+    is_near = is_next_to(log_ratio_of_logs(log_share, target))
+    return where(is_near, value, kl_term_of_log(log_share, target))
 
 
-def surplus_next_to(log_share: float, target: float) -> float:
-    """y - p to a multiple of 2**-51, or nearly so: the other term has what it lacks."""
-    return on_grid(target - exp(log_share))
+def surplus_of_log(log_share: float, target: float) -> float:
+    """Next to y, y - p to a multiple of 2**-51, or nearly so: the other term has what it lacks."""
+    is_near = is_next_to(log_ratio_of_logs(log_share, target))
+    return where(is_near, on_grid(target - exp(log_share)), 0.0 * target)
 
 
 # ---- logits. q = e**(z - l), where l is their log-sum-exp but for its rounding error: the shares are q/(1 + η).
@@ -78,12 +100,6 @@ def inverse_total(ties: float, tail: float) -> float:
 def whole(target: float) -> float:
     """Σ y, but for what is below the grid."""
     return on_grid(target)
-
-
-@fold(Monoid.SUM)
-def departure(prediction: float, target: float, largest: float, inverse_total: float) -> float:
-    """Σ (q - y) and what `whole` lacks: with it η less one, to the digits that a rounded q has."""
-    return (relative_exp(prediction, largest) * inverse_total - target) + below_grid(target)
 
 
 def log_ratio(logit: float, target: float, largest: float, log_total: float) -> float:
@@ -111,12 +127,40 @@ def entropy_of_logit(logit: float, target: float, largest: float, log_total: flo
 
 
 @fold(Monoid.SUM)
-def entropies_of_logits(
-    prediction: float, target: float, largest: float, log_total: float, inverse_total: float
-) -> float:
-    """Σ [y ln(y/q) - y + q], of terms that are at least 0, and what `whole` lacks."""
-    ratio = log_ratio(prediction, target, largest, log_total)
-    q = relative_exp(prediction, largest) * inverse_total
+def kl_terms_of_logits(prediction: float, target: float, largest: float, log_total: float) -> float:
+    """y ln(y/q), rounded."""
+    return where(target == 0.0, 0.0, target * log_ratio(prediction, target, largest, log_total))
+
+
+def entropy_and_remnant(logit: float, target: float, largest: float, log_total: float, inverse_total: float) -> float:
+    """y ln(y/q) - y + q, which is at least 0, and what `whole` lacks."""
+    ratio = log_ratio(logit, target, largest, log_total)
+    q = relative_exp(logit, largest) * inverse_total
     far = where(target == 0.0, q, target * ratio - (target - q))
-    value = rarely(is_next_to(ratio), entropy_of_logit, far, prediction, target, largest, log_total)
-    return value + below_grid(target)
+    return where(is_next_to(ratio), entropy_of_logit(logit, target, largest, log_total), far) + below_grid(target)
+
+
+@fold(Monoid.SUM)
+def entropies_of_logits(
+    prediction: float,
+    target: float,
+    largest: float,
+    log_total: float,
+    inverse_total: float,
+    kl_terms_of_logits: float,
+) -> float:
+    again, nothing = is_small(kl_terms_of_logits), 0.0 * target
+    return rarely(again, entropy_and_remnant, nothing, prediction, target, largest, log_total, inverse_total)
+
+
+def difference_and_remnant(logit: float, target: float, largest: float, inverse_total: float) -> float:
+    return (relative_exp(logit, largest) * inverse_total - target) + below_grid(target)
+
+
+@fold(Monoid.SUM)
+def departure(
+    prediction: float, target: float, largest: float, inverse_total: float, kl_terms_of_logits: float
+) -> float:
+    """Σ (q - y) and what `whole` lacks: with it η less one, to the digits that a rounded q has."""
+    again, nothing = is_small(kl_terms_of_logits), 0.0 * target
+    return rarely(again, difference_and_remnant, nothing, prediction, target, largest, inverse_total)
