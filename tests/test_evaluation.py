@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lossctl.conversion import exact
 from lossctl.errors import DataError, UsageError
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.loss_spec import parse
-from lossctl.conversion import exact
 from lossctl.sources import memory_reader
 from lossctl.sources.base import Array
 

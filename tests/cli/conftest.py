@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.cli.commands import write_csv
+from tests.cli.leaderboards import with_runs
 
 ARRAYS: dict[str, Any] = {
     "p": [0.8, 0.8, 0.1],
@@ -107,3 +108,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, made the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def runs(here: Path) -> Path:
+    """An empty folder but for the predictions of three models, made the current one."""
+    return with_runs(here)

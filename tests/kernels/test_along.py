@@ -14,7 +14,8 @@ from lossctl_kernels.cpu import Cpu
 from lossctl_kernels.interpreted import Interpreter
 from lossctl_kernels.kernels import _write_block
 from lossctl_kernels.recipes import recipe_of
-from tests.kernels.cases import Case, draw, sample_losses
+from tests.kernels.cases import Case, draw
+from tests.kernels.engines import sample_losses
 
 SHORT = Case("mse")
 LONG = Case("tweedie_deviance", {"power": 1.5})

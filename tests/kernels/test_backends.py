@@ -16,17 +16,8 @@ import pytest
 from lossctl_kernels import Plan, Scope, reduce
 from lossctl_kernels.batch import Batch, Column, Floats
 from lossctl_kernels.interpreted import Interpreter
-from tests.kernels.cases import (
-    REPRESENTATIVES,
-    Case,
-    backend_of,
-    backends,
-    draw,
-    is_pooled,
-    parametrize,
-    sample_scale,
-    totals_of,
-)
+from tests.kernels.cases import REPRESENTATIVES, Case, draw, is_pooled, parametrize
+from tests.kernels.engines import backend_of, backends, sample_scale, totals_of
 from tests.kernels.further import drawn_inputs
 
 numba = pytest.importorskip("numba")

@@ -19,9 +19,6 @@ from tests.kernels.cases import (
     OUTSIDE_THE_KERNELS,
     Case,
     Floats,
-    assert_close,
-    backend_of,
-    dataset_value,
     draw,
     each,
     for_each_loss,
@@ -29,10 +26,9 @@ from tests.kernels.cases import (
     is_pooled,
     option_values,
     parameter_values,
-    sample_gradients,
-    sample_losses,
     variants,
 )
+from tests.kernels.engines import assert_close, backend_of, dataset_value, sample_gradients, sample_losses
 
 
 @pytest.fixture(autouse=True)

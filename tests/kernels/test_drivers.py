@@ -16,7 +16,8 @@ from lossctl_kernels import cpu as cpu_module
 from lossctl_kernels.cpu import Cpu
 from lossctl_kernels.kernels import Compiled, compile_recipe
 from lossctl_kernels.recipes import SUM, Recipe
-from tests.kernels.cases import Case, batch_of, draw, forms, parametrize
+from tests.kernels.cases import Case, draw, forms, parametrize
+from tests.kernels.engines import batch_of
 
 numba = pytest.importorskip("numba")
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NUMBA_DISABLE_JIT leaves nothing to compile")

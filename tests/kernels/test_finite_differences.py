@@ -12,19 +12,8 @@ from lossctl_kernels import LOSSES, Plan
 from lossctl_kernels.batch import Array, Batch
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.spec import Scope
-from tests.kernels.cases import (
-    Case,
-    Floats,
-    backend_of,
-    dataset_gradients,
-    dataset_value,
-    draw,
-    each,
-    for_each_loss,
-    sample_gradients,
-    sample_losses,
-    variants,
-)
+from tests.kernels.cases import Case, Floats, draw, each, for_each_loss, variants
+from tests.kernels.engines import backend_of, dataset_gradients, dataset_value, sample_gradients, sample_losses
 from tests.kernels.finite_differences import Slopes, fault, slopes
 from tests.kernels.further import drawn_inputs
 

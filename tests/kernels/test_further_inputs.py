@@ -16,21 +16,8 @@ from lossctl_kernels.recipes import all_recipes, recipe_of
 from lossctl_kernels.scalar import square
 from lossctl_kernels.spec import Input, InputShape, Monoid, Scope, fold, gradient_of, loss, registering
 from tests.kernels import reference
-from tests.kernels.cases import (
-    Case,
-    assert_close,
-    backend_of,
-    backends,
-    by_loss,
-    draw,
-    each,
-    flattened,
-    for_each_loss,
-    parametrize,
-    sample_gradients,
-    sample_losses,
-    variants,
-)
+from tests.kernels.cases import Case, by_loss, draw, each, for_each_loss, parametrize, variants
+from tests.kernels.engines import assert_close, backend_of, backends, flattened, sample_gradients, sample_losses
 from tests.kernels.further import drawn_inputs
 from tests.kernels.paired_formulas import PAIRED
 

@@ -16,22 +16,17 @@ from tests.kernels.cases import (
     REPRESENTATIVES,
     WIDTH,
     Case,
-    assert_close,
-    backend_of,
-    backends,
     compiled_definitions,
     compiled_options,
-    dataset_gradients,
     definitions,
     draw,
     each,
-    flattened,
     for_each_loss,
     is_pooled,
     parametrize,
-    sample_gradients,
     variants,
 )
+from tests.kernels.engines import assert_close, backend_of, backends, dataset_gradients, flattened, sample_gradients
 
 NAN, INF = math.nan, math.inf
 RTOL, ATOL = 1e-12, 1e-15

@@ -9,17 +9,8 @@ import pytest
 
 from lossctl_kernels import LOSSES
 from lossctl_kernels.batch import Array
-from tests.kernels.cases import (
-    Case,
-    Floats,
-    backend_of,
-    backends,
-    draw,
-    forms,
-    parametrize,
-    sample_gradients,
-    sample_losses,
-)
+from tests.kernels.cases import Case, Floats, draw, forms, parametrize
+from tests.kernels.engines import backend_of, backends, sample_gradients, sample_losses
 
 engines = pytest.mark.parametrize("backend", backends())
 LN_2 = math.log(2.0)

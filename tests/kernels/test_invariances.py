@@ -14,19 +14,8 @@ from lossctl_kernels import LOSSES
 from lossctl_kernels.batch import Array, Batch
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.spec import Scope
-from tests.kernels.cases import (
-    Case,
-    Floats,
-    backend_of,
-    dataset_value,
-    draw,
-    each,
-    for_each_loss,
-    forms,
-    parametrize,
-    sample_gradients,
-    sample_losses,
-)
+from tests.kernels.cases import Case, Floats, draw, each, for_each_loss, forms, parametrize
+from tests.kernels.engines import backend_of, dataset_value, sample_gradients, sample_losses
 
 LOGITS = {"input": "logit"}
 DENSE = (TargetKind.SAME, TargetKind.DISTRIBUTION, TargetKind.INDEX)

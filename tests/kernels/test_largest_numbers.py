@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.kernels import reference
-from tests.kernels.cases import Case, assert_close, backend_of, backends, each, sample_gradients, sample_losses
+from tests.kernels.cases import Case, each
+from tests.kernels.engines import assert_close, backend_of, backends, sample_gradients, sample_losses
 
 RTOL = 1e-14
 engines = pytest.mark.parametrize("backend", backends())

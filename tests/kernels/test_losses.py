@@ -17,12 +17,8 @@ from tests.kernels.cases import (
     REPRESENTATIVES,
     WIDTH,
     Case,
-    assert_close,
-    backend_of,
-    backends,
     compiled_definitions,
     compiled_options,
-    dataset_value,
     definitions,
     draw,
     each,
@@ -30,9 +26,9 @@ from tests.kernels.cases import (
     forms,
     is_pooled,
     parametrize,
-    sample_losses,
     variants,
 )
+from tests.kernels.engines import assert_close, backend_of, backends, dataset_value, sample_losses
 
 NAN, INF = math.nan, math.inf
 RTOL = 1e-12

@@ -13,7 +13,8 @@ import pytest
 
 from lossctl_kernels.batch import Array
 from tests.kernels import reference
-from tests.kernels.cases import Case, assert_close, backend_of, backends, each, sample_gradients, sample_losses
+from tests.kernels.cases import Case, each
+from tests.kernels.engines import assert_close, backend_of, backends, sample_gradients, sample_losses
 
 RTOL, GRADIENT_RTOL = 1e-13, 1e-11
 DIGITS = 120

@@ -7,7 +7,8 @@ import pytest
 
 from lossctl_kernels.batch import Array
 from tests.kernels import reference
-from tests.kernels.cases import Case, assert_close, backend_of, backends, each, sample_gradients
+from tests.kernels.cases import Case, each
+from tests.kernels.engines import assert_close, backend_of, backends, sample_gradients
 
 GRADIENT_RTOL = 1e-12
 engines = pytest.mark.parametrize("backend", backends())

@@ -11,7 +11,8 @@ import pytest
 from mpmath import mpf
 
 from lossctl_kernels.batch import Array
-from tests.kernels.cases import Case, assert_close, backend_of, backends, sample_gradients, sample_losses
+from tests.kernels.cases import Case
+from tests.kernels.engines import assert_close, backend_of, backends, sample_gradients, sample_losses
 
 RTOL = 1e-12
 engines = pytest.mark.parametrize("backend", backends())

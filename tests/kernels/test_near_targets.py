@@ -14,7 +14,8 @@ import pytest
 
 from lossctl_kernels.batch import Array
 from tests.kernels import reference
-from tests.kernels.cases import Case, assert_close, backend_of, backends, each, sample_gradients, sample_losses
+from tests.kernels.cases import Case, each
+from tests.kernels.engines import assert_close, backend_of, backends, sample_gradients, sample_losses
 
 INF = math.inf
 RTOL = 1e-12

@@ -11,7 +11,8 @@ import pytest
 from lossctl_kernels import LOSSES, OPTIONS, Loss, SpecificationError, resolve
 from lossctl_kernels.options import default_of, describe_scope, eps_modes
 from lossctl_kernels.spec import PEERS
-from tests.kernels.cases import Case, Floats, backend_of, sample_gradients, sample_losses
+from tests.kernels.cases import Case, Floats
+from tests.kernels.engines import backend_of, sample_gradients, sample_losses
 
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=list(LOSSES))
 

@@ -22,7 +22,8 @@ from lossctl_kernels.domains import (
     REAL,
     TargetKind,
 )
-from tests.kernels.cases import Case, backend_of, backends, parametrize
+from tests.kernels.cases import Case, parametrize
+from tests.kernels.engines import backend_of, backends
 from tests.kernels.test_backends import BLOCK, FORMS, batch_of
 
 engines = pytest.mark.parametrize("backend", backends())

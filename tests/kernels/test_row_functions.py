@@ -20,18 +20,8 @@ from lossctl_kernels.row_functions import LANES, codes, shares
 from lossctl_kernels.spec import define, row_function
 from tests.kernels import reference
 from tests.kernels.array_formulas import circle_against
-from tests.kernels.cases import (
-    Case,
-    assert_close,
-    backend_of,
-    backends,
-    definitions,
-    draw,
-    is_row_function,
-    parametrize,
-    sample_gradients,
-    sample_losses,
-)
+from tests.kernels.cases import Case, definitions, draw, is_row_function, parametrize
+from tests.kernels.engines import assert_close, backend_of, backends, sample_gradients, sample_losses
 
 engines = pytest.mark.parametrize("backend", backends())
 compiled = pytest.mark.parametrize("backend", backends()[1:])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lossctl_kernels import LOSSES, Plan, SpecificationError, resolve
 from lossctl_kernels.batch import Batch, Column
-from tests.kernels.cases import assert_close, backend_of, backends
+from tests.kernels.engines import assert_close, backend_of, backends
 from tests.kernels.reference import derivative, numbers
 from tests.kernels.sequence_formulas import frame_probabilities, probability, sequence_loss
 

@@ -202,7 +202,7 @@ def kl_divergence_of_logs_gradient(target: float) -> float:
 def kl_divergence_of_logits(
     kl_terms_of_logits: float, entropies_of_logits: float, whole: float, departure: float
 ) -> float:
-    """Small, Σ [y ln(y/q) - y + q] + ε + ε η - η²/2, p = q/(1 + η), Σ y = 1 + ε: no terms that nearly cancel."""
+    """Σ y ln(y/p); where small, Σ [y ln(y/q) - y + q] + ε + ε η - η²/2 with p = q/(1 + η), Σ y = 1 + ε."""
     # That is Σ y ln(y/q) + Σ y ln(1 + η), without what is far below it: of the first sum's Σ q nothing is left.
     surplus = whole - 1.0
     error = surplus + departure

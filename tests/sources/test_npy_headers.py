@@ -1,0 +1,107 @@
+"""Headers of NPY files that lie, are cut, or are none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossctl.errors import DataError, LossctlError
+from lossctl.sources import Selection, open_reader
+
+ReadAll = Callable[..., dict[str, Any]]
+Refusal = Callable[..., LossctlError]
+
+
+def write_header(path: Path, header: str, data: bytes = b"", version: tuple[int, int] = (1, 0)) -> None:
+    length = len(header).to_bytes(2 if version == (1, 0) else 4, "little")
+    path.write_bytes(b"\x93NUMPY" + bytes(version) + length + header.encode() + data)
+
+
+def test_truncated(tmp_path: Path, refusal: Refusal) -> None:
+    path = tmp_path / "p.npy"
+    np.save(path, np.arange(10.0))
+    assert path.stat().st_size == 208
+    os.truncate(path, 200)
+    error = refusal(path)
+    assert isinstance(error, DataError)
+    assert "is truncated: header says 208 bytes, file has 200" in error.message
+    os.truncate(path, 60)
+    assert "is truncated: its header ends at byte 128, the file has 60" in refusal(path).message
+
+
+def test_too_long(tmp_path: Path, refusal: Refusal) -> None:
+    np.save(tmp_path / "p.npy", np.arange(10.0))
+    with (tmp_path / "p.npy").open("ab") as file:
+        file.write(b"x")
+    assert "is too long: header says 208 bytes, file has 209" in refusal(tmp_path / "p.npy").message
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 4)}", "is truncated"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}", "a shape that no array has"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (True,)}", "a shape that no array has"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (0x" + "f" * 9000 + ",)}", "a shape that no array has"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (" + "1," * 40 + ")}", "40 dimensions"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': ()}", "a single number"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 0)}", "no values"),
+        ("{'descr': '<f8', 'fortran_order': 3, 'shape': (2,)}", "malformed NPY header"),
+        ("{'descr': '<q9', 'fortran_order': False, 'shape': (2,)}", "malformed NPY header"),
+        ("{'descr': '<f8', 'shape': (2,)}", "malformed NPY header"),
+        ("{'descr': (), 'fortran_order': False, 'shape': (2,)}", "malformed NPY header"),
+        ("{'descr': ('<f8',), 'fortran_order': False, 'shape': (2,)}", "malformed NPY header"),
+        ("[1, 2]", "malformed NPY header"),
+        ("{" * 5000, "malformed NPY header"),
+        ("'" * 3, "malformed NPY header"),
+        ("{'descr': __import__('os').abort(), 'fortran_order': False, 'shape': (2,)}", "malformed NPY header"),
+    ],
+)
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_headers_that_lie(tmp_path: Path, refusal: Refusal, header: str, found: str, version: tuple[int, int]) -> None:
+    write_header(tmp_path / "p.npy", header, bytes(8), version)
+    error = refusal(tmp_path / "p.npy")
+    assert isinstance(error, DataError)
+    assert found in error.message
+
+
+def test_header_too_large_and_unknown_version(tmp_path: Path, refusal: Refusal) -> None:
+    write_header(tmp_path / "p.npy", " " * 20_000)
+    assert "a header of 20000 bytes; allowed are 10000" in refusal(tmp_path / "p.npy").message
+    write_header(tmp_path / "p.npy", "{}", version=(9, 1))
+    assert "format version 9.1" in refusal(tmp_path / "p.npy").message
+    (tmp_path / "p.npy").write_bytes(b"\x93NUMPY")
+    assert refusal(tmp_path / "p.npy").exit_code == 3
+
+
+def test_data_that_are_not_aligned(tmp_path: Path, read_all: ReadAll) -> None:
+    values = np.arange(6.0)
+    write_header(
+        tmp_path / "p.npy",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (6,)}  \n",
+        values.astype("<f8").tobytes(),
+    )
+    assert np.array_equal(read_all(tmp_path / "p.npy", 4, prediction=None)["prediction"], values)
+
+
+@pytest.mark.parametrize("size", [6, 7])
+def test_a_file_cut_within_the_version_is_truncated(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "cut.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00"[:size])
+    with pytest.raises(DataError, match=rf"is truncated: it has {size} bytes"):
+        open_reader(path, {"prediction": Selection()}, format="npy")
+
+
+def test_a_header_with_a_call_is_named_without_its_address(tmp_path: Path) -> None:
+    header = b"{'descr': f(), 'fortran_order': False, 'shape': (1,), }"
+    header += b" " * (117 - len(header)) + b"\n"
+    path = tmp_path / "call.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8))
+    with pytest.raises(DataError, match="malformed NPY header") as caught:
+        open_reader(path, {"prediction": Selection()})
+    assert "0x" not in str(caught.value)
