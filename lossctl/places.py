@@ -191,8 +191,7 @@ def _other_axes(prediction: ArrayInfo, other: ArrayInfo, axis: int) -> list[int]
 
 
 def _described(info: ArrayInfo) -> str:
-    sizes = ["rows" if size is None else str(size) for size in info.shape]
-    return f"{visible(info.path)} ({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+    return f"{visible(info.path)} {info.shape_text}"
 
 
 class _PlacesReader(Reader):

@@ -100,9 +100,7 @@ def check_input_shapes(loss: Loss, shapes: Shapes, arrays: Mapping[str, ArrayInf
 
 
 def _described(info: ArrayInfo) -> str:
-    shape = ", ".join("?" if size is None else str(size) for size in info.shape)
-    comma = "," if len(info.shape) == 1 else ""
-    return f"{info.path} ({shape}{comma}) {info.dtype}"
+    return f"{info.path} {info.shape_text} {info.dtype}"
 
 
 def _label_remedy(loss: Loss, shapes: Shapes) -> str:

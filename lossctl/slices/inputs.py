@@ -183,7 +183,7 @@ class JoinedReader(Reader):
 def check_column(info: ArrayInfo) -> None:
     """Raises DataError unless an array has one value a row."""
     if any(size != 1 for size in info.shape[1:]):
-        shape = ", ".join("?" if size is None else str(size) for size in info.shape)
         raise DataError(
-            f"{visible(info.path)} has more than one value a row: shape ({shape})", hint="slices are by one column"
+            f"{visible(info.path)} has more than one value a row: shape {info.shape_text}",
+            hint="slices are by one column",
         )

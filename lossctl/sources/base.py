@@ -97,6 +97,12 @@ class ArrayInfo(Record):
     shape: tuple[int | None, ...]
     dtype: str
 
+    @property
+    def shape_text(self) -> str:
+        """The shape as Python writes it, with "rows" for how many there are where that is not known."""
+        sizes = ["rows" if size is None else str(size) for size in self.shape]
+        return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
 
 class Reader(ABC):
     """One open file that delivers one or several named arrays ("roles") in step.

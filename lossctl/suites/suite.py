@@ -141,7 +141,8 @@ def resolved(
 
 def from_here(path: str) -> str:
     """A path of the command line, wherever the work is done later."""
-    return os.path.abspath(path) if path and not os.path.isabs(path) else path
+    # As it is spelled: with its .. resolved, a path through a link to a folder would lead elsewhere.
+    return os.path.join(os.getcwd(), path) if path else path
 
 
 def _is_path(parameter: Parameter) -> bool:

@@ -97,6 +97,19 @@ def test_paths_start_in_the_folder_of_the_suite(here: Path, monkeypatch: pytest.
     assert document["path"] == "../lossctl.toml"
 
 
+def test_a_path_of_the_command_line_goes_through_links_as_the_shell_does(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write('predictions = "p*.npy"')
+    (here / "away" / "deep").mkdir(parents=True)
+    (here / "work").mkdir()
+    (here / "work" / "link").symlink_to(here / "away" / "deep")
+    monkeypatch.chdir(here / "work")
+    assert run("../lossctl.toml", "-o", "link/../mine.json")[0] == 0
+    assert (here / "away" / "mine.json").exists()
+    assert not (here / "work" / "mine.json").exists()
+
+
 def test_stdin_is_a_suite_or_data_but_not_both(here: Path) -> None:
     write("")
     text = Path("lossctl.toml").read_text()
