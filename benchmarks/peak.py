@@ -5,6 +5,7 @@ python -m benchmarks.peak FILE (-m MODULE | -c CODE) [ARGUMENT…]
 
 from __future__ import annotations
 
+import atexit
 import runpy
 import sys
 from pathlib import Path
@@ -16,13 +17,11 @@ def main() -> None:
     """The report is written however the program ends."""
     report, kind, what, *arguments = sys.argv[1:]
     sys.argv = [what, *arguments]
-    try:
-        if kind == "-m":
-            runpy.run_module(what, run_name="__main__", alter_sys=True)
-        else:
-            exec(compile(what, "<program>", "exec"), {"__name__": "__main__"})
-    finally:
-        Path(report).write_text(str(peak_bytes()), encoding="utf-8")
+    atexit.register(lambda: Path(report).write_text(str(peak_bytes()), encoding="utf-8"))
+    if kind == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        exec(compile(what, "<program>", "exec"), {"__name__": "__main__"})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import os
 import sys
 
 from lossctl.errors import EnvironmentFault, LossctlError, visible
-from lossctl.process import INTERRUPTED, address_space, check_address_space, end_now, own, release
+from lossctl.process import INTERRUPTED, address_space, check_address_space, end, own, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def main() -> None:
         _settle(sys.stdout)
         _settle(sys.stderr)
     release()
-    end_now(code)  # the system takes everything back at once: Python would take it apart first, module by module
+    end(code)
 
 
 def _opened(stream: TextIO | None) -> TextIO:

@@ -139,13 +139,9 @@ def test_the_interpreted_road_imports_neither_numba_nor_pandas(tmp_path: Path) -
 # ---- how the process is set up
 
 MAIN = """
-import gc, os, sys
+import atexit, gc, os, sys
 from lossctl.__main__ import main
-end = os._exit
-def tell(code):
-    print(os.environ["OPENBLAS_NUM_THREADS"], gc.get_threshold()[0] > 700, gc.isenabled(), flush=True)
-    end(code)
-os._exit = tell
+atexit.register(lambda: print(os.environ["OPENBLAS_NUM_THREADS"], gc.get_threshold()[0] > 700, gc.isenabled()))
 sys.argv[0] = "lossctl"
 main()
 """

@@ -54,7 +54,9 @@ PerSample = Annotated[
 Gradient = Annotated[
     str | None, Option("--grad", metavar="FILE", help="Write the gradient of the loss; formats as --per-sample.")
 ]
-ScoreOnly = Annotated[bool, Option("--score-only", "-b", help="Print the bare number, one a loss, whatever the format.")]
+ScoreOnly = Annotated[
+    bool, Option("--score-only", "-b", help="Print the bare number, one a loss, whatever the format.")
+]
 
 
 class EvaluationOptions(OptionGroup):

@@ -123,7 +123,7 @@ def test_blocks_hold_a_million_values_at_most(width: int, rows: int) -> None:
                 "smoothing_offset": 0.05,
             },
         ),
-        (plan("cosine_similarity", preset="torch"), {"sign": 1.0, "eps": 1e-8}),
+        (plan("cosine_similarity", preset="torch"), {"sign": 1.0, "eps": 1e-8, "clamped_slope": 1.0}),
         (plan("mse"), {}),
         (plan("mae"), {"kink": 0.5}),
         (plan("mae", kink="steep"), {"kink": 1.0}),

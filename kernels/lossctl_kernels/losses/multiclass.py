@@ -69,7 +69,7 @@ def relative_surprise(
     k, s, rest = log_of_quotient(row_total, prediction)
     near = log1p(amount_of_others(prediction, peak, peaks, below_peak) / prediction)
     value = where(prediction == peak, near, k * LN2_HIGH + (2.0 * s + rest))
-    value = where(prediction > 0.0, value, prediction + math.inf)
+    value = where(prediction > 0.0, value, prediction / row_total + math.inf)  # NaN of a row that has no sum
     return where(target == 0.0, 0.0, target * value)
 
 

@@ -277,8 +277,8 @@ def alignment_slope(alignment: float, sign: float, margin: float, kink: float = 
     scope=Scope.ROW,
     folds=(
         *(prediction_scale, target_scale, prediction_square, target_square, dot),
-        *(prediction_root, target_root, alignment, alignment_slope, multiple_of_prediction, multiple_of_target),
-        *(target_residual_along, target_residual_square, prediction_residual_along),
+        *(prediction_root, target_root, multiple_of_prediction, multiple_of_target, alignment),
+        *(target_residual_along, target_residual_square, prediction_residual_along, alignment_slope),
     ),
     inputs={"sign": Input("1 for rows that should align, -1 for others", InputShape.ONE_A_ROW, SIGN_LABEL)},
     formula="1 - c for rows of the sign 1, else max(c - m, 0), c the cosine",
