@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .batch import Array
-from .program import Environment, Program
 
 if TYPE_CHECKING:
     from .recipes import Recipe
@@ -56,10 +55,6 @@ def compiled_conversion(numbers: NDArray[np.int64], dtype: str, threads: int) ->
 
 def recipe_of(dtype: str) -> Recipe:
     """What converts to one of the `FLOATS`."""
-    from .recipes import Layout, Recipe
+    from .recipes import loop_of
 
-    return Recipe(Layout("converted", dtype, checked=False), Program("value", "itself", (), (), _itself))
-
-
-def _itself(environment: Environment) -> Any:
-    return environment[0]
+    return loop_of("converted", dtype)

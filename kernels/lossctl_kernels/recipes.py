@@ -24,6 +24,7 @@ __all__ = [
     "Recipe",
     "all_recipes",
     "is_flat",
+    "loop_of",
     "recipe_of",
     "usual_recipes",
 ]
@@ -123,7 +124,13 @@ SUM = Recipe(
 )
 """Stores the sum of float64 predictions, each times its scale if there are any, at the place for results."""
 
-EXTREMES = Recipe(Layout("extremes", "float64", checked=False), Program("value", "itself", (), (), _itself))
+
+def loop_of(layout: str, dtype: str) -> Recipe:
+    """A loop over numbers that is no loss: its layout is all that it does."""
+    return Recipe(Layout(layout, dtype, checked=False), Program("value", "itself", (), (), _itself))
+
+
+EXTREMES = loop_of("extremes", "float64")
 """Fills the columns of the report that come from each loss, which are the float64 predictions."""
 
 

@@ -11,13 +11,12 @@ are known to all: it is no protection from somebody who looks for such an accide
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .batch import Array, Floats
-from .program import Environment, Program
 
 if TYPE_CHECKING:
     from .recipes import Recipe
@@ -109,10 +108,6 @@ def compiled_hashes(numbers: Array, threads: int) -> Hashes:
 
 def recipe_of(dtype: str) -> Recipe:
     """What hashes numbers of a dtype."""
-    from .recipes import Layout, Recipe
+    from .recipes import loop_of
 
-    return Recipe(Layout("hashed", dtype, checked=False), Program("value", "itself", (), (), _itself))
-
-
-def _itself(environment: Environment) -> Any:
-    return environment[0]
+    return loop_of("hashed", dtype)
