@@ -25,6 +25,7 @@ from . import (
     similarity,
     simplex,
     triplets,
+    tweedie,
 )
 
 __all__ = [
@@ -49,4 +50,5 @@ __all__ = [
     "similarity",
     "simplex",
     "triplets",
+    "tweedie",
 ]

@@ -1,5 +1,6 @@
 """What several families share: slopes at kinks, powers, options of elementwise losses."""
 
+from ..rare import rarely
 from ..scalar import absolute, exp, leading_half, log, sqrt, square, where
 from ..shares import log1p_of_share
 
@@ -36,8 +37,14 @@ def log_sigmoids(logit: float) -> tuple[float, float]:
 
 
 def power(base: float, exponent: float) -> float:
-    """base**exponent, base >= 0, where 0**0 = 1; to about |exponent ln base| + 1 ulp."""
-    return where(exponent == 0.0, 1.0 + 0.0 * base, exp(exponent * log(base)))
+    """base**exponent, base >= 0, where 0**0 = 1; to about |exponent ln base| + 1 ulp, for 0, 1 and 2 to one rounding."""
+    plain = where(exponent == 2.0, square(base), where(exponent == 1.0, base, 1.0 + 0.0 * base))
+    is_other = (exponent != 0.0) & (exponent != 1.0) & (exponent != 2.0)
+    return rarely(is_other, exponential_power, plain, base, exponent)
+
+
+def exponential_power(base: float, exponent: float) -> float:
+    return exp(exponent * log(base))
 
 
 def scaled(value: float, half: float) -> float:

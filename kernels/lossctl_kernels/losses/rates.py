@@ -1,4 +1,4 @@
-"""Losses of positive means against counts and amounts: Poisson, Gamma, Tweedie. μ is the mean, y the target.
+"""Losses of positive means against counts and amounts: Poisson and Gamma. μ is the mean, y the target.
 
 Of a deviance everything is a function of v = (y - μ)/μ and of ln(y/μ) = ln(1 + v). Near v = 0, where the terms of the
 textbook formulas cancel, it is a series in v or a product with s = (y - μ)/(y + μ), of which ln(y/μ) is 2 atanh(s).
@@ -17,16 +17,12 @@ from ..scalar import (
     LN2_HIGH,
     absolute,
     exp,
-    expm1,
     factorial_excess,
-    log,
     log_of_positive,
-    maximum,
-    square,
     where,
 )
 from ..shares import log_of_quotient
-from ..spec import Loss, Parameter, Scope, define, factored_form_of, gradient_of, loss, variant_of
+from ..spec import Loss, Parameter, factored_form_of, gradient_of, loss, variant_of
 from ..wide_exp import log_over_exp, rounded_exp, times_power_of_two
 from .entropies import excess, mean_less, relative_entropy, relative_entropy_of_log
 from .likelihoods import without_constant
@@ -35,7 +31,6 @@ from .parts import KERAS, MEAN_PRESETS, PER_ELEMENT, scaled
 Half = Annotated[float, Parameter("half of it, whose gradient has no factor 2", words=("false", "true"))]
 WITH_LINK = ("link", "drop_constant", *PER_ELEMENT)
 DEVIANCE_PRESETS = {**MEAN_PRESETS, "sklearn": {}}
-SERIES_REACH = 0.8
 
 
 # ---- negative log-likelihoods. `full` adds what depends on the target alone. As ln y! is y ln y - y and an excess, the
@@ -237,137 +232,3 @@ def gamma_deviance_of_log(prediction: float, target: float, half: float) -> floa
 def gamma_deviance_of_log_gradient(prediction: float, target: float, half: float) -> float:
     k, s, _ = log_over_exp(target, prediction)
     return scaled(0.0 - excess(k, s), half)
-
-
-def compound(x: float, a: float) -> float:
-    """(e**(a x) - 1) / a, which is x at a = 0."""
-    return where(a == 0.0, x, expm1(a * x) / where(a == 0.0, 1.0, a))
-
-
-def deviance_series(v: float, p: float) -> float:
-    """Σ binom(-p, k) v**(k + 2) / ((k + 1)(k + 2)), by the quotients -(p + k - 1) v / (k + 2) of its terms."""
-    total = 1.0 + 0.0 * v
-    for k in (20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1):
-        total = 1.0 - v * ((p + (k - 1.0)) / (k + 2.0)) * total
-    return 0.5 * square(v) * total
-
-
-def tweedie_terms(log_mean: float, log_target: float, target: float, v: float, quotient: float, p: float) -> float:
-    """Half the deviance of power p, for every p but with no branch at 1 and 2; `quotient` is ln(y/μ)."""
-    a = 1.0 - p
-    is_near = absolute(v) * maximum(8.0, absolute(p)) < SERIES_REACH
-    apart = apart_by(quotient, log_mean, log_target, a)
-    # Without a positive target there is no logarithm; with p >= 1 the target is 0, and the second term with it.
-    second = where(target == 0.0, 0.0, target * exp(a * log_mean) / where(a == 0.0, 1.0, a))
-    next_scale = exp((a + 1.0) * log_mean)
-    nothing = next_scale / where(a == -1.0, 1.0, a + 1.0) - second
-    near = where(v == 0.0, 0.0, next_scale * deviance_series(v, p))
-    return where(target > 0.0, where(is_near, near, apart), nothing + 0.0 * target)
-
-
-def apart_by(quotient: float, log_mean: float, log_target: float, a: float) -> float:
-    """y μ^a b(Λ, a) - μ^(a + 1) b(Λ, a + 1), b(x, a) = (e**(a x) - 1)/a, with nothing in between that overflows.
-
-    Where e**(a Λ) is large, it is turned around: y^(a + 1) [b(-Λ, a + 1) - b(-Λ, a)]. One product, so that what is too
-    large is infinite; unless y/μ or its power a + 1 alone is too large, and 1 has no share in b any more.
-    """
-    is_turned = a * quotient > 30.0
-    q = where(is_turned, -quotient, quotient)
-    is_large = (a + 1.0) * q > 690.0
-    own, following = compound(q, a), compound(q, a + 1.0)
-    following = where(is_large, 1.0 / where(a == -1.0, 1.0, a + 1.0), following)
-    base = where(is_turned, where(is_large, log_mean, log_target), where(is_large, log_target, log_mean))
-    scale = exp((a + 1.0) * base)
-    exceeds = q > 690.0
-    factor = exp(where(exceeds, q + (a + 1.0) * log_mean, q)) * own
-    beyond = where(factor < math.inf, factor - scale * following, factor)
-    straight = where(exceeds, beyond, scale * (factor - following))
-    return where(is_turned, scale * (following - where(is_large, 0.0, own)), straight)
-
-
-def tweedie_domains(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a power needs: positive means for all but 0, and targets that such a distribution has."""
-    p = options["power"]
-    if p == 0.0:  # of which scikit-learn drops nothing either
-        return {"target": REAL, "forms": {"value": NORMAL[options["link"]]}}
-    return {"target": REAL if p < 0.0 else NONNEGATIVE if p < 2.0 else POSITIVE, **without_constant(loss, options)}
-
-
-@loss(
-    prediction=POSITIVE,
-    formula="2 [max(y, 0)^(2 - p)/((1 - p)(2 - p)) - y μ^(1 - p)/(1 - p) + μ^(2 - p)/(2 - p)]",
-    gradient_formula="2 (μ - y) μ^-p; by ln μ 2 (μ - y) μ^(1 - p)",
-    options=WITH_LINK,
-    aliases={
-        "sklearn": (
-            "mean_tweedie_deviance",
-            "HalfTweedieLoss:half=true,link=log,drop_constant=true",
-            "HalfTweedieLossIdentity:half=true",
-        ),
-    },
-    presets=DEVIANCE_PRESETS,
-    variants={"link": {"identity": {}}},
-    adapt=tweedie_domains,
-    source="Jørgensen (1987), Exponential dispersion models",
-)
-def tweedie_deviance(
-    prediction: float,
-    target: float,
-    power: Annotated[float, Parameter("exponent p of the variance: Var y ~ μ^p", gap=(0.0, 1.0), example=1.5)],
-    half: Half = 0.0,
-) -> float:
-    """Deviance of a distribution whose variance is a power of its mean.
-
-    0 is the normal distribution, 1 Poisson, 2 Gamma, 3 inverse Gaussian. Exact for every power, also next to 1 and 2,
-    where the textbook formula has lost its digits. Predictions are positive but for power 0; targets may be 0 below
-    power 2, and negative up to power 0. `drop_constant=true` leaves out what does not depend on the prediction, as
-    scikit-learn does with a logarithmic link; of power 0 nothing is left out.
-    """
-    k, s, rest = log_of_quotient(target, prediction)
-    v = (target - prediction) / prediction
-    # What is not finite is not seen in the logarithm.
-    quotient = where(absolute(target - prediction) < math.inf, k * LN2_HIGH + (2.0 * s + rest), v)
-    log_mean = log(prediction)
-    return scaled(tweedie_terms(log_mean, log_mean + quotient, target, v, quotient, power), half)
-
-
-@gradient_of(tweedie_deviance)
-def tweedie_deviance_gradient(prediction: float, target: float, power: float, half: float) -> float:
-    error = prediction - target
-    return scaled(where(error == 0.0, 0.0, error * exp(-power * log(prediction))), half)
-
-
-@variant_of("tweedie_deviance", "link", "log", REAL)
-def tweedie_deviance_of_log(prediction: float, target: float, power: float, half: float) -> float:
-    k, s, rest = log_over_exp(target, prediction)
-    quotient = k * LN2_HIGH + (2.0 * s + rest)
-    return scaled(tweedie_terms(prediction, log(target), target, excess(k, s), quotient, power), half)
-
-
-@gradient_of(tweedie_deviance_of_log)
-def tweedie_deviance_of_log_gradient(prediction: float, target: float, power: float, half: float) -> float:
-    return scaled(mean_less(target, prediction) * exp((1.0 - power) * prediction), half)
-
-
-def normal_deviance(prediction: float, target: float, half: float) -> float:
-    return scaled(0.5 * square(prediction - target), half)
-
-
-def normal_deviance_of_log(prediction: float, target: float, half: float) -> float:
-    return scaled(0.5 * square(mean_less(target, prediction)), half)
-
-
-NORMAL = {
-    "identity": define(normal_deviance, REAL, Scope.ELEMENT),
-    "log": define(normal_deviance_of_log, REAL, Scope.ELEMENT),
-}
-
-
-@gradient_of(normal_deviance)
-def normal_deviance_gradient(prediction: float, target: float, half: float) -> float:
-    return scaled(prediction - target, half)
-
-
-@gradient_of(normal_deviance_of_log)
-def normal_deviance_of_log_gradient(prediction: float, target: float, half: float) -> float:
-    return scaled(mean_less(target, prediction) * exp(prediction), half)
