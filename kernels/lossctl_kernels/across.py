@@ -8,7 +8,7 @@ from .program import Step
 from .recipes import ACROSS_WIDTH
 from .rows import ROW_COLUMNS, Rows
 from .trace import DOUBLE, constant
-from .writer import LANES, Value, levels, vector, whole
+from .writer import LANES, Value, passes, vector, whole
 
 __all__ = ["Across"]
 
@@ -55,19 +55,22 @@ class Across(Rows):
         if self.layout.sparse:
             self.labels = self.of_group(self.targets, self.first, self.present)
             self.label_places = builder.add(starts, self.labels)
-        self.of_rows = self.ends_leading(self.tile_rows)
+        self.row_leading = self.ends_leading(self.tile_rows)
+
+    def of_row(self) -> list[Value]:
+        return self.row_leading
 
     def write_rows(self) -> None:
         folds: dict[str, Value] = {}
-        for level in levels(self.program.steps):
+        for steps in passes(self.program.steps):
             known = dict(folds)
-            self.run_level([step for step in level if not self.is_single(step)], known, folds)
-            for step in level:
+            self.run_pass([step for step in steps if not self.is_single(step)], known, folds)
+            for step in steps:
                 if self.is_single(step):
-                    leading = self.at_label() if self.is_at_target(step) else self.of_rows
+                    leading = self.at_label() if self.is_at_target(step) else self.row_leading
                     folds[step.name] = self.term(step, leading, known)
         if self.is_value:
-            self.store_ends(self.first, self.count, self.call(self.program.finish, self.of_rows, folds))
+            self.store_ends(self.first, self.count, self.call(self.program.finish, self.row_leading, folds))
             return
         scale = self.of_group(self.scales, self.first, self.present)
         with self.loop(self.width) as c:
@@ -83,7 +86,7 @@ class Across(Rows):
         index, weight = self.builder.sitofp(self.labels, kind), self.gathered(self.class_weights, self.labels)
         inputs = [
             of_row if tile is None else self.widened(self.gathered(pointer, self.label_places))
-            for tile, pointer, of_row in zip(self.input_tiles, self.inputs, self.of_rows[4:], strict=True)
+            for tile, pointer, of_row in zip(self.input_tiles, self.inputs, self.row_leading[4:], strict=True)
         ]
         return [prediction, constant(kind, 1.0), index, weight, *inputs]
 
@@ -96,15 +99,16 @@ class Across(Rows):
         index, weight = self.builder.sitofp(c, DOUBLE), self.load(self.class_weights, c)
         inputs = [
             of_row if tile is None else self.widened(self.chunk(tile, place))
-            for tile, of_row in zip(self.input_tiles, self.of_rows[4:], strict=True)
+            for tile, of_row in zip(self.input_tiles, self.row_leading[4:], strict=True)
         ]
         return [self.widened(self.chunk(self.tile, place)), target, self.splat(index), self.splat(weight), *inputs]
 
-    def run_level(self, steps: Sequence[Step], known: dict[str, Value], folds: dict[str, Value]) -> None:
+    def run_pass(self, steps: Sequence[Step], known: dict[str, Value], folds: dict[str, Value]) -> None:
         if not steps:
             return
         totals = {step.name: self.variable(self.start(step, LANES, self.kind(step))) for step in steps}
-        with self.loop(self.width) as c:
+        wanted, zero = self.condition(steps, known), constant(vector(DOUBLE, LANES), 0.0)
+        with self.only_where(wanted), self.loop(self.width) as c:
             leading = self.leading(c)
             for step in steps:
                 if self.is_largest_prediction(step):
@@ -114,4 +118,6 @@ class Across(Rows):
                 total = self.builder.load(totals[step.name])
                 self.builder.store(self.combine(step, total, value), totals[step.name])
         for step in steps:
-            folds[step.name] = self.end(step, self.widened(self.builder.load(totals[step.name])))
+            total = self.end(step, self.widened(self.builder.load(totals[step.name])))
+            # Another row of the tile may have wanted what this one has no use for.
+            folds[step.name] = total if wanted is None else self.builder.select(wanted, total, zero)

@@ -9,8 +9,8 @@ from llvmlite import ir
 from .program import Step
 from .rows import ROW_COLUMNS, Rows
 from .spec import Monoid
-from .trace import DOUBLE, constant
-from .writer import LANES, Value, is_sum, levels, vector, whole
+from .trace import DOUBLE, any_lane, constant
+from .writer import LANES, Value, is_sum, passes, vector, whole
 
 __all__ = ["MAX_LANES", "Along"]
 
@@ -43,11 +43,11 @@ class Along(Rows):
             for pointer, is_one_a_row in zip(self.inputs, self.layout.row_inputs, strict=True)
         ]
         folds: dict[str, Value] = {}
-        for number, level in enumerate(levels(self.program.steps) or [[]]):
+        for number, steps in enumerate(passes(self.program.steps)):
             known = dict(folds)
-            looped = [step for step in level if not self.is_single(step)]
-            self.run_level(looped, known, folds, place if number == 0 else None)
-            for step in level:
+            looped = [step for step in steps if not self.is_single(step)]
+            self.run_pass(looped, known, folds, place if number == 0 else None)
+            for step in steps:
                 if self.is_single(step):
                     leading = self.at_label() if self.is_at_target(step) else self.of_row()
                     folds[step.name] = self.term(step, leading, known)
@@ -61,7 +61,6 @@ class Along(Rows):
             self.store(self.results, self.at(row, self.width, start), self.builder.fmul(gradient, scale))
 
     def of_row(self) -> list[Value]:
-        """The environment of what is one number of the row: of arrays it has the inputs that are."""
         zero = constant(DOUBLE, 0.0)
         return [zero] * 4 + [zero if value is None else value for value in self.row_values]
 
@@ -108,11 +107,11 @@ class Along(Rows):
     def chunk_to_check(self, pointer: Value, start: Value, lanes: int) -> Value:
         return self.chunk(pointer, start, lanes)
 
-    def run_level(
+    def run_pass(
         self, steps: Sequence[Step], known: dict[str, Value], folds: dict[str, Value], place: Value | None = None
     ) -> None:
-        """One pass over the row: its folds of a level and, where there is a place for their results, its checks."""
-        lanes = self.level_lanes(steps)
+        """One pass over the row, if it is wanted: folds and, where there is a place for their results, checks."""
+        lanes = self.pass_lanes(steps)
         totals = {step.name: self.variable(self.start(step, lanes, self.kind(step))) for step in steps}
         checked = place is not None and bool(self.checks)
         if not steps and not checked:
@@ -133,14 +132,17 @@ class Along(Rows):
                     for step in skipped:
                         self.add_term(step, leading, known, totals[step.name], new, start)
 
-        self.whole_and_last_chunks(lanes, chunk)
+        results = {step.name: self.variable(constant(DOUBLE, 0.0)) for step in steps}
+        with self.only_where(self.condition(steps, known)):
+            self.whole_and_last_chunks(lanes, chunk)
+            for step in steps:
+                combine = self.builder.fadd if is_sum(step) else self.larger
+                total = self.widened(self.folded(self.builder.load(totals[step.name]), combine))
+                self.builder.store(self.end(step, total), results[step.name])
         for buffer, total, has_unit_rows in zip(self.row_sums, sums, self.layout.unit_rows, strict=False):
             if has_unit_rows:
                 self.store(buffer, place, self.folded(self.builder.load(total), self.builder.fadd))
-        for step in steps:
-            combine = self.builder.fadd if is_sum(step) else self.larger
-            total = self.widened(self.folded(self.builder.load(totals[step.name]), combine))
-            folds[step.name] = self.end(step, total)
+        folds |= {name: self.builder.load(result) for name, result in results.items()}
 
     def add_term(
         self,
@@ -162,10 +164,8 @@ class Along(Rows):
 
     def any_target(self, leading: Sequence[Value]) -> Value:
         """Whether a chunk has a target that is not 0: of a one-hot row one chunk has."""
-        builder, targets = self.builder, leading[1]
-        answers = builder.fcmp_unordered("!=", targets, constant(targets.type, 0.0))
-        bits = ir.IntType(targets.type.count)
-        return builder.icmp_unsigned("!=", builder.bitcast(answers, bits), ir.Constant(bits, 0))
+        targets = leading[1]
+        return any_lane(self.builder, self.builder.fcmp_unordered("!=", targets, constant(targets.type, 0.0)))
 
     def whole_and_last_chunks(self, lanes: int, chunk: Callable[[Value, Value], None]) -> None:
         """Writes `chunk` for whole chunks, of which all is new, and for a last one, which reaches back.
@@ -204,7 +204,7 @@ class Along(Rows):
         place = self.builder.gep(self.predictions, [place])
         self.builder.call(function, [self.builder.bitcast(place, ir.PointerType()), number(0), number(3), number(1)])
 
-    def level_lanes(self, steps: Sequence[Step]) -> int:
+    def pass_lanes(self, steps: Sequence[Step]) -> int:
         """Only sums take long enough to hide how long one waits for the one before it."""
         return LANES if any(is_sum(step) for step in steps) else MAX_LANES
 

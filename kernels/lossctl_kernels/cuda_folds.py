@@ -209,7 +209,9 @@ def row_folds(
     every result.
     """
     folds: Function = _as_it_is
-    groups = loops(steps) or [[]]
+    groups = loops(steps)
+    if not groups or groups[-1][0].when:
+        groups.append([])  # the checks are of all rows
     for group in groups:
         last = group is groups[-1]
         folds = _loop(folds, group, checks if last else (), lanes, leading, picked, across)
@@ -217,11 +219,11 @@ def row_folds(
 
 
 def loops(steps: Sequence[Step]) -> list[list[Step]]:
-    """The steps in as few consecutive groups as may be, none of which needs the result of another in its group."""
+    """The steps in as few consecutive groups as may be, of one condition; none needs a result of its own group."""
     groups: list[list[Step]] = []
     for step in steps:
         # A step needs folds of lower levels alone.
-        if groups and all(step.level <= other.level for other in groups[-1]):
+        if groups and all(step.level <= other.level and step.when is other.when for other in groups[-1]):
             groups[-1].append(step)
         else:
             groups.append([step])
@@ -230,6 +232,10 @@ def loops(steps: Sequence[Step]) -> list[list[Step]]:
 
 def _as_it_is(source, row, width, known, limits, team):
     return known
+
+
+def _always(environment):
+    return True
 
 
 def _loop(
@@ -241,7 +247,7 @@ def _loop(
     picked: bool,
     across: Across,
 ) -> Function:
-    """One loop over the columns for all these steps, after the loops before."""
+    """One loop over the columns for all these steps, after the loops before; not for rows that it is not meant for."""
     initial: tuple[float, ...] = ()
     advance, finish = _no_parts, _no_results
     for step in (*steps, *checks):
@@ -256,11 +262,15 @@ def _loop(
         finish = running.finish(finish, len(initial), across(running.combine))
         initial += running.initial
 
+    wanted = steps[0].when if steps and steps[0].when else _always
+
     def loop(source, row, width, known, limits, team):
         so_far = before(source, row, width, known, limits, team)
         parts = initial
-        for column in range(team[0], width, lanes):
-            parts = advance(parts, leading(source, row, column) + so_far + limits)
+        # All lanes of the row agree; those of other rows wait for them when the results are made.
+        if wanted(leading(source, row, 0) + so_far):
+            for column in range(team[0], width, lanes):
+                parts = advance(parts, leading(source, row, column) + so_far + limits)
         return so_far + finish(parts, source, row, so_far, team)
 
     def without_loop(source, row, width, known, limits, team):

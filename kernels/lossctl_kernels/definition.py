@@ -44,11 +44,16 @@ class Monoid(Enum):
 
 
 class Fold(Record):
-    """A term and how its values combine; `name` is how definitions ask for the result."""
+    """A term and how its values combine; `name` is how definitions ask for the result.
+
+    A sum over a row may have a condition, `when`, on what `ONCE` may ask for: rows that do not meet it are not read
+    for this fold, whose result is then 0.
+    """
 
     name: str
     monoid: Monoid
     term: Scalar
+    when: Scalar | None = None
 
 
 class TargetTransform(Record):
@@ -101,6 +106,7 @@ class Definition(Record, frozen=False):
     def functions(self) -> list[Scalar]:
         """The loss, the terms of its folds, and its derivatives."""
         functions = [self.function, *(one.term for one in self.folds), *self.input_gradients.values()]
+        functions += [one.when for one in self.folds if one.when is not None]
         functions += self.row_function.states if self.row_function else ()
         return functions + ([self.gradient] if self.gradient else [])
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .batch import Array, Batch, Column, Floats, input_arrays
 from .domains import Domain
 from .plan import Plan
-from .program import Program
+from .program import Program, Step
 from .reduce import tree_sum
 from .scales import safe_scale
 from .spec import Monoid, Scope
@@ -162,12 +162,22 @@ def evaluate(
             picked_folds = (*picked, *vector, *folds)
             folds += (full(step.term(picked_folds), (rows, 1)),)
         else:
-            terms = full(step.term((*leading, *vector, *folds)), (rows, width))
-            folds += (combine(step.monoid, terms)[:, None],)
+            folds += (row_fold(step, (*leading, *vector, *folds), rows, width),)
     result = program.finish((*leading, *vector, *folds))
     if program.kind == "value":
         return np.array(full(result, (rows, 1))[:, 0])
     return np.array(full(result, (rows, width)))
+
+
+def row_fold(step: Step, environment: Sequence[Any], rows: int, width: int) -> Floats:
+    """(rows, 1) results of one fold; 0 for rows that do not meet its condition, whose terms are not computed."""
+    if step.when is None:
+        return combine(step.monoid, full(step.term(tuple(environment)), (rows, width)))[:, None]
+    wanted = np.flatnonzero(full(step.when(tuple(environment)), (rows, 1)))
+    of_wanted = tuple(values[wanted] if np.ndim(values) == 2 else values for values in environment)
+    results = np.zeros((rows, 1))
+    results[wanted, 0] = combine(step.monoid, full(step.term(of_wanted), (wanted.size, width)))
+    return results
 
 
 def combine(monoid: Monoid, terms: Floats) -> Floats:
@@ -181,16 +191,8 @@ def combine(monoid: Monoid, terms: Floats) -> Floats:
 
 def report(plan: Plan, block: Batch, losses: Floats) -> Floats:
     """The report on one block; see `batch.Column`. Data must be right in rows that are left out, too."""
-    keep = np.ones(block.rows, bool) if block.keep is None else block.keep
-    kept = losses[keep]
-    row = np.zeros(len(Column))
+    row = report_of_losses(losses, block.weights, block.keep)
     with np.errstate(all="ignore"):
-        summands = np.where(keep, weighted(losses, block.weights), 0.0)
-        row[Column.SUM] = tree_sum(summands)
-        row[Column.NONFINITE] = np.count_nonzero(~np.isfinite(kept))
-        row[Column.POSITIVE] = np.count_nonzero(kept > 0.0)
-        row[Column.LOWEST] = kept.min(initial=np.inf)
-        row[Column.HIGHEST] = kept.max(initial=-np.inf)
         row[Column.BAD_PREDICTIONS] = outside(block.prediction, plan.prediction_domain)
         if not plan.sparse:
             row[Column.BAD_TARGETS] = outside(block.target, plan.settings.loss.target)
@@ -198,6 +200,26 @@ def report(plan: Plan, block: Batch, losses: Floats) -> Floats:
             row[Column.BAD_PREDICTION_ROWS] = off_one(block.prediction, plan.tolerance)
         if plan.targets_sum_to_one:
             row[Column.BAD_TARGET_ROWS] = off_one(block.target, plan.tolerance)
+    return row
+
+
+def report_of_losses(
+    losses: Floats, weights: Floats | None, keep: NDArray[np.bool_] | None, described: bool = True
+) -> Floats:
+    """What the report on one block says of its losses, as if its data were right.
+
+    Where they need not be `described`, it may be their sum alone.
+    """
+    kept = losses if keep is None else losses[keep]
+    row = np.zeros(len(Column))
+    with np.errstate(all="ignore"):
+        summands = weighted(losses, weights)
+        row[Column.SUM] = total = tree_sum(summands if keep is None else np.where(keep, summands, 0.0))
+        if described or not np.isfinite(total):
+            row[Column.NONFINITE] = kept.size - np.count_nonzero(np.isfinite(kept))
+            row[Column.POSITIVE] = np.count_nonzero(kept > 0.0)
+            row[Column.LOWEST] = kept.min(initial=np.inf)
+            row[Column.HIGHEST] = kept.max(initial=-np.inf)
     return row
 
 

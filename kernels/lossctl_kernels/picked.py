@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .along import Along
 from .trace import DOUBLE, INTEGER, constant
-from .writer import LANES, Value, levels, vector, whole
+from .writer import LANES, Value, passes, vector, whole
 
 __all__ = ["Picked"]
 
@@ -46,7 +46,7 @@ class Picked(Along):
         with self.row_groups(rows) as (first, count):
             with self.loop(count) as place:
                 self.row = self.builder.add(first, place)
-                self.run_level((), {}, {}, place)
+                self.run_pass((), {}, {}, place)
             self.check_row_sums(count)
 
     def chunk_to_check(self, pointer: Value, start: Value, lanes: int) -> Value:
@@ -63,8 +63,7 @@ class Picked(Along):
         index, weight = builder.sitofp(labels, kind), self.gathered(self.class_weights, labels)
         leading = [self.widened(picked), constant(kind, 1.0), index, weight]
         folds: dict[str, Value] = {}
-        for level in levels(self.program.steps):
-            known = dict(folds)
-            folds |= {step.name: self.term(step, leading, known) for step in level}
+        for steps in passes(self.program.steps):
+            folds |= {step.name: self.term(step, leading, folds) for step in steps}
         nothing = [constant(kind, 0.0)] * 4
         self.store_ends(first, count, self.call(self.program.finish, nothing, folds))

@@ -34,12 +34,16 @@ LEADING = ("prediction", "target", "index", "class_weight")
 
 
 class Step(Record):
-    """One fold: `monoid` over the scope of `term(environment)`, which needs only folds of lower levels."""
+    """One fold: `monoid` over the scope of `term(environment)`, which needs only folds of lower levels.
+
+    So does its condition, `when(environment)`; steps of a level that have the same one share the same object.
+    """
 
     name: str
     monoid: Monoid
     term: Bound
     level: int = 0
+    when: Bound | None = None
 
 
 class Program(Record):
@@ -215,8 +219,13 @@ def _needed(folds: tuple[Fold, ...], arguments: tuple[str, ...]) -> tuple[Fold, 
     for fold in reversed(folds):
         if fold.name in wanted:
             needed.append(fold)
-            wanted.update(argument_names(fold.term))
+            wanted.update(_arguments(fold))
     return tuple(reversed(needed))
+
+
+def _arguments(fold: Fold) -> tuple[str, ...]:
+    """What a fold asks for, for its terms or for its condition."""
+    return argument_names(fold.term) + (argument_names(fold.when) if fold.when else ())
 
 
 def _key(
@@ -248,11 +257,13 @@ def _assemble(
     names = LEADING + inputs + numbers + folds + more
     stages = _stages(transforms, targets, names)
     levels: dict[str, int] = {}
+    conditions = {fold.when: bind(fold.when, names) for fold in own if fold.when}
 
     def step(fold: Fold, stage: Bound | None, through: tuple[Transform, ...]) -> Step:
-        used = {*argument_names(fold.term), *(name for t in through for name in argument_names(t.apply))}
+        used = {*_arguments(fold), *(name for t in through for name in argument_names(t.apply))}
         levels[fold.name] = 1 + max((levels[name] for name in used if name in levels), default=-1)
-        return Step(fold.name, fold.monoid, _after(stage, bind(fold.term, names)), levels[fold.name])
+        condition = conditions[fold.when] if fold.when else None
+        return Step(fold.name, fold.monoid, _after(stage, bind(fold.term, names)), levels[fold.name], condition)
 
     steps = [
         step(fold, stages.before[position], transforms[:position])

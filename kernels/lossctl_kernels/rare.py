@@ -24,14 +24,12 @@ def rarely(condition: bool, function: Callable[..., float], otherwise: float, *a
 
 def _traced(condition: Any, function: Callable[..., Any], otherwise: Any, arguments: tuple[Any, ...]) -> Any:
     """The same of symbols (`trace.py`): the instructions of the function get a block of their own."""
-    from llvmlite import ir
+    from .trace import any_lane
 
-    builder, truths = condition.builder, condition.value
-    if isinstance(truths.type, ir.VectorType):
-        bits = ir.IntType(truths.type.count)
-        truths = builder.icmp_unsigned("!=", builder.bitcast(truths, bits), ir.Constant(bits, 0))
+    builder = condition.builder
+    is_needed = any_lane(builder, condition.value)
     before = builder.block
-    with builder.if_then(truths, likely=False):
+    with builder.if_then(is_needed, likely=False):
         result: Any = where(condition, function(*arguments), otherwise)
         inside = builder.block
     chosen = builder.phi(otherwise.value.type)

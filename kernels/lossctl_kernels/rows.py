@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from .program import Step
 from .recipes import SUM
 from .reduce import BLOCK_ROWS
 from .spec import Monoid
-from .trace import DOUBLE, INTEGER, constant, unary
+from .trace import DOUBLE, INTEGER, any_lane, constant, unary
 from .writer import LANES, SINGLE, Value, Writer, vector, whole
 
 __all__ = ["ROW_COLUMNS", "Rows"]
@@ -55,6 +55,27 @@ class Rows(Writer):
     def is_single(self, step: Step) -> bool:
         """Whether a step has one term in a row."""
         return step.monoid is Monoid.ONCE or self.is_at_target(step)
+
+    def of_row(self) -> list[Value]:
+        """The environment of what is one number of a row: of arrays it has the inputs that are."""
+        raise NotImplementedError
+
+    def condition(self, steps: Sequence[Step], known: dict[str, Value]) -> Value | None:
+        """Which of the rows at hand a pass is for; None for all."""
+        when = steps[0].when if steps else None
+        if when is None:
+            return None
+        answer = self.call(when, self.of_row(), known)
+        return self.builder.fcmp_unordered("!=", answer, constant(answer.type, 0.0))
+
+    @contextmanager
+    def only_where(self, condition: Value | None) -> Iterator[None]:
+        """Around instructions that are left out unless one of the rows at hand wants them."""
+        if condition is None:
+            yield
+            return
+        with self.builder.if_then(any_lane(self.builder, condition), likely=False):
+            yield
 
     def kind(self, step: Step) -> ir.Type:
         return self.number if self.is_largest_prediction(step) else DOUBLE

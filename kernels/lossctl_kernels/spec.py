@@ -143,11 +143,13 @@ def registering(registry: dict[str, Loss]) -> Iterator[None]:
         _REGISTRY.reset(token)
 
 
-def fold(monoid: Monoid, name: str | None = None) -> Callable[[Scalar], Scalar]:
-    """Makes a scalar function the term of a fold that has this name, or its own."""
+def fold(
+    monoid: Monoid, name: str | None = None, when: Callable[..., bool] | None = None
+) -> Callable[[Scalar], Scalar]:
+    """Makes a scalar function the term of a fold that has this name, or its own; `when` is the condition of `Fold`."""
 
     def decorate(term: Scalar) -> Scalar:
-        _FOLDS[term] = Fold(name or term.__name__, monoid, term)
+        _FOLDS[term] = Fold(name or term.__name__, monoid, term, when)
         return term
 
     return decorate
@@ -169,8 +171,14 @@ def definition_of(function: Scalar) -> Definition:
 
 
 def define(function: Scalar, prediction: Domain, scope: Scope, folds: tuple[Scalar, ...] = ()) -> Definition:
-    """A definition that no loss has by itself: a variant is made of it."""
+    """A definition that no loss has by itself: a variant is made of it.
+
+    Raises ValueError for a fold that has a condition and is no sum over a row.
+    """
     terms = tuple(_FOLDS[term] for term in folds)
+    for one in terms:
+        if one.when is not None and (one.monoid is not Monoid.SUM or scope is not Scope.ROW):
+            raise ValueError(f"{function.__name__}: the fold {one.name} is no sum over a row, and has a condition")
     definition = Definition(function.__name__, function, prediction, scope, terms)
     definition.row_function = _ROW_FUNCTIONS.get(function)
     _DEFINITIONS[function] = definition

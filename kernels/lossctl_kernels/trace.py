@@ -29,6 +29,7 @@ __all__ = [
     "NotANumber",
     "NotKnown",
     "Symbol",
+    "any_lane",
     "as_double",
     "constant",
     "element_of",
@@ -70,6 +71,14 @@ def unary(builder: ir.IRBuilder, name: str, value: ir.Value) -> ir.Value:
     suffix = f"v{kind.count}f64" if isinstance(kind, ir.VectorType) else "f64"
     function = builder.module.declare_intrinsic(f"{name}.{suffix}", (), ir.FunctionType(kind, [kind]))
     return builder.call(function, [value])
+
+
+def any_lane(builder: ir.IRBuilder, truths: ir.Value) -> ir.Value:
+    """Whether something holds in any lane of a vector, or of the one number that it is said of."""
+    if not isinstance(truths.type, ir.VectorType):
+        return truths
+    bits = ir.IntType(truths.type.count)
+    return builder.icmp_unsigned("!=", builder.bitcast(truths, bits), ir.Constant(bits, 0))
 
 
 class Symbol:

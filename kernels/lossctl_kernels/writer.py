@@ -21,7 +21,7 @@ from .scales import safe_scale
 from .spec import Monoid
 from .trace import DOUBLE, FLAGS, INTEGER, Symbol, as_double, constant, element_of, unary
 
-__all__ = ["LANES", "Arguments", "Check", "Layout", "Value", "Writer", "is_sum", "levels", "vector", "whole"]
+__all__ = ["LANES", "Arguments", "Check", "Layout", "Value", "Writer", "is_sum", "passes", "vector", "whole"]
 
 LANES = 16
 SINGLE = ir.FloatType()
@@ -316,14 +316,12 @@ def is_sum(step: Step | None) -> bool:
     return step is None or step.monoid in (Monoid.SUM, Monoid.TARGET_SUM)
 
 
-def levels(steps: Sequence[Step]) -> list[list[Step]]:
-    """The steps in groups: each needs only groups before its own."""
-    groups: list[list[Step]] = []
+def passes(steps: Sequence[Step]) -> list[list[Step]]:
+    """The steps in groups: each needs only groups before its own, and has one condition, the first of all none."""
+    found: dict[tuple[int, Any], list[Step]] = {(0, None): []}
     for step in steps:
-        while len(groups) <= step.level:
-            groups.append([])
-        groups[step.level].append(step)
-    return groups
+        found.setdefault((step.level, step.when), []).append(step)
+    return [found[key] for key in sorted(found, key=lambda key: key[0])]
 
 
 def prefer_wide_vectors(function: ir.Function) -> None:

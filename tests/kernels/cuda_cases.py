@@ -76,7 +76,8 @@ def features(case: Case) -> set[Any]:
     plan = plan_of(case, WIDTH, "float64")
     data = {(scope, sparse), ("picked", sparse, picked), ("sums", prediction_sums, target_sums)}
     data |= {("inputs", *plan.row_inputs)}
-    return data | {(scope, step.monoid, step.level > 0) for program in programs(plan) for step in program.steps}
+    steps = [step for program in programs(plan) for step in program.steps]
+    return data | {(scope, step.monoid, step.level > 0, step.when is None) for step in steps}
 
 
 def programs(plan: Plan) -> list[Program]:
@@ -92,7 +93,9 @@ def structure(case: Case) -> tuple[Any, ...]:
     plan = plan_of(case, WIDTH, "float64")
     if plan.definition.row_function:
         return (plan.definition.name,)
-    steps = tuple(tuple((step.monoid, step.level) for step in program.steps) for program in programs(plan))
+    steps = tuple(
+        tuple((step.monoid, step.level, step.when is None) for step in program.steps) for program in programs(plan)
+    )
     numbers = tuple(len(program.numbers) > 0 for program in programs(plan))
     return plan.scope, plan.sparse, plan.at_target_only, plan.rows_sum_to_one, plan.targets_sum_to_one, numbers, steps
 

@@ -13,6 +13,7 @@ import pytest
 from lossctl_kernels import cuda_folds
 from lossctl_kernels.batch import Floats
 from lossctl_kernels.program import Step
+from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import tree_sum
 from lossctl_kernels.spec import Monoid
 
@@ -114,6 +115,28 @@ def test_a_step_sees_the_folds_before_it() -> None:
 
     steps = [step("largest", Monoid.MAX, prediction), step("relative", Monoid.SUM, relative, level=1)]
     assert row_results(steps, np.array([1.0, 4.0, 3.0])) == (4.0, 2.0)
+
+
+def test_rows_that_do_not_meet_a_condition_are_not_read_for_it() -> None:
+    def is_wanted(environment: Any) -> Any:
+        return environment[5] > 0.0  # after four that lead, and one number
+
+    steps = [step("sum", Monoid.SUM, prediction), replace(step("again", Monoid.SUM, prediction, 1), when=is_wanted)]
+    assert row_results(steps, np.array([1.0, 2.0])) == (3.0, 3.0)
+    assert row_results(steps, np.array([1.0, -2.0])) == (-1.0, 0.0)
+
+
+def test_checks_are_of_all_rows() -> None:
+    def never(environment: Any) -> bool:
+        return False
+
+    steps = [step("sum", Monoid.SUM, prediction), replace(step("again", Monoid.SUM, prediction, 1), when=never)]
+    checks = cuda_folds.check_steps(True, True, False)
+    folds = cuda_folds.row_folds(
+        steps, checks, 1, cuda_folds.leading_part(True, ()), False, lambda combine: lambda value, team: value
+    )
+    source = (np.array([[0.5, 2.0]]), np.array([1]), np.ones(1))
+    assert folds(source, 0, 2, (), (0.0, 1.0, 0.0, 1.0, 1e-6), (0, None)) == (2.5, 0.0, 1.0, 2.5)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,21 @@ import pytest
 from mpmath import mpf
 
 from lossctl_kernels.batch import Array
+from tests.kernels import reference
 from tests.kernels.cases import Case
-from tests.kernels.engines import assert_close, backend_of, backends, sample_gradients, sample_losses
+from tests.kernels.engines import (
+    assert_close,
+    backend_of,
+    backends,
+    flattened,
+    sample_gradients,
+    sample_losses,
+)
+from tests.kernels.formulas import Options
 
 RTOL = 1e-12
 engines = pytest.mark.parametrize("backend", backends())
-DISTANCES = (1.0, 0.3, 0.1, 0.03, 1e-2, 1e-3, 1e-6, 1e-8, 1e-10)
+DISTANCES = (1.0, 0.3, 0.1, 0.03, 0.016, 1e-2, 1e-3, 1e-6, 1e-8, 1e-10)
 Row = list[Any]
 
 
@@ -92,6 +101,25 @@ def test_brier_scores_of_logits_keep_their_digits_next_to_the_target(classes: in
     assert_close(sample_losses(backend_of(backend), case.plan(classes), logits, target), expected, RTOL, atol=1e-30)
 
 
+@engines
+@pytest.mark.parametrize("spread", [30.0, 300.0])
+@pytest.mark.parametrize("classes", [2, 3, 40])
+def test_slopes_of_brier_scores_keep_their_digits_next_to_certainty(classes: int, spread: float, backend: str) -> None:
+    random = np.random.default_rng(classes)
+    logits = random.normal(0.0, spread, (8, classes))
+    target = random.dirichlet(np.ones(classes), 8)
+    target[::2] = np.eye(classes)[random.integers(0, classes, 4)]
+    slopes = []
+    with mpmath.workdps(1500):
+        for row, y in zip(logits, target, strict=True):
+            shares = softmax(exact(row))
+            misses = [p - q for p, q in zip(shares, exact(y), strict=True)]
+            mean = mpmath.fsum(p * miss for p, miss in zip(shares, misses, strict=True))
+            slopes += [2 * p * (miss - mean) for p, miss in zip(shares, misses, strict=True)]
+    plan = Case("brier_multiclass", {"input": "logit", "scale_by_half": "off"}).plan(classes)
+    assert_close(sample_gradients(backend_of(backend), plan, logits, target), slopes, RTOL, atol=1e-320)
+
+
 AMOUNTS = np.array(
     [
         [1.0 - 1e-6, 1e-6, 1e-12],
@@ -140,6 +168,52 @@ def test_cross_entropy_of_amounts_with_soft_targets(backend: str) -> None:
     assert_close(sample_losses(backend_of(backend), plan, rows, target), expected, RTOL)
     for column, wanted in zip(sample_gradients(backend_of(backend), plan, rows, target), slopes, strict=True):
         assert_close(column, wanted, RTOL)
+
+
+NEARLY_CERTAIN = np.array(
+    [
+        [1.0, 1e-9, 3e-14],
+        [2.0, 1e-40, 1e-30],
+        [5e8, 1e-3, 2e-300],
+        [1e-20, 3e-38, 0.0],
+        [0.7, 0.2, 0.1],
+    ]
+)
+
+
+def relatives(loss: str) -> list[Case]:
+    if loss == "gce":
+        return [Case("gce", {"q": q, "normalize": True}) for q in (0.7, 0.01)]
+    options: list[Options] = [
+        {"gamma": 2.0},
+        {"gamma": 0.5},
+        {"gamma": 0.0, "alpha": (0.25, 1.0, 3.0)},
+        {"labels": "index"},
+    ]
+    return [Case("categorical_focal", {**more, "normalize": True}) for more in options]
+
+
+@engines
+@pytest.mark.parametrize("case", [*relatives("gce"), *relatives("categorical_focal")], ids=str)
+def test_relatives_of_cross_entropy_keep_their_digits_next_to_certainty(case: Case, backend: str) -> None:
+    labels = np.array([0, 0, 0, 0, 1])
+    is_index = case.loss == "gce" or "labels" in case.options
+    target = labels if is_index else np.eye(3)[labels]
+    plan, engine = case.plan(3), backend_of(backend)
+    expected = reference.losses(case.loss, case.options, NEARLY_CERTAIN, target, digits=400)
+    assert_close(sample_losses(engine, plan, NEARLY_CERTAIN, target), expected, RTOL, atol=1e-320)
+    slopes = flattened(reference.gradients(case.loss, case.options, NEARLY_CERTAIN, target, digits=1000))
+    assert_close(sample_gradients(engine, plan, NEARLY_CERTAIN, target), slopes, RTOL, atol=1e-320)
+
+
+@engines
+def test_slopes_of_the_mean_divergence_of_subnormal_shares(backend: str) -> None:
+    small = np.array([5e-324, 1e-323, 1.5e-320, 3e-310, 2e-308, 1e-300])
+    pairs = np.array([(p, y) for p in [*small, 0.3] for y in [*small, 0.3]])
+    prediction, target = (np.stack([column, 1.0 - column], axis=1) for column in pairs.T)
+    slopes = [mpmath.log(2 * mpf(p) / (mpf(p) + mpf(y))) / 2 for p, y in pairs.tolist()]
+    found = sample_gradients(backend_of(backend), Case("js_divergence").plan(2), prediction, target)
+    assert_close(found[:, 0], slopes, RTOL)
 
 
 Z = np.array([1e-12, -1e-9, 1e-6, -0.3, 0.49, -0.51, 2.0, -5.0, 30.0, -36.0])

@@ -3,12 +3,11 @@
 from typing import Annotated
 
 from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, TargetKind
-from ..rare import rarely
 from ..scalar import absolute, maximum, square, where
 from ..spec import Monoid, Parameter, Scope, fold, form_of, gradient_of, loss
 from .class_probabilities import DENSE_OR_INDEX, NO_PRESETS, REDUCED, SOFTMAX
 from .multiclass import probability, probability_of_others
-from .near_shares import below_grid, excess_of_logit, log_total, whole
+from .near_shares import below_grid, excess_of_logit, log_total, on_grid
 
 # How far a share is from a target next to it, as a part of that.
 NEAR = 2.0**-9
@@ -73,9 +72,9 @@ def squared_misses_of_logits(prediction: float, target: float, largest: float, t
 # It is read once more for that where the rounded misses are small.
 
 
-def is_small(squared_misses: float) -> bool:
+def is_small(squared_misses_of_logits: float) -> bool:
     """Whether the misses of a row may have lost digits that its score would show."""
-    return squared_misses < SMALL
+    return squared_misses_of_logits < SMALL
 
 
 def is_next_to(miss: float, target: float) -> bool:
@@ -90,82 +89,50 @@ def exact_miss(prediction: float, target: float, largest: float, ties: float, ta
     return where(is_next_to(miss, target), exact, miss)
 
 
-def exact_square(prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float) -> float:
+@fold(Monoid.SUM, when=is_small)
+def exact_squares(
+    prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float
+) -> float:
     return square(exact_miss(prediction, target, largest, ties, tail, log_total))
 
 
-def miss_and_remnant(
-    prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float
-) -> float:
+@fold(Monoid.SUM, when=is_small)
+def total_of_targets(target: float) -> float:
+    """Σ y, but for what is below the grid."""
+    return on_grid(target)
+
+
+@fold(Monoid.SUM, when=is_small)
+def misses(prediction: float, target: float, largest: float, ties: float, tail: float, log_total: float) -> float:
+    """Σ (q - y) and what `total_of_targets` lacks: with it η less one."""
     return exact_miss(prediction, target, largest, ties, tail, log_total) + below_grid(target)
 
 
-def missed_share(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+@fold(Monoid.SUM, when=is_small)
+def missed_shares(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ q (q - y) next to targets, for which a rounded miss will do."""
     miss = miss_of_logits(prediction, target, largest, ties, tail)
     return where(is_next_to(miss, target), target * miss, 0.0)
 
 
-def near_square(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+@fold(Monoid.SUM, when=is_small)
+def near_squares(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """Σ q² next to targets."""
     return where(is_next_to(miss_of_logits(prediction, target, largest, ties, tail), target), square(target), 0.0)
 
 
 @fold(Monoid.SUM)
-def exact_squares(
-    prediction: float,
-    target: float,
-    largest: float,
-    ties: float,
-    tail: float,
-    log_total: float,
-    squared_misses_of_logits: float,
-) -> float:
-    again, nothing = is_small(squared_misses_of_logits), 0.0 * target
-    return rarely(again, exact_square, nothing, prediction, target, largest, ties, tail, log_total)
-
-
-@fold(Monoid.SUM)
-def misses(
-    prediction: float,
-    target: float,
-    largest: float,
-    ties: float,
-    tail: float,
-    log_total: float,
-    squared_misses_of_logits: float,
-) -> float:
-    """Σ (q - y) and what `whole` lacks: with it η less one."""
-    again, nothing = is_small(squared_misses_of_logits), 0.0 * target
-    return rarely(again, miss_and_remnant, nothing, prediction, target, largest, ties, tail, log_total)
-
-
-@fold(Monoid.SUM)
-def missed_shares(
-    prediction: float, target: float, largest: float, ties: float, tail: float, squared_misses_of_logits: float
-) -> float:
-    """Σ q (q - y) next to targets, for which a rounded miss will do."""
-    again, nothing = is_small(squared_misses_of_logits), 0.0 * target
-    return rarely(again, missed_share, nothing, prediction, target, largest, ties, tail)
-
-
-@fold(Monoid.SUM)
-def near_squares(
-    prediction: float, target: float, largest: float, ties: float, tail: float, squared_misses_of_logits: float
-) -> float:
-    """Σ q² next to targets."""
-    again, nothing = is_small(squared_misses_of_logits), 0.0 * target
-    return rarely(again, near_square, nothing, prediction, target, largest, ties, tail)
-
-
-@fold(Monoid.SUM)
-def missed_by_targets(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """Σ p (p - y) over the classes that the target has."""
-    return where(target == 0.0, 0.0, own_miss(prediction, target, largest, ties, tail))
+def missed_by_most(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    """p (p - y) of the class that has more than all others together, if one has."""
+    has_most = probability(prediction, largest, ties, tail) > 0.5
+    return where(has_most, own_miss(prediction, target, largest, ties, tail), 0.0)
 
 
 @fold(Monoid.SUM)
 def missed_by_others(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """Σ p² over the classes that the target has not."""
-    return where(target == 0.0, own_miss(prediction, target, largest, ties, tail), 0.0)
+    """Σ p (p - y) over the other classes."""
+    has_most = probability(prediction, largest, ties, tail) > 0.5
+    return where(has_most, 0.0, own_miss(prediction, target, largest, ties, tail))
 
 
 def own_miss(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
@@ -178,14 +145,14 @@ def own_miss(prediction: float, target: float, largest: float, ties: float, tail
     LOGIT,
     (
         *SOFTMAX,
-        whole,
         log_total,
         squared_misses_of_logits,
         exact_squares,
+        total_of_targets,
         misses,
         missed_shares,
         near_squares,
-        missed_by_targets,
+        missed_by_most,
         missed_by_others,
     ),
 )
@@ -195,11 +162,11 @@ def brier_multiclass_from_logits(
     misses: float,
     missed_shares: float,
     near_squares: float,
-    whole: float,
+    total_of_targets: float,
     scale_by_half: float,
     width: float = 1.0,
 ) -> float:
-    error = (whole - 1.0) + misses
+    error = (total_of_targets - 1.0) + misses
     exact = maximum(exact_squares - error * (2.0 * missed_shares - error * near_squares), 0.0)
     score = where(is_small(squared_misses_of_logits), exact, squared_misses_of_logits)
     return halving(scale_by_half, width) * score
@@ -212,15 +179,13 @@ def brier_multiclass_from_logits_gradient(
     largest: float,
     ties: float,
     tail: float,
-    missed_by_targets: float,
+    missed_by_most: float,
     missed_by_others: float,
     scale_by_half: float,
     width: float = 1.0,
 ) -> float:
-    """2 p [(p - y) - Σ p (p - y)], where the own term of a class is taken out of the sum first."""
+    """2 p [(p - y) - Σ p (p - y)]; where p is near 1, its own term is taken out of the sum first."""
     p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
     own = miss_of_logits(prediction, target, largest, ties, tail)
-    own_term = own_miss(prediction, target, largest, ties, tail)
-    alike = where(target == 0.0, missed_by_others, missed_by_targets) - own_term
-    different = where(target == 0.0, missed_by_targets, missed_by_others)
-    return halving(scale_by_half, width) * 2.0 * p * (own * rest - alike - different)
+    beyond = where(p > 0.5, own * rest, own - missed_by_most) - missed_by_others
+    return halving(scale_by_half, width) * 2.0 * p * beyond

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, REAL, TargetKind
 from ..scalar import absolute, exp, expm1, log, log1p, log1p_gap, maximum, minimum, where
-from ..spec import Monoid, Parameter, Scope, fold, form_of, gradient_of, loss, variant_of
+from ..spec import Monoid, Parameter, Scope, define, fold, form_of, gradient_of, loss, variant_of
+from .amounts import SURPRISE, amounts_below, cce_of_amounts, cce_of_amounts_gradient, divided_in_place
 from .class_margins import winners
+from .focal_amounts import FOCAL_OF_AMOUNTS, through_power
 from .multiclass import (
     CROSS_ENTROPY_OPTIONS,
     cce_from_logits_gradient,
@@ -41,6 +43,37 @@ def generalized(log_probability: float, q: float) -> float:
     return 0.0 - where(absolute(exponent) < TINY_EXPONENT, log_probability, expm1(exponent) / q)
 
 
+def gce_of_amounts(
+    rounded_surprise: float,
+    target_mass: float,
+    row_total: float,
+    minor_amounts: float,
+    largest_amount: float,
+    target_of_largest: float,
+    q: float,
+) -> float:
+    of_certain = minor_amounts, largest_amount, target_of_largest
+    return generalized(-cce_of_amounts(rounded_surprise, target_mass, row_total, *of_certain), q)
+
+
+def gce_of_amounts_gradient(
+    prediction: float,
+    target: float,
+    rounded_surprise: float,
+    target_mass: float,
+    row_total: float,
+    amounts_below: float,
+    q: float,
+) -> float:
+    """(p/Σp)^q times the slope of the cross-entropy: next to certainty a rounded power will do."""
+    slope = cce_of_amounts_gradient(prediction, target, row_total, target_mass, amounts_below)
+    return exp(-q * rounded_surprise) * slope
+
+
+GCE_OF_AMOUNTS = define(gce_of_amounts, CLASS_PROBABILITY, Scope.ROW, (*SURPRISE, amounts_below))
+gradient_of(gce_of_amounts)(gce_of_amounts_gradient)
+
+
 @fold(Monoid.TARGET_SUM)
 def generalized_surprise(prediction: float, target: float, q: float, log_floor: float = -math.inf) -> float:
     return where(target == 0.0, 0.0, generalized(maximum(log(prediction), log_floor), q))
@@ -57,6 +90,7 @@ def generalized_surprise(prediction: float, target: float, q: float, log_floor: 
     options=("input", "eps", "eps_mode", "normalize", "ignore_index", *REDUCED),
     aliases={"keras": ("CategoricalGeneralizedCrossEntropy", "categorical_generalized_cross_entropy")},
     presets=NO_PRESETS,
+    adapt=divided_in_place(GCE_OF_AMOUNTS),
     source="Zhang and Sabuncu (2018), Generalized cross entropy loss for training with noisy labels",
 )
 def gce(
@@ -92,12 +126,6 @@ KERAS_FOCAL = {**KERAS_ROWS, "alpha": (0.25,), "logit": {"softmax_eps": 1e-7}}
 Gamma = Annotated[float, Parameter("exponent of the probability of the other classes", at_least=0.0)]
 
 
-def through_power(logarithm: float, rest: float, gamma: float) -> float:
-    """γ ln p / (1 - p), which (1 - p)^γ makes the slope of the power of the focal loss; 0 at p = 1 and for γ = 0."""
-    nothing = (rest == 0.0) | (gamma == 0.0)
-    return where(nothing, 0.0, gamma * logarithm / where(rest == 0.0, 1.0, rest))
-
-
 @fold(Monoid.TARGET_SUM)
 def focal_surprise(
     prediction: float, target: float, class_weight: float, gamma: float, log_floor: float = -math.inf
@@ -124,6 +152,7 @@ def focal_surprise(
         "other": ("focal_loss", "FocalLoss"),
     },
     presets={**NO_PRESETS, "keras": KERAS_FOCAL, "optax": {"input": "logit"}},
+    adapt=divided_in_place(FOCAL_OF_AMOUNTS),
     source="Lin et al. (2017), Focal loss for dense object detection",
 )
 def categorical_focal(focal_surprise: float, gamma: Gamma = 2.0) -> float:

@@ -8,13 +8,11 @@ import math
 from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
-from ..rare import rarely
 from ..scalar import (
     LN2_HIGH,
     SMALLEST_NORMAL,
     absolute,
     exp,
-    log,
     log1p,
     maximum,
     square,
@@ -74,35 +72,32 @@ def kl_terms(prediction: float, target: float, eps: float) -> float:
     return where((p == 0.0) & (y > 0.0), math.inf, value)
 
 
-@fold(Monoid.SUM)
-def kl_surplus(prediction: float, target: float, eps: float) -> float:
-    return kl_difference(prediction, target, eps)
-
-
-def kl_difference(prediction: float, target: float, eps: float) -> float:
+def difference_next_to(prediction: float, target: float, eps: float) -> float:
     p, y = held(prediction, eps), held(target, eps)
     return where(log_of_quotient(y, p)[0] == 0.0, y - p, 0.0)
+
+
+@fold(Monoid.SUM)
+def kl_surplus(prediction: float, target: float, eps: float) -> float:
+    return difference_next_to(prediction, target, eps)
+
+
+@fold(Monoid.ONCE)
+def rounded_divergence(kl_terms: float, kl_surplus: float) -> float:
+    return kl_terms + kl_surplus
 
 
 # Where they cancel, the differences y - p are summed again in two parts, of which the first is exact.
 
 
-@fold(Monoid.SUM)
-def kl_grid(prediction: float, target: float, eps: float, kl_terms: float, kl_surplus: float) -> float:
-    return rarely(is_small(kl_terms + kl_surplus), difference_on_grid, 0.0 * target, prediction, target, eps)
+@fold(Monoid.SUM, when=is_small)
+def kl_grid(prediction: float, target: float, eps: float) -> float:
+    return on_grid(difference_next_to(prediction, target, eps))
 
 
-@fold(Monoid.SUM)
-def kl_remnant(prediction: float, target: float, eps: float, kl_terms: float, kl_surplus: float) -> float:
-    return rarely(is_small(kl_terms + kl_surplus), difference_below_grid, 0.0 * target, prediction, target, eps)
-
-
-def difference_on_grid(prediction: float, target: float, eps: float) -> float:
-    return on_grid(kl_difference(prediction, target, eps))
-
-
-def difference_below_grid(prediction: float, target: float, eps: float) -> float:
-    return below_grid(kl_difference(prediction, target, eps))
+@fold(Monoid.SUM, when=is_small)
+def kl_remnant(prediction: float, target: float, eps: float) -> float:
+    return below_grid(difference_next_to(prediction, target, eps))
 
 
 def held(share: float, eps: float) -> float:
@@ -113,7 +108,7 @@ def held(share: float, eps: float) -> float:
 @loss(
     input="prob",
     scope=Scope.ROW,
-    folds=(kl_terms, kl_surplus, kl_grid, kl_remnant),
+    folds=(kl_terms, kl_surplus, rounded_divergence, kl_grid, kl_remnant),
     prediction=CLASS_PROBABILITY,
     target_kind=TargetKind.DISTRIBUTION,
     target=PROBABILITY,
@@ -138,17 +133,19 @@ def held(share: float, eps: float) -> float:
 def kl_divergence(
     kl_terms: float,
     kl_surplus: float,
+    rounded_divergence: float,
     kl_grid: float,
     kl_remnant: float,
     eps: Annotated[float, Parameter("prediction and target are held at or above this", at_least=0.0)] = 0.0,
 ) -> float:
     """Kullback-Leibler divergence of the prediction from the target, both distributions over the classes.
 
-    Exact where both are nearly equal, of logarithms and logits, too; the gradient by logits is right to some 1e-16 of
-    p and y there. The mean is over rows, PyTorch's `batchmean`; its `mean` divides by the number of
-    values as well (`denom=elements`). Keras holds both sides at 1e-7. `generalized_kl` takes rows of any sum.
+    Exact where both are nearly equal, of logarithms and logits, too; only with `target=log_prob`, which is rounded to
+    shares first, and in the gradient by logits it is right to some 1e-16 of p and y. The mean is over rows, PyTorch's
+    `batchmean`; its `mean` divides by the number of values as well (`denom=elements`). Keras holds both sides at 1e-7.
+    `generalized_kl` takes rows of any sum.
     """
-    return kl_terms + where(is_small(kl_terms + kl_surplus), kl_grid + kl_remnant, kl_surplus)
+    return kl_terms + where(is_small(rounded_divergence), kl_grid + kl_remnant, kl_surplus)
 
 
 @gradient_of(kl_divergence)
@@ -157,24 +154,24 @@ def kl_divergence_gradient(prediction: float, target: float, eps: float) -> floa
     return where((y == 0.0) | (prediction < eps), 0.0 * prediction, -y / prediction)
 
 
-@fold(Monoid.SUM)
+@fold(Monoid.SUM, "rounded_divergence")
 def kl_terms_of_logs(prediction: float, target: float) -> float:
     return kl_term_of_log(prediction, target)
 
 
-@fold(Monoid.SUM)
-def kl_rest_of_logs(prediction: float, target: float, kl_terms_of_logs: float) -> float:
-    return rarely(is_small(kl_terms_of_logs), kl_rest_of_log, 0.0 * target, prediction, target)
+@fold(Monoid.SUM, when=is_small)
+def kl_rest_of_logs(prediction: float, target: float) -> float:
+    return kl_rest_of_log(prediction, target)
 
 
-@fold(Monoid.SUM)
-def kl_surplus_of_logs(prediction: float, target: float, kl_terms_of_logs: float) -> float:
-    return rarely(is_small(kl_terms_of_logs), surplus_of_log, 0.0 * target, prediction, target)
+@fold(Monoid.SUM, when=is_small)
+def kl_surplus_of_logs(prediction: float, target: float) -> float:
+    return surplus_of_log(prediction, target)
 
 
 @form_of("kl_divergence", "log_prob", LOG_PROBABILITY, (kl_terms_of_logs, kl_rest_of_logs, kl_surplus_of_logs))
-def kl_divergence_of_logs(kl_terms_of_logs: float, kl_rest_of_logs: float, kl_surplus_of_logs: float) -> float:
-    return where(is_small(kl_terms_of_logs), kl_rest_of_logs + kl_surplus_of_logs, kl_terms_of_logs)
+def kl_divergence_of_logs(rounded_divergence: float, kl_rest_of_logs: float, kl_surplus_of_logs: float) -> float:
+    return where(is_small(rounded_divergence), kl_rest_of_logs + kl_surplus_of_logs, rounded_divergence)
 
 
 @gradient_of(kl_divergence_of_logs)
@@ -200,14 +197,14 @@ def kl_divergence_of_logs_gradient(target: float) -> float:
     ),
 )
 def kl_divergence_of_logits(
-    kl_terms_of_logits: float, entropies_of_logits: float, whole: float, departure: float
+    rounded_divergence: float, entropies_of_logits: float, whole: float, departure: float
 ) -> float:
     """Σ y ln(y/p); where small, Σ [y ln(y/q) - y + q] + ε + ε η - η²/2 with p = q/(1 + η), Σ y = 1 + ε."""
     # That is Σ y ln(y/q) + Σ y ln(1 + η), without what is far below it: of the first sum's Σ q nothing is left.
     surplus = whole - 1.0
     error = surplus + departure
     small = entropies_of_logits + (surplus + error * (surplus - 0.5 * error))
-    return where(is_small(kl_terms_of_logits), small, kl_terms_of_logits)
+    return where(is_small(rounded_divergence), small, rounded_divergence)
 
 
 gradient_of(kl_divergence_of_logits)(cce_from_logits_gradient)
@@ -300,8 +297,10 @@ def js_divergence(js_terms: float) -> float:
 
 @gradient_of(js_divergence)
 def js_divergence_gradient(prediction: float, target: float) -> float:
-    middle = 0.5 * (prediction + target)
-    u = 0.5 * (prediction - target) / middle
-    slope = where(absolute(u) < 0.5, log1p(u), log(prediction / middle))
+    total = prediction + target
+    u = (prediction - target) / total
+    k, s, rest = log_of_quotient(2.0 * prediction, total)
+    far = where(prediction == 0.0, -math.inf, k * LN2_HIGH + (2.0 * s + rest))
+    slope = where(absolute(u) < 0.5, log1p(u), far)
     # With a target of 0 the term is p ln 2, also at p = 0.
     return 0.5 * where(target == 0.0, LOG_TWO + 0.0 * prediction, slope)

@@ -5,13 +5,12 @@ and `scce` are one set of definitions: where a fold is a `TARGET_SUM`, the index
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from ..domains import BINARY_LABEL, CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
-from ..scalar import LN2_HIGH, TAIL_UNSCALE, exp, log1p, tail_exp, where
-from ..shares import log_of_quotient, log_of_share
-from ..spec import LOSSES, Input, InputShape, Loss, Monoid, Scope, define, fold, form_of, gradient_of, loss, share
+from ..scalar import TAIL_UNSCALE, exp, log1p, tail_exp, where
+from ..shares import log_of_share
+from ..spec import LOSSES, Input, InputShape, Monoid, Scope, fold, form_of, gradient_of, loss, share
+from .amounts import OF_AMOUNTS, divided_in_place
 
 CROSS_ENTROPY_OPTIONS = (
     "input",
@@ -30,83 +29,6 @@ CROSS_ENTROPY_OPTIONS = (
 )
 KERAS = {"prob": {"eps": 1e-7, "eps_mode": "clip", "normalize": True}, "denom": "count", "empty": "zero"}
 SKLEARN = {"prob": {"eps": "machine", "eps_mode": "clip"}}
-
-
-# ---- shares of amounts (`normalize`): of the largest, what the others have together is no difference
-
-
-@fold(Monoid.MAX)
-def peak(prediction: float) -> float:
-    return prediction
-
-
-@fold(Monoid.SUM)
-def peaks(prediction: float, peak: float) -> float:
-    """How many classes share the largest amount."""
-    return where(prediction == peak, 1.0, 0.0)
-
-
-@fold(Monoid.SUM)
-def below_peak(prediction: float, peak: float) -> float:
-    return where(prediction == peak, 0.0, prediction)
-
-
-@fold(Monoid.ONCE)
-def row_total(peak: float, peaks: float, below_peak: float) -> float:
-    return peak * peaks + below_peak
-
-
-def amount_of_others(amount: float, peak: float, peaks: float, below_peak: float) -> float:
-    """What all classes but one have: no digits are lost where that is little."""
-    return ((peak - amount) + peak * (peaks - 1.0)) + below_peak
-
-
-@fold(Monoid.TARGET_SUM)
-def relative_surprise(
-    prediction: float, target: float, peak: float, peaks: float, below_peak: float, row_total: float
-) -> float:
-    """-y ln(p/Σp)."""
-    k, s, rest = log_of_quotient(row_total, prediction)
-    near = log1p(amount_of_others(prediction, peak, peaks, below_peak) / prediction)
-    value = where(prediction == peak, near, k * LN2_HIGH + (2.0 * s + rest))
-    value = where(prediction > 0.0, value, prediction / row_total + math.inf)  # NaN of a row that has no sum
-    return where(target == 0.0, 0.0, target * value)
-
-
-@fold(Monoid.TARGET_SUM)
-def target_mass(target: float) -> float:
-    return target
-
-
-def cce_of_amounts(relative_surprise: float) -> float:
-    return relative_surprise
-
-
-def cce_of_amounts_gradient(
-    prediction: float,
-    target: float,
-    peak: float,
-    peaks: float,
-    below_peak: float,
-    row_total: float,
-    target_mass: float,
-) -> float:
-    """(Σ y - y Σp/p)/Σp, by the amount of the others: next to p = Σp both terms are nearly equal."""
-    share_of_others = amount_of_others(prediction, peak, peaks, below_peak) / row_total
-    return (target_mass - target) / row_total - where(target == 0.0, 0.0, target * share_of_others / prediction)
-
-
-OF_AMOUNTS = define(
-    cce_of_amounts, CLASS_PROBABILITY, Scope.ROW, (peak, peaks, below_peak, row_total, relative_surprise, target_mass)
-)
-gradient_of(cce_of_amounts)(cce_of_amounts_gradient)
-
-
-def divided_in_place(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows are divided by their sum inside the logarithm, unless a guard has to see the shares themselves."""
-    if not options.get("normalize") or options["eps"]:
-        return {}
-    return {"forms": {**loss.forms, "prob": OF_AMOUNTS}}
 
 
 # ---- probabilities
@@ -142,7 +64,7 @@ def surprise(prediction: float, target: float, log_floor: float = -math.inf) -> 
         "optax": {"input": "logit"},
         "sklearn": SKLEARN,
     },
-    adapt=divided_in_place,
+    adapt=divided_in_place(OF_AMOUNTS),
     source="Good (1952), Rational decisions",
 )
 def cce(surprise: float) -> float:
@@ -205,7 +127,8 @@ def probability_of_others(prediction: float, largest: float, ties: float, tail: 
 @fold(Monoid.TARGET_SUM)
 def gap(prediction: float, target: float, largest: float) -> float:
     """How far the targets lie below the largest logit, weighted; a target of 0 may have a logit of minus infinity."""
-    return where(target == 0.0, 0.0, target * (largest - prediction))
+    # A share of a difference that is too large may not be.
+    return where(target == 0.0, 0.0, 2.0 * (target * (0.5 * largest - 0.5 * prediction)))
 
 
 @fold(Monoid.TARGET_SUM)

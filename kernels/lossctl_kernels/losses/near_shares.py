@@ -6,15 +6,11 @@ Sums of differences of shares have two parts, of which the first is exact: its t
 stays below 4.
 """
 
-from ..rare import rarely
-from ..scalar import absolute, difference, exp, log1p, where
-from ..shares import log_of_share, log_rest
+from ..scalar import LN2_HIGH, SMALLEST_NORMAL, absolute, difference, exp, log1p, where
+from ..shares import log_of_quotient, log_of_share, log_rest
 from ..spec import Monoid, fold
 from ..wide_exp import times_power_of_two, wide_exp
 from .multiclass import others, relative_exp
-
-# How far from 0 the logarithm of a ratio is next to it.
-NEAR = 2.0**-6
 
 # The divergence of a row to which rounding its terms may matter: they add up to a few nats before they cancel.
 SMALL = 2.0**-7
@@ -30,55 +26,58 @@ def below_grid(share: float) -> float:
     return share - on_grid(share)
 
 
-def is_small(divergence: float) -> bool:
+def is_small(rounded_divergence: float) -> bool:
     """Whether a row is to be summed again."""
-    return divergence < SMALL
+    return rounded_divergence < SMALL
 
 
-def is_next_to(log_ratio: float) -> bool:
-    """Where the terms of two rows nearly cancel: elsewhere what rounding leaves is far smaller than the divergence."""
-    return absolute(log_ratio) < NEAR
-
-
-def excess_of_exp(log_share: float, log_share_low: float, target: float) -> tuple[float, float, float]:
-    """(p - y in two parts, p) of p = e**(log_share + log_share_low) next to y."""
+def wide_share(log_share: float, log_share_low: float = 0.0) -> tuple[float, float]:
+    """e**(log_share + log_share_low) in two parts."""
     k, high, low = wide_exp(log_share, log_share_low)
-    share = times_power_of_two(high, k)
-    return share - target, times_power_of_two(low, k), share
+    return times_power_of_two(high, k), times_power_of_two(low, k)
 
 
-def entropy_next_to(log_share: float, log_share_low: float, target: float) -> float:
-    """y ln(y/p) - y + p."""
-    excess, rest, share = excess_of_exp(log_share, log_share_low, target)
-    excess = excess + rest
-    s = excess / (target + share)
-    return excess * s - target * log_rest(0.0, s)
+def log_ratio(log_share: float, target: float) -> float:
+    """ln(y/p); infinite for y = 0."""
+    return log_of_share(target) - log_share
+
+
+def kl_term_of_log(log_share: float, target: float) -> float:
+    """y ln(y/p), rounded."""
+    return where(target == 0.0, 0.0, target * log_ratio(log_share, target))
+
+
+def is_next_to(share: float, target: float) -> bool:
+    """Where y - p is exact, and the terms of two rows may cancel."""
+    return (absolute(target - share) < 0.25 * share) & (share >= SMALLEST_NORMAL)
+
+
+def divergence_from(share: float, share_low: float, log_share: float, target: float, is_near: bool) -> float:
+    """y ln(y/p) - y + p where y is next to p, of which there are two parts, and else y ln(y/p)."""
+    k, s, rest = log_of_quotient(target, share)
+    excess = (share - target) + share_low
+    t = excess / (target + share)
+    near = excess * t - target * log_rest(0.0, t)
+    far = where(share < SMALLEST_NORMAL, log_ratio(log_share, target), k * LN2_HIGH + (2.0 * s + rest))
+    return where(is_near, near, where(target == 0.0, 0.0, target * far))
 
 
 # ---- log-probabilities
 
 
-def log_ratio_of_logs(log_share: float, target: float) -> float:
-    return log_of_share(target) - log_share
-
-
-def kl_term_of_log(log_share: float, target: float) -> float:
-    """y ln(y/p)."""
-    return where(target == 0.0, 0.0, target * log_ratio_of_logs(log_share, target))
-
-
 def kl_rest_of_log(log_share: float, target: float) -> float:
     """y ln(y/p) less what `surplus_of_log` has of it."""
-    excess, rest, _ = excess_of_exp(log_share, 0.0, target)
-    value = entropy_next_to(log_share, 0.0, target) - ((excess + on_grid(target - exp(log_share))) + rest)
-    is_near = is_next_to(log_ratio_of_logs(log_share, target))
-    return where(is_near, value, kl_term_of_log(log_share, target))
+    rounded = exp(log_share)
+    is_near = is_next_to(rounded, target)
+    share, low = wide_share(log_share)
+    value = divergence_from(share, low, log_share, target, is_near)
+    return value + where(is_near, ((target - share) - on_grid(target - rounded)) - low, 0.0)
 
 
 def surplus_of_log(log_share: float, target: float) -> float:
     """Next to y, y - p to a multiple of 2**-51, or nearly so: the other term has what it lacks."""
-    is_near = is_next_to(log_ratio_of_logs(log_share, target))
-    return where(is_near, on_grid(target - exp(log_share)), 0.0 * target)
+    rounded = exp(log_share)
+    return where(is_next_to(rounded, target), on_grid(target - rounded), 0.0)
 
 
 # ---- logits. q = e**(z - l), where l is their log-sum-exp but for its rounding error: the shares are q/(1 + η).
@@ -96,17 +95,6 @@ def inverse_total(ties: float, tail: float) -> float:
     return 1.0 / (1.0 + others(ties, tail))
 
 
-@fold(Monoid.SUM)
-def whole(target: float) -> float:
-    """Σ y, but for what is below the grid."""
-    return on_grid(target)
-
-
-def log_ratio(logit: float, target: float, largest: float, log_total: float) -> float:
-    """ln(y/q); infinite for y = 0."""
-    return log_of_share(target) - ((logit - largest) - log_total)
-
-
 def log_share(logit: float, largest: float, log_total: float) -> tuple[float, float]:
     """ln q in two parts."""
     relative, relative_lost = difference(logit, largest)
@@ -116,51 +104,36 @@ def log_share(logit: float, largest: float, log_total: float) -> tuple[float, fl
 
 def excess_of_logit(logit: float, target: float, largest: float, log_total: float) -> float:
     """q - y next to y."""
-    share, low = log_share(logit, largest, log_total)
-    excess, rest, _ = excess_of_exp(share, low, target)
-    return excess + rest
+    share, low = wide_share(*log_share(logit, largest, log_total))
+    return (share - target) + low
 
 
-def entropy_of_logit(logit: float, target: float, largest: float, log_total: float) -> float:
-    share, low = log_share(logit, largest, log_total)
-    return entropy_next_to(share, low, target)
-
-
-@fold(Monoid.SUM)
+@fold(Monoid.SUM, "rounded_divergence")
 def kl_terms_of_logits(prediction: float, target: float, largest: float, log_total: float) -> float:
     """y ln(y/q), rounded."""
-    return where(target == 0.0, 0.0, target * log_ratio(prediction, target, largest, log_total))
+    return kl_term_of_log((prediction - largest) - log_total, target)
 
 
-def entropy_and_remnant(logit: float, target: float, largest: float, log_total: float, inverse_total: float) -> float:
-    """y ln(y/q) - y + q, which is at least 0, and what `whole` lacks."""
-    ratio = log_ratio(logit, target, largest, log_total)
-    q = relative_exp(logit, largest) * inverse_total
-    far = where(target == 0.0, q, target * ratio - (target - q))
-    return where(is_next_to(ratio), entropy_of_logit(logit, target, largest, log_total), far) + below_grid(target)
+@fold(Monoid.SUM, when=is_small)
+def whole(target: float) -> float:
+    """Σ y, but for what is below the grid."""
+    return on_grid(target)
 
 
-@fold(Monoid.SUM)
+@fold(Monoid.SUM, when=is_small)
 def entropies_of_logits(
-    prediction: float,
-    target: float,
-    largest: float,
-    log_total: float,
-    inverse_total: float,
-    kl_terms_of_logits: float,
+    prediction: float, target: float, largest: float, log_total: float, inverse_total: float
 ) -> float:
-    again, nothing = is_small(kl_terms_of_logits), 0.0 * target
-    return rarely(again, entropy_and_remnant, nothing, prediction, target, largest, log_total, inverse_total)
+    """y ln(y/q) - y + q, which is at least 0, and what `whole` lacks."""
+    logarithm, logarithm_low = log_share(prediction, largest, log_total)
+    share, low = wide_share(logarithm, logarithm_low)
+    q = relative_exp(prediction, largest) * inverse_total
+    is_near = is_next_to(share, target)
+    value = divergence_from(share, low, logarithm, target, is_near)
+    return where(is_near, value, value - (target - q)) + below_grid(target)
 
 
-def difference_and_remnant(logit: float, target: float, largest: float, inverse_total: float) -> float:
-    return (relative_exp(logit, largest) * inverse_total - target) + below_grid(target)
-
-
-@fold(Monoid.SUM)
-def departure(
-    prediction: float, target: float, largest: float, inverse_total: float, kl_terms_of_logits: float
-) -> float:
+@fold(Monoid.SUM, when=is_small)
+def departure(prediction: float, target: float, largest: float, inverse_total: float) -> float:
     """Σ (q - y) and what `whole` lacks: with it η less one, to the digits that a rounded q has."""
-    again, nothing = is_small(kl_terms_of_logits), 0.0 * target
-    return rarely(again, difference_and_remnant, nothing, prediction, target, largest, inverse_total)
+    return (relative_exp(prediction, largest) * inverse_total - target) + below_grid(target)
