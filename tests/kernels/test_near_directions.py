@@ -14,7 +14,16 @@ import pytest
 from lossctl_kernels.batch import Array
 from tests.kernels import reference
 from tests.kernels.cases import Case, each
-from tests.kernels.engines import assert_close, backend_of, backends, sample_gradients, sample_losses
+from tests.kernels.engines import (
+    assert_close,
+    backend_of,
+    backends,
+    batch_of,
+    dataset_gradients,
+    flattened,
+    sample_gradients,
+    sample_losses,
+)
 
 RTOL, GRADIENT_RTOL = 1e-13, 1e-11
 DIGITS = 120
@@ -116,6 +125,84 @@ def test_slopes_of_rows_that_should_align_keep_their_digits(of: str, backend: st
         assert_close(found, [slope for row in exact for slope in row], GRADIENT_RTOL)
 
     each(EMBEDDINGS, check)
+
+
+TRIPLETS = [Case("triplet_margin", {"distance": "cosine", "margin": 0.0, "swap": swap}) for swap in (False, True)]
+
+
+def near_negatives(anchors: Array) -> Array:
+    """Rows at a third of the angle of `near_rows` and less, so that the loss is what two small distances differ by."""
+    aside = np.random.default_rng(9).normal(0.0, 0.3, anchors.shape) * np.tile(ANGLES, 2)[:, None]
+    return np.asarray(1e-7 * anchors * (1.0 + aside))
+
+
+@engines
+@widths
+def test_triplets_of_nearly_parallel_rows_keep_their_digits(width: int, backend: str) -> None:
+    anchors, positives = near_rows(width)
+    negatives = near_negatives(anchors)
+
+    def check(case: Case) -> None:
+        exact = reference.losses(case.loss, case.options, anchors, positives, DIGITS, negative=negatives)
+        found = sample_losses(backend_of(backend), case.plan(width), anchors, positives, negative=negatives)
+        assert_close(found, exact, RTOL)
+
+    each(TRIPLETS, check)
+
+
+@engines
+@pytest.mark.parametrize("of", ["target", "negative"])
+def test_slopes_of_triplets_of_nearly_parallel_rows_keep_their_digits(of: str, backend: str) -> None:
+    anchors, positives = near_rows(3)
+    negatives = near_negatives(anchors)
+
+    def check(case: Case) -> None:
+        exact = reference.gradients_of(of, case.loss, case.options, anchors, positives, DIGITS, negative=negatives)
+        found = sample_gradients(backend_of(backend), case.plan(3), anchors, positives, of, negative=negatives)
+        assert_close(found, flattened(exact), GRADIENT_RTOL)
+
+    each(TRIPLETS, check)
+
+
+@engines
+def test_slopes_by_the_anchor_of_nearly_parallel_rows_keep_their_digits(backend: str) -> None:
+    """They are those of the cosine with the negative less those of the cosine with the positive."""
+    anchors, positives = near_rows(3)
+    negatives = near_negatives(anchors)
+    with mpmath.workdps(DIGITS):
+        sides = [
+            flattened(reference.gradients("cosine_similarity", {"sign": 1}, anchors, other, DIGITS))
+            for other in (negatives, positives)
+        ]
+        exact = [far - near for far, near in zip(*sides, strict=True)]
+    found = sample_gradients(backend_of(backend), TRIPLETS[0].plan(3), anchors, positives, negative=negatives)
+    assert_close(found, exact, GRADIENT_RTOL)
+
+
+@engines
+@pytest.mark.parametrize("distance", [1e-3, 1e-8, 1e-13])
+def test_slopes_of_nearly_equal_columns_keep_their_digits(distance: float, backend: str) -> None:
+    random = np.random.default_rng(10)
+    engine: Any = backend_of(backend)
+    plan = Case("cosine_global").plan(1)
+    for scale in (1.0, 1e-250, 1e250):
+        target = random.normal(0.0, scale, 30)
+        prediction = target * (1.0 + distance * random.normal(0.0, 1.0, 30))
+        exact = reference.dataset_gradient("cosine_global", {}, prediction, target, digits=DIGITS)
+        # What rounding leaves is a share of the largest slopes: the smaller ones have fewer digits.
+        size = float(max(abs(slope) for slope in exact))
+        found = dataset_gradients(engine, plan, batch_of(plan, prediction, target))
+        assert_close(found, exact, GRADIENT_RTOL, atol=1e-13 * size)
+
+
+@engines
+@pytest.mark.parametrize("loss", ["cosine_similarity", "cosine_distance"])
+def test_slopes_of_rows_far_below_the_floor_are_not_lost(loss: str, backend: str) -> None:
+    random = np.random.default_rng(11)
+    prediction, target = random.normal(0.0, 1e-200, (2, 4, 3))
+    case = Case(loss, {"eps": 0.5})
+    exact = reference.gradients(loss, case.options, prediction, target, digits=700)
+    assert_close(sample_gradients(backend_of(backend), case.plan(3), prediction, target), flattened(exact), RTOL)
 
 
 @engines

@@ -185,3 +185,17 @@ def test_generalized_cross_entropy_of_the_smallest_exponents_is_cross_entropy(ba
         case = Case("gce", {"input": "logit", "q": q})
         exact = reference.losses(case.loss, case.options, rows, labels, digits=700)
         assert_close(sample_losses(backend_of(backend), case.plan(), rows, labels), exact, RTOL)
+
+
+@engines
+def test_slopes_of_weighted_probabilities_keep_their_digits(backend: str) -> None:
+    """Far from y = p, and next to where both of its terms are equal."""
+    weight = 1e-9
+    even = np.array([0.5, 1e-4, 0.9])  # labels at which nothing pulls: p = ω y / (1 - y + ω y)
+    balanced = weight * even / (1.0 - even + weight * even)
+    prediction = np.concatenate([balanced * (1.0 + 1e-7), [1e-6, 0.3, 1e-12]])
+    target = np.concatenate([even, [0.5, 1e-9, 0.999]])
+    case = Case("bce", {"pos_weight": weight})
+    exact = reference.gradients(case.loss, case.options, prediction, target, 120)
+    found = sample_gradients(backend_of(backend), case.plan(1), prediction, target)
+    assert_close(found, [row[0] for row in exact], 1e-14)

@@ -9,7 +9,7 @@ from ..scalar import absolute, difference, exp, log, log1p, maximum, normal_exp,
 from ..shares import log1p_of_share, log_of_complement, log_of_share, sigmoids
 from ..spec import Parameter, factored_form_of, form_of, gradient_of, loss
 from ..wide_exp import exact_product, times_power_of_two, wide_exp
-from .parts import KERAS, PER_ELEMENT, log_sigmoids, power, surcharge
+from .parts import KERAS, PER_ELEMENT, counted, log_sigmoids, power, surcharge
 
 # How far two parts of a slope are from each other where they nearly cancel, as a share of one.
 NEAR = 2.0**-10
@@ -104,16 +104,34 @@ def bce_gradient(
     positive = where(prediction >= lowest, pos_weight * target / prediction, 0.0)
     negative = where(complement >= lowest, (1.0 - target) / complement, 0.0)
     separate = where(target == 1.0, 0.0, negative) - where(target == 0.0, 0.0, positive)
-    numerator = (prediction - target) + (1.0 - pos_weight) * target * complement
-    together = numerator / maximum(prediction * complement, variance_floor)
+    together = weighted_excess(prediction, target, pos_weight) / maximum(prediction * complement, variance_floor)
     soft = (target > 0.0) & (target < 1.0) & (prediction >= lowest) & (complement >= lowest)
     return where(soft | (variance_floor > 0.0), together, separate)
+
+
+def weighted_excess(prediction: float, target: float, pos_weight: float) -> float:
+    """p (1 - y) - ω y (1 - p), which is p - y for ω = 1."""
+    first, second = prediction * (1.0 - target), pos_weight * target * (1.0 - prediction)
+    is_next = nearly_cancels(first, second) & (pos_weight != 1.0)
+    weighted = rarely(is_next, weighted_excess_next_to, first - second, prediction, target, pos_weight)
+    return where(pos_weight == 1.0, prediction - target, weighted)
+
+
+def weighted_excess_next_to(prediction: float, target: float, pos_weight: float) -> float:
+    """The same where both are nearly equal, of products and complements in two parts."""
+    rest, rest_low = difference(1.0, target)
+    complement, complement_low = difference(1.0, prediction)
+    positive, positive_low = exact_product(pos_weight, target)
+    first, first_low = exact_product(prediction, rest)
+    second, second_low = exact_product(positive, complement)
+    second_low = second_low + (positive_low * complement + positive * complement_low)
+    return (first - second) + ((first_low + prediction * rest_low) - second_low)
 
 
 @gradient_of(bce, by="logit")
 def bce_gradient_by_logit(prediction: float, target: float, pos_weight: float) -> float:
     """p - y for ω = 1: p is given, and no logarithm of it is wanted."""
-    return (prediction - target) + (1.0 - pos_weight) * target * (1.0 - prediction)
+    return weighted_excess(prediction, target, pos_weight)
 
 
 @form_of("bce", "logit", LOGIT)
@@ -226,9 +244,11 @@ def focal(weight: float, wrong: float, gamma: float, cross_entropy: float) -> fl
 
 
 def focal_slope(wrong: float, gamma: float, cross_entropy: float, wrong_slope: float, entropy_slope: float) -> float:
-    """The derivative of q^γ B; where q = 0, B and its product with any power of q are 0 as well."""
-    through_power = gamma * (cross_entropy / where(wrong == 0.0, 1.0, wrong)) * wrong_slope
-    return power(wrong, gamma) * (where(wrong == 0.0, 0.0, through_power) + entropy_slope)
+    """The derivative of q^γ B; where q = 0, B is 0 or what `eps` holds it at, which counts for γ = 1 alone."""
+    # Of a logit far away B is as large, and the slope of q is 0.
+    through_power = gamma * (cross_entropy / where(wrong == 0.0, 1.0, wrong) * wrong_slope)
+    certain = where((wrong == 0.0) & (gamma == 1.0), cross_entropy * wrong_slope, 0.0)
+    return counted(power(wrong, gamma), where(wrong == 0.0, 0.0, through_power) + entropy_slope) + certain
 
 
 @loss(
@@ -269,11 +289,14 @@ def binary_focal_gradient(prediction: float, target: float, gamma: float, alpha:
     complement = 1.0 - prediction
     wrong = target * complement + (1.0 - target) * prediction
     logs = clipped_log(log_of_share(prediction), eps), clipped_log_of_rest(log_of_complement(prediction), eps)
-    held = (prediction < eps) | (complement < eps)
+    held = (prediction < eps) | (prediction > 1.0 - eps)
     negative = where(target == 1.0, 0.0, (1.0 - target) / complement)
-    slope = where(held, 0.0, negative - where(target == 0.0, 0.0, target / prediction))
+    separate = negative - where(target == 0.0, 0.0, target / prediction)
+    soft = (target > 0.0) & (target < 1.0)
+    slope = where(held, 0.0, where(soft, (prediction - target) / (prediction * complement), separate))
     wrong_slope = 1.0 - 2.0 * target
-    return balance(target, alpha) * focal_slope(wrong, gamma, entropy(target, logs[0], logs[1]), wrong_slope, slope)
+    whole = focal_slope(wrong, gamma, entropy(target, logs[0], logs[1]), wrong_slope, slope)
+    return counted(balance(target, alpha), whole)
 
 
 @form_of("binary_focal", "logit", LOGIT)
@@ -294,9 +317,24 @@ def binary_focal_from_logits_gradient(
     log_right, log_other = log_sigmoids(prediction)
     logs = clipped_log(log_right, eps), clipped_log_of_rest(log_other, eps)
     held = (right < eps) | (other < eps)
-    slope = where(held, 0.0, (1.0 - target) * right - target * other)
+    slope = where(held, 0.0, excess(prediction, target))
     wrong_slope = (1.0 - 2.0 * target) * right * other
     return balance(target, alpha) * focal_slope(wrong, gamma, entropy(target, logs[0], logs[1]), wrong_slope, slope)
+
+
+@gradient_of(binary_focal_from_logits, by="prob")
+def binary_focal_from_logits_gradient_by_probability(
+    prediction: float, target: float, gamma: float, alpha: float, eps: float
+) -> float:
+    """As that of a probability, with 1 - p = σ(-z)."""
+    right, other = sigmoids(prediction)
+    wrong = target * other + (1.0 - target) * right
+    log_right, log_other = log_sigmoids(prediction)
+    logs = clipped_log(log_right, eps), clipped_log_of_rest(log_other, eps)
+    held = (right < eps) | (other < eps)
+    slope = where(held, 0.0, bce_from_logits_gradient_by_probability(prediction, target, 1.0))
+    whole = focal_slope(wrong, gamma, entropy(target, logs[0], logs[1]), 1.0 - 2.0 * target, slope)
+    return counted(balance(target, alpha), whole)
 
 
 @loss(

@@ -4,9 +4,10 @@ import math
 from typing import Annotated
 
 from ..domains import LOGIT, PROBABILITY, TargetKind
-from ..scalar import absolute, difference, exp, maximum, sigmoid, square, where
+from ..scalar import absolute, difference, exp, maximum, power_of_two_scale, square, where
 from ..shares import log1p_of_share
 from ..spec import Monoid, Parameter, Scope, fold, gradient_of, loss
+from .binary import excess
 from .multiclass import gap, largest, mass
 from .parts import KERAS, KINKED_KERAS, step, surcharge
 
@@ -157,24 +158,44 @@ def shortfall(prediction: float, target: float, class_score: float, margin: floa
     return where(target == 0.0, ahead(prediction, class_score, margin), -math.inf)
 
 
+def share_of(width: float) -> float:
+    """A power of two below 1/C: shares of the largest shortfalls have a sum, as their mean is a number."""
+    return 0.5 * power_of_two_scale(width)
+
+
+def share_of_value(p: float, width: float) -> float:
+    """Squares are too large anyway where their sum is; their shares might be too small."""
+    return where(p == 1.0, share_of(width), 1.0)
+
+
 @fold(Monoid.SUM)
-def shortfalls(prediction: float, target: float, class_score: float, p: float, margin: float) -> float:
-    h = maximum(shortfall(prediction, target, class_score, margin), 0.0)
+def shortfalls(
+    prediction: float, target: float, class_score: float, p: float, margin: float, width: float = 1.0
+) -> float:
+    part = share_of_value(p, width)
+    h = maximum(shortfall(part * prediction, target, part * class_score, part * margin), 0.0)
     return where(p == 1.0, h, square(h))
 
 
 def shortfall_slope(
-    prediction: float, target: float, class_score: float, p: float, margin: float, kink: float = 0.0
+    prediction: float, target: float, class_score: float, p: float, margin: float, width: float, kink: float
 ) -> float:
-    h = shortfall(prediction, target, class_score, margin)
-    return where(p == 1.0, step(h, kink), 2.0 * maximum(h, 0.0))
+    part = share_of(width)
+    h = shortfall(part * prediction, target, part * class_score, part * margin)
+    return where(p == 1.0, part * step(h, kink), 2.0 * maximum(h, 0.0))
 
 
 @fold(Monoid.SUM)
 def shortfall_slopes(
-    prediction: float, target: float, class_score: float, p: float, margin: float, kink: float = 0.0
+    prediction: float,
+    target: float,
+    class_score: float,
+    p: float,
+    margin: float,
+    width: float = 1.0,
+    kink: float = 0.0,
 ) -> float:
-    return shortfall_slope(prediction, target, class_score, p, margin, kink)
+    return shortfall_slope(prediction, target, class_score, p, margin, width, kink)
 
 
 @loss(
@@ -196,7 +217,7 @@ def multi_margin(
     width: float = 1.0,
 ) -> float:
     """What the right class is short of being ahead of each of the others by the margin, summed, over the classes."""
-    return where(mass == 0.0, 0.0 * shortfalls, mass * shortfalls / width)
+    return where(mass == 0.0, 0.0 * shortfalls, mass * shortfalls / (width * share_of_value(p, width)))
 
 
 @gradient_of(multi_margin)
@@ -211,8 +232,8 @@ def multi_margin_gradient(
     width: float = 1.0,
     kink: float = 0.0,
 ) -> float:
-    slope = shortfall_slope(prediction, target, class_score, p, margin, kink)
-    return mass / width * where(target == 0.0, slope, -shortfall_slopes)
+    slope = shortfall_slope(prediction, target, class_score, p, margin, width, kink)
+    return mass / (width * share_of(width)) * where(target == 0.0, slope, -shortfall_slopes)
 
 
 # ---- labels in parallel
@@ -244,4 +265,4 @@ def multilabel_soft_margin(label_losses: float, width: float = 1.0) -> float:
 
 @gradient_of(multilabel_soft_margin)
 def multilabel_soft_margin_gradient(prediction: float, target: float, class_weight: float, width: float = 1.0) -> float:
-    return class_weight * ((1.0 - target) * sigmoid(prediction) - target * sigmoid(-prediction)) / width
+    return class_weight * excess(prediction, target) / width

@@ -259,7 +259,9 @@ def contrastive(
     In the paper the label 0 means alike: `labels=inverted`. TensorFlow Addons do not halve it: `half=false`.
     """
     alike, different = square(prediction), square(maximum(margin - prediction, 0.0))
-    return where(half > 0.0, 0.5, 1.0) * (target * alike + (1.0 - target) * different)
+    # A square that is too large does not count without a share.
+    alike = where(target == 0.0, 0.0, target * alike)
+    return where(half > 0.0, 0.5, 1.0) * (alike + where(target == 1.0, 0.0, (1.0 - target) * different))
 
 
 @gradient_of(contrastive)

@@ -22,15 +22,16 @@ from ..spec import (
     loss,
     variant_of,
 )
+from .binary import TORCH_FLOOR
 from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, counted, scaled_root, step
 from .similarity import (
     across,
+    aside,
     distance_of,
     dot,
     has_zero_vector,
     prediction_scale,
     prediction_square,
-    residual,
     residual_along,
     residual_square,
     target_scale,
@@ -63,6 +64,12 @@ def from_zero_on_if_held(settled: Loss, options: Mapping[str, Any]) -> dict[str,
 def half_likelihood(log_variance: float, score: float, full: float) -> float:
     """Half of the logarithm of the variance and of the squared error in standard deviations, with the constant."""
     return 0.5 * (log_variance + square(score)) + full * HALF_LOG_2PI
+
+
+def excess_over(score: float, divisor: float) -> float:
+    """(1 - r²)/d; of a square that is too large only the quotient may be a number."""
+    squared = square(score)
+    return where(squared < math.inf, (1.0 - squared) / divisor, -score * (score / divisor))
 
 
 def slope_below(inside: bool, slope: float, clamped_slope: float) -> float:
@@ -100,7 +107,7 @@ def gaussian_nll_gradient(prediction: float, target: float, var: float, eps: flo
 @gradient_of(gaussian_nll, of="var")
 def gaussian_nll_by_var(prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0) -> float:
     held = maximum(var, eps)
-    slope = 0.5 * (1.0 - square((prediction - target) / sqrt(held))) / held
+    slope = 0.5 * excess_over((prediction - target) / sqrt(held), held)
     return slope_below(var >= eps, slope, clamped_slope)
 
 
@@ -144,8 +151,7 @@ def gaussian_nll_std_gradient(prediction: float, target: float, var: float, eps:
 @gradient_of(gaussian_nll_std, of="var")
 def gaussian_nll_by_std(prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0) -> float:
     held = maximum(var, sqrt(eps))
-    slope = (1.0 - square((prediction - target) / held)) / held
-    return slope_below(var >= held, slope, clamped_slope)
+    return slope_below(var >= held, excess_over((prediction - target) / held, held), clamped_slope)
 
 
 _VARIANCES = LOSSES["gaussian_nll"].variants["var_input"]
@@ -285,7 +291,7 @@ def alignment_slope(alignment: float, sign: float, margin: float, kink: float = 
     gradient_formula="∓(b/|b| - c a/|a|) / |a|, 0 where c < m; by the target the same with a and b exchanged",
     options=("eps_mode", *KINKED_OPTIONS),
     aliases={"torch": ("CosineEmbeddingLoss", "cosine_embedding_loss")},
-    presets={**PRESETS, "torch": {"eps": 1e-12, "eps_mode": "sq_add"}},
+    presets={**PRESETS, "torch": {"eps": TORCH_FLOOR, "eps_mode": "sq_add"}},
 )
 def cosine_embedding(
     sign: float,
@@ -302,9 +308,9 @@ def cosine_embedding(
 ) -> float:
     """One minus the cosine of rows that should align; for others what the cosine is above the margin.
 
-    With `eps` the norms are those of rows with one more element √eps, as in PyTorch. The distance of rows that align
-    keeps its digits for nearly parallel ones, as in `cosine_distance`. A zero vector has cosine 0 and gradient 0, and
-    is counted.
+    With `eps` the norms are those of rows with one more element √eps, as in PyTorch, whose 1e-12 is the float32 next
+    to it. The distance of rows that align keeps its digits for nearly parallel ones, as in `cosine_distance`. A zero
+    vector has cosine 0 and gradient 0, and is counted.
     """
     own_one_more, one_more = sqrt(eps) * prediction_scale, sqrt(eps) * target_scale / target_root
     rounded = along(target_residual_along, multiple_of_prediction, prediction_root, prediction_scale, eps)
@@ -326,9 +332,8 @@ def residual_slope(
     eps: float,
 ) -> float:
     """The derivative of the cosine by one of the rows: (b/|b| - c a/|a|) / |a|."""
-    rest = residual(own, other, own_scale, other_scale, multiple)
     rounded = along(residual_along, multiple, own_root, own_scale, eps) / own_root
-    direction = rest - rounded * (own * own_scale)
+    direction = aside(own, other, own_scale, other_scale, multiple, rounded)
     return direction * (1.0 / other_root) * (1.0 / own_root) * own_scale
 
 

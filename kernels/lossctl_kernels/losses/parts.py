@@ -37,9 +37,9 @@ def log_sigmoids(logit: float) -> tuple[float, float]:
 
 
 def power(base: float, exponent: float) -> float:
-    """base**exponent, base >= 0, where 0**0 = 1; to about |exponent ln base| + 1 ulp, for 0, 1 and 2 to one rounding."""
+    """base**exponent, base >= 0, where 0**0 = 1; to about |exponent ln base| + 1 ulp, of 0, 1 and 2 rounded once."""
     plain = where(exponent == 2.0, square(base), where(exponent == 1.0, base, 1.0 + 0.0 * base))
-    is_other = (exponent != 0.0) & (exponent != 1.0) & (exponent != 2.0)
+    is_other = exponent * (exponent - 1.0) * (exponent - 2.0) != 0.0
     return rarely(is_other, exponential_power, plain, base, exponent)
 
 

@@ -1,7 +1,7 @@
 """Errors over the whole data set: a root, a ratio, a largest. e = prediction - target throughout."""
 
 from ..domains import ABOVE_MINUS_ONE
-from ..scalar import absolute, sign, sqrt, square, where
+from ..scalar import absolute, maximum, minimum, sign, sqrt, square, where
 from ..spec import Monoid, Pooling, Scope, fold, gradient_of, loss
 from .relative import log_ratio
 
@@ -9,14 +9,22 @@ ALIKE: dict[str, dict[str, str]] = {"keras": {}, "torch": {}, "optax": {}, "skle
 PRESETS = {**ALIKE, "sklearn": {"multioutput": "columns"}}
 
 
+LARGEST = 2.0**1023
+
+
+def scaled_error(prediction: float, target: float, scale: float) -> float:
+    """The error times a power of two: of both numbers, since the error itself may be too large."""
+    return prediction * scale - target * scale
+
+
 @fold(Monoid.SCALE)
 def error_scale(prediction: float, target: float) -> float:
-    return prediction - target
+    return minimum(absolute(prediction - target), LARGEST)
 
 
 @fold(Monoid.SUM)
 def squared_errors(prediction: float, target: float, error_scale: float) -> float:
-    return square((prediction - target) * error_scale)
+    return square(scaled_error(prediction, target, error_scale))
 
 
 @loss(
@@ -40,17 +48,23 @@ def rmse(squared_errors: float, error_scale: float, weight: float) -> float:
 @gradient_of(rmse)
 def rmse_gradient(prediction: float, target: float, squared_errors: float, error_scale: float, weight: float) -> float:
     root = sqrt(squared_errors / weight)
-    return where(root == 0.0, 0.0, (prediction - target) * error_scale / (where(root == 0.0, 1.0, root) * weight))
+    error = scaled_error(prediction, target, error_scale)
+    return where(root == 0.0, 0.0, error / (where(root == 0.0, 1.0, root) * weight))
+
+
+@fold(Monoid.SCALE)
+def log_ratio_scale(prediction: float, target: float) -> float:
+    return log_ratio(prediction, target)
 
 
 @fold(Monoid.SUM)
-def squared_log_ratios(prediction: float, target: float) -> float:
-    return square(log_ratio(prediction, target))
+def squared_log_ratios(prediction: float, target: float, log_ratio_scale: float) -> float:
+    return square(log_ratio(prediction, target) * log_ratio_scale)
 
 
 @loss(
     scope=Scope.DATASET,
-    folds=(squared_log_ratios,),
+    folds=(log_ratio_scale, squared_log_ratios),
     prediction=ABOVE_MINUS_ONE,
     target=ABOVE_MINUS_ONE,
     formula="sqrt(Σ w d² / Σ w), d = ln((1 + ŷ)/(1 + y))",
@@ -59,34 +73,41 @@ def squared_log_ratios(prediction: float, target: float) -> float:
     aliases={"sklearn": ("root_mean_squared_log_error",)},
     presets=PRESETS,
 )
-def rmsle(squared_log_ratios: float, weight: float) -> float:
+def rmsle(squared_log_ratios: float, log_ratio_scale: float, weight: float) -> float:
     """Root of the mean squared difference of the logarithms of one plus prediction and target.
 
     Two-dimensional input is one long column, unless `multioutput=columns` takes the mean of the columns' roots.
     """
-    return sqrt(squared_log_ratios / weight)
+    return sqrt(squared_log_ratios / weight) / log_ratio_scale
 
 
 @gradient_of(rmsle)
-def rmsle_gradient(prediction: float, target: float, squared_log_ratios: float, weight: float) -> float:
+def rmsle_gradient(
+    prediction: float, target: float, squared_log_ratios: float, log_ratio_scale: float, weight: float
+) -> float:
     root = sqrt(squared_log_ratios / weight)
-    slope = log_ratio(prediction, target) / (1.0 + prediction)
+    slope = log_ratio(prediction, target) * log_ratio_scale / (1.0 + prediction)
     return where(root == 0.0, 0.0, slope / (where(root == 0.0, 1.0, root) * weight))
 
 
-@fold(Monoid.SUM)
-def error_sizes(prediction: float, target: float) -> float:
-    return absolute(prediction - target)
+@fold(Monoid.SCALE)
+def size_scale(prediction: float, target: float) -> float:
+    return maximum(absolute(prediction), absolute(target))
 
 
 @fold(Monoid.SUM)
-def target_sizes(target: float) -> float:
-    return absolute(target)
+def error_sizes(prediction: float, target: float, size_scale: float) -> float:
+    return absolute(scaled_error(prediction, target, size_scale))
+
+
+@fold(Monoid.SUM)
+def target_sizes(target: float, size_scale: float) -> float:
+    return absolute(target * size_scale)
 
 
 @loss(
     scope=Scope.DATASET,
-    folds=(error_sizes, target_sizes),
+    folds=(size_scale, error_sizes, target_sizes),
     formula="Σ w |e| / Σ w |y|",
     gradient_formula="w sgn(e) / Σ w |y|",
     options=("empty", "preset"),
@@ -101,9 +122,9 @@ def wape(error_sizes: float, target_sizes: float) -> float:
 
 
 @gradient_of(wape)
-def wape_gradient(prediction: float, target: float, target_sizes: float) -> float:
+def wape_gradient(prediction: float, target: float, target_sizes: float, size_scale: float) -> float:
     slope = sign(prediction - target)
-    return where(slope == 0.0, 0.0, slope / target_sizes)
+    return where(slope == 0.0, 0.0, slope / target_sizes * size_scale)
 
 
 @fold(Monoid.MAX)

@@ -18,6 +18,11 @@ def sign_at(error: float, kink: float) -> float:
     return where(error == 0.0, 1.0 - 2.0 * kink, sign(error))
 
 
+def multiple_of_error(factor: float, prediction: float, target: float) -> float:
+    """factor |e| where only e itself is too large for a number."""
+    return 2.0 * (factor * absolute(0.5 * prediction - 0.5 * target))
+
+
 @loss(
     formula="e²",
     gradient_formula="2e",
@@ -112,7 +117,8 @@ def huber(
     Scaled as in all four peers; `smooth_l1` of PyTorch is this divided by its `beta`.
     """
     error = absolute(prediction - target)
-    return where(error <= delta, 0.5 * square(error), delta * (error - 0.5 * delta))
+    line = where(error < math.inf, delta * (error - 0.5 * delta), multiple_of_error(delta, prediction, target))
+    return where(error <= delta, 0.5 * square(error), line)
 
 
 @gradient_of(huber)
@@ -161,13 +167,14 @@ def pseudo_huber(
 ) -> float:
     """Smooth relative of `huber`: half the squared error near 0, δ|e| far away. SciPy's takes δ first."""
     error = absolute(prediction - target)
-    return error * (error / (1.0 + hypotenuse(error / delta)))
+    value = error * (error / (1.0 + hypotenuse(error / delta)))
+    return where(error < math.inf, value, multiple_of_error(delta, prediction, target))
 
 
 @gradient_of(pseudo_huber)
 def pseudo_huber_gradient(prediction: float, target: float, delta: float) -> float:
     error = prediction - target
-    return error / hypotenuse(absolute(error) / delta)
+    return where(absolute(error) < math.inf, error / hypotenuse(absolute(error) / delta), delta * sign(error))
 
 
 def hypotenuse(x: float) -> float:
@@ -191,9 +198,7 @@ def quantile(
     """Pinball loss: q times what the prediction is too low, 1 - q times what it is too high."""
     error = prediction - target
     share, size = where(error > 0.0, 1.0 - q, q), absolute(error)
-    # A share of a difference that is too large may not be.
-    apart = absolute(0.5 * prediction - 0.5 * target)
-    return where(size < math.inf, share * size, 2.0 * (share * apart))
+    return where(size < math.inf, share * size, multiple_of_error(share, prediction, target))
 
 
 @gradient_of(quantile)

@@ -112,7 +112,7 @@ def log_ratio(prediction: float, target: float) -> float:
     error, a, b = prediction - target, 1.0 + prediction, 1.0 + target
     k, difference, total = split_quotient(a, b)
     near = k == 0.0
-    s = where(near, error, difference) / where(near, a + b, total)
+    s = where(near, 0.5 * error, difference) / where(near, 0.5 * a + 0.5 * b, total)
     # What is not finite is not seen in the logarithm.
     return where(absolute(error) < math.inf, k * LN2_HIGH + (2.0 * s + log_rest(k, s)), error)
 

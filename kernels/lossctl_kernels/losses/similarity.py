@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from ..scalar import maximum, sqrt, square, where
+from ..scalar import absolute, maximum, sqrt, square, where
 from ..spec import Monoid, Parameter, Scope, degenerate_for, fold, gradient_of, loss
 from .parts import less_multiple
 
 Sign = Annotated[float, Parameter("-1: the loss falls as the vectors align; 1: the cosine itself", choices=(-1.0, 1.0))]
 NormFloor = Annotated[float, Parameter("each norm is held at or above this", at_least=0.0)]
+NEAR = 2.0**-8  # of a multiple to 1
 
 
 # The scales are exact powers of two, so that no square overflows or vanishes.
@@ -55,7 +56,12 @@ def residual(prediction: float, target: float, prediction_scale: float, target_s
     return less_multiple(target * target_scale, multiple, prediction * prediction_scale)
 
 
-@fold(Monoid.SUM)
+def nearly_parallel(dot: float, prediction_square: float, target_square: float) -> bool:
+    """Within 30 degrees of each other or of opposites: beyond, no digits are lost without residuals."""
+    return dot * dot > 0.75 * prediction_square * target_square
+
+
+@fold(Monoid.SUM, when=nearly_parallel)
 def residual_along(
     prediction: float, target: float, prediction_scale: float, target_scale: float, multiple: float
 ) -> float:
@@ -63,11 +69,16 @@ def residual_along(
     return rest * (prediction * prediction_scale)
 
 
-@fold(Monoid.SUM)
+@fold(Monoid.SUM, when=nearly_parallel)
 def residual_square(
     prediction: float, target: float, prediction_scale: float, target_scale: float, multiple: float
 ) -> float:
     return square(residual(prediction, target, prediction_scale, target_scale, multiple))
+
+
+def aside(own: float, other: float, own_scale: float, other_scale: float, multiple: float, rounded: float) -> float:
+    """What the other vector has besides its part along this one; `rounded` is what rounding the multiple left of it."""
+    return residual(own, other, own_scale, other_scale, multiple) - rounded * (own * own_scale)
 
 
 def across(residual_square: float, along: float) -> float:
@@ -118,13 +129,14 @@ def cosine_gradient(
     target_norm = norm(target_square, target_scale, eps)
     length = sqrt(prediction_square)
     own, other = prediction * prediction_scale, target * target_scale
-    rest = residual(prediction, target, prediction_scale, target_scale, multiple)
-    free = rest - residual_along / where(length == 0.0, 1.0, prediction_square) * own
+    rounded = residual_along / where(length == 0.0, 1.0, prediction_square)
+    free = aside(prediction, target, prediction_scale, target_scale, multiple, rounded)
     held = other - clamped_slope * (multiple * own) * (length / prediction_norm)
-    direction = where(length < eps * prediction_scale, held, free)
-    zero = (length == 0.0) & (eps == 0.0)
+    is_held, zero = length < eps * prediction_scale, (length == 0.0) & (eps == 0.0)
+    direction = where(is_held, held, free)
     # Reciprocals, which are the same for the whole row: none of them overflows, as their product may.
-    return where(zero, 0.0, direction * (1.0 / target_norm) * (1.0 / prediction_norm) * prediction_scale)
+    inverse, scale = where(is_held, 1.0 / eps, 1.0 / prediction_norm), where(is_held, 1.0, prediction_scale)
+    return where(zero, 0.0, direction * (1.0 / target_norm) * inverse * scale)
 
 
 @loss(
@@ -135,7 +147,7 @@ def cosine_gradient(
     options=("eps_mode", "denom", "empty", "grad_scale", "preset"),
     aliases={
         "keras": ("CosineSimilarity",),
-        "torch": ("cosine_similarity",),
+        "torch": ("CosineSimilarity", "cosine_similarity"),
         "optax": ("cosine_similarity",),
         "other": ("cosine_proximity",),
     },
@@ -216,7 +228,8 @@ def cosine_distance(
     held = (sqrt(prediction_square) < eps * prediction_scale) | (sqrt(target_square) < eps * target_scale)
     c = cosine(dot, prediction_square, target_square, prediction_scale, target_scale, eps)
     sine_square = across(residual_square, residual_along / prediction_square * residual_along) / target_square
-    return where(held, 1.0 - c, distance_of(c, sine_square))
+    is_near = nearly_parallel(dot, prediction_square, target_square)
+    return where(held, 1.0 - c, where(is_near, distance_of(c, sine_square), 1.0 - c))
 
 
 @gradient_of(cosine_distance)
@@ -240,9 +253,28 @@ def cosine_distance_gradient(
 degenerate_for(cosine_distance)(has_zero_vector)
 
 
+# Of the whole data set the nearest multiple is not known before the numbers have been read. What the targets have
+# besides the predictions takes the place of the residual: of nearly equal columns no digits are lost.
+
+
+def nearly_one(prediction_scale: float, target_scale: float) -> float:
+    """The multiple 1 of vectors with these scales; 0 where they are so different that it says nothing."""
+    ratio = target_scale / prediction_scale
+    return where((ratio < 8.0) & (ratio > 0.125), ratio, 0.0)
+
+
+def difference(prediction: float, target: float, prediction_scale: float, target_scale: float) -> float:
+    return target * target_scale - nearly_one(prediction_scale, target_scale) * (prediction * prediction_scale)
+
+
+@fold(Monoid.SUM)
+def difference_along(prediction: float, target: float, prediction_scale: float, target_scale: float) -> float:
+    return difference(prediction, target, prediction_scale, target_scale) * (prediction * prediction_scale)
+
+
 @loss(
     scope=Scope.DATASET,
-    folds=(*NORMS, dot),
+    folds=(*NORMS, dot, difference_along),
     formula="-Σ ŷy / (|ŷ| |y|) over the whole data set",
     gradient_formula="-(y/|y| - c ŷ/|ŷ|) / |ŷ|, c the cosine",
     options=("empty", "preset"),
@@ -274,13 +306,16 @@ def cosine_global_gradient(
     target_square: float,
     prediction_scale: float,
     target_scale: float,
+    difference_along: float,
     sign: float,
     eps: float,
 ) -> float:
-    """The residual of the numbers, without another pass over them for what rounding leaves in it."""
+    """The residual, of a multiple next to 1 by the differences; of others without what rounding them leaves in it."""
+    is_near = absolute(difference_along) < NEAR * prediction_square
+    nearest = where(is_near, nearly_one(prediction_scale, target_scale), multiple(dot, prediction_square))
     return sign * cosine_gradient(
         prediction, target, prediction_square, target_square, prediction_scale, target_scale,
-        multiple(dot, prediction_square), 0.0, eps, 0.0,
+        nearest, where(is_near, difference_along, 0.0), eps, 0.0,
     )  # fmt: skip
 
 

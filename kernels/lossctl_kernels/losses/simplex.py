@@ -11,6 +11,7 @@ from .class_margins import INDEX_OPTIONS
 from .parts import KERAS
 
 MOST_STEPS = 200
+NEARLY_ALONE = 2.0**-8 - 1.0
 
 
 def scratch_of_a_row(prediction: tuple[int, ...]) -> int:
@@ -63,17 +64,24 @@ def is_ahead(own: float, tau: float, largest: float) -> bool:
     return own - largest - tau > 0.5
 
 
+def short_of(score: float, own: float) -> float:
+    """What a class is short of being ahead of another one by 1, with what the difference loses by rounding (Knuth)."""
+    apart = score - own
+    taken = apart - score
+    return (1.0 + apart) + ((score - (apart - taken)) - (own + taken))
+
+
 def shortfall_of(scores: Any, label: int, tau: float, largest: float) -> float:
     """q = 1 - sparsemax(s)_y: what the other classes have, of which no digits are lost.
 
-    With h = 1 + (s - s_y) it is the sum of h over the others in the support, divided by the size of the support.
+    With h = 1 + (s - s_y), `short_of`, it is the sum of h over the others in the support, divided by its size.
     """
     total, size, own = 0.0, 1.0, float(scores[label])
     if not is_ahead(own, tau, largest):
         return 1.0 - max(own - largest - tau, 0.0)
     for j in range(scores.size):
         score = float(scores[j])
-        term, inside = 1.0 + (score - own), (j != label) & (score - largest > tau)
+        term, inside = short_of(score, own), (j != label) & (score - largest > tau)
         total += term if inside else 0.0
         size += 1.0 if inside else 0.0
     return total / size
@@ -104,7 +112,7 @@ def sparsemax(row: int, prediction: Any, target: Any, scratch: Any) -> float:
     squares = 0.0
     for j in range(scores.size):
         score = float(scores[j])
-        from_own, from_tau = 1.0 + (score - own) - q, score - largest - tau
+        from_own, from_tau = short_of(score, own) - q, score - largest - tau
         inside, p = (j != label) & (from_tau > 0.0), from_own if ahead else from_tau
         p = p if inside else 0.0
         squares += p * p
@@ -122,10 +130,29 @@ def sparsemax_gradient(row: int, prediction: Any, target: Any, scale: float, scr
     ahead, q = is_ahead(own, tau, largest), shortfall_of(scores, label, tau, largest)
     for j in range(scores.size):
         score = float(scores[j])
-        from_own, from_tau = 1.0 + (score - own) - q, score - largest - tau
+        from_own, from_tau = short_of(score, own) - q, score - largest - tau
         slope = scale * (from_own if ahead else from_tau)
         gradient[row, j] = slope if from_tau > 0.0 else 0.0
     gradient[row, label] = scale * -q
+
+
+def is_nearly_alone(tau: float) -> bool:
+    """Whether one class has nearly all: what it lacks has lost digits as 1 - p, unless that is nothing."""
+    return -1.0 < tau < NEARLY_ALONE
+
+
+def shortfall_of_largest(scores: Any, tau: float, largest: float) -> float:
+    """What the class with the largest score lacks to all."""
+    best = 0
+    for j in range(scores.size):
+        best = j if float(scores[j]) == largest else best
+    return shortfall_of(scores, best, tau, largest)
+
+
+def share_less_target(score: float, y: float, largest: float, tau: float, q: float) -> float:
+    """p - y of a class where one has nearly all: of that (1 - y) - q."""
+    apart = (1.0 - y) - q if score == largest else (short_of(score, largest) - q) - y
+    return apart if score - largest - tau > 0.0 else 0.0 - y
 
 
 @variant_of("fenchel_young", "max_fun", "sparsemax", REAL)
@@ -133,20 +160,30 @@ def sparsemax_gradient(row: int, prediction: Any, target: Any, scale: float, scr
 def fenchel_young_of_sparsemax(row: int, prediction: Any, target: Any, scratch: Any) -> float:
     """1/2 + max over distributions p of (p·s - |p|²/2), less y·s; of a one-hot y it is `sparsemax`.
 
-    As terms that are not negative where y sums to 1: (1 - |y|²)/2 + |p - y|²/2 + Σ y (τ + p - s).
+    As terms that are not negative where y sums to 1, Σ y (1 - y)/2 + |p - y|²/2 + Σ y (τ + p - s), and what y lacks to
+    that times 1/2 + max(s) + τ.
     """
     scores, targets = prediction[row], target[row]
     largest = largest_score(scores)
     tau = threshold(scores, largest, scratch)
-    distance, slack, squares, mass = 0.0, 0.0, 0.0, 0.0
+    distance, slack, spread, rest, lost = 0.0, 0.0, 0.0, 1.0, 0.0
     for j in range(scores.size):
         score, y = float(scores[j]) - largest, float(targets[j])
         p = score - tau if score > tau else 0.0
         distance += (p - y) * (p - y)
         slack += y * (tau - score if score <= tau else 0.0)
-        squares += y * y
-        mass += y
-    return 0.5 * (1.0 - squares) + 0.5 * distance + slack + (largest + tau) * (1.0 - mass)
+        spread += y * (1.0 - y)
+        # 1 - Σ y, and what it loses by rounding (Knuth).
+        new = rest - y
+        part = new - rest
+        lost += (rest - (new - part)) - (y + part)
+        rest = new
+    if is_nearly_alone(tau):
+        q, distance = shortfall_of_largest(scores, tau, largest), 0.0
+        for j in range(scores.size):
+            apart = share_less_target(float(scores[j]), float(targets[j]), largest, tau, q)
+            distance += apart * apart
+    return 0.5 * spread + 0.5 * distance + slack + (0.5 + (largest + tau)) * (rest + lost)
 
 
 @gradient_of(fenchel_young_of_sparsemax)
@@ -160,3 +197,7 @@ def fenchel_young_of_sparsemax_gradient(
         score = float(scores[j]) - largest
         p = score - tau if score > tau else 0.0
         gradient[row, j] = scale * (p - float(targets[j]))
+    if is_nearly_alone(tau):
+        q = shortfall_of_largest(scores, tau, largest)
+        for j in range(scores.size):
+            gradient[row, j] = scale * share_less_target(float(scores[j]), float(targets[j]), largest, tau, q)

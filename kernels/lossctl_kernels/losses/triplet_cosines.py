@@ -1,16 +1,26 @@
 """One minus the cosine between two rows of a triplet, and how that changes with each of them; see `triplets.py`.
 
-It is half the squared distance of the unit vectors. A zero vector has a norm of infinity here: its unit vector is 0,
-its distance 1, and nothing changes with it.
+By the residuals of `similarity.py`, of either row of each pair. The distance of a zero vector is 1, and nothing changes
+with it.
 """
-
-import numpy as np
 
 from ..scalar import sqrt, square, where
 from ..spec import Monoid, fold
 from .parts import counted
-from .similarity import prediction_scale, prediction_square, target_scale, target_square
-from .triplet_pairs import of_pairs
+from .similarity import (
+    aside,
+    cosine_distance,
+    dot,
+    multiple,
+    nearly_parallel,
+    prediction_scale,
+    prediction_square,
+    residual_along,
+    residual_square,
+    target_scale,
+    target_square,
+)
+from .triplet_pairs import of_each_pair, of_pairs
 
 
 @fold(Monoid.SCALE)
@@ -23,40 +33,94 @@ def negative_square(negative: float, negative_scale: float) -> float:
     return square(negative * negative_scale)
 
 
-def norm_of(square_sum: float) -> float:
-    return where(square_sum == 0.0, np.inf, sqrt(square_sum))
+@of_pairs(Monoid.SUM, "dot")
+def product(first: float, second: float, first_scale: float, second_scale: float) -> float:
+    return dot(first, second, first_scale, second_scale)
 
 
-@fold(Monoid.ONCE)
-def prediction_norm(prediction_square: float) -> float:
-    return norm_of(prediction_square)
+@of_each_pair
+def near(own_dot: float, first_square: float, second_square: float) -> bool:
+    return nearly_parallel(own_dot, first_square, second_square)
 
 
-@fold(Monoid.ONCE)
-def target_norm(target_square: float) -> float:
-    return norm_of(target_square)
+# The multiple of either row that is nearest to the other one, and the multiple that rounding it left.
 
 
-@fold(Monoid.ONCE)
-def negative_norm(negative_square: float) -> float:
-    return norm_of(negative_square)
+@of_pairs(Monoid.ONCE, "multiple")
+def first_multiple(own_dot: float, first_square: float) -> float:
+    return multiple(own_dot, first_square)
 
 
-@of_pairs(Monoid.SUM)
-def gap(
-    first: float, second: float, first_scale: float, second_scale: float, first_norm: float, second_norm: float
+@of_pairs(Monoid.SUM, "along", near)
+def along_first(first: float, second: float, first_scale: float, second_scale: float, own_multiple: float) -> float:
+    return residual_along(first, second, first_scale, second_scale, own_multiple)
+
+
+@of_pairs(Monoid.ONCE, "rounded")
+def first_rounded(own_along: float, first_square: float) -> float:
+    return multiple(own_along, first_square)
+
+
+@of_pairs(Monoid.ONCE, "other_multiple")
+def second_multiple(own_dot: float, second_square: float) -> float:
+    return multiple(own_dot, second_square)
+
+
+@of_pairs(Monoid.SUM, "other_along", near)
+def along_second(
+    first: float, second: float, first_scale: float, second_scale: float, own_other_multiple: float
 ) -> float:
-    return square(first * first_scale / first_norm - second * second_scale / second_norm)
+    return residual_along(second, first, second_scale, first_scale, own_other_multiple)
+
+
+@of_pairs(Monoid.ONCE, "other_rounded")
+def second_rounded(own_other_along: float, second_square: float) -> float:
+    return multiple(own_other_along, second_square)
+
+
+@of_pairs(Monoid.SUM, when=near)
+def rest_square(first: float, second: float, first_scale: float, second_scale: float, own_multiple: float) -> float:
+    return residual_square(first, second, first_scale, second_scale, own_multiple)
 
 
 @of_pairs(Monoid.ONCE, "distance")
-def cosine(own_gap: float, first_norm: float, second_norm: float) -> float:
-    return where((first_norm == np.inf) | (second_norm == np.inf), 1.0, 0.5 * own_gap)
+def cosine(
+    own_dot: float,
+    first_square: float,
+    second_square: float,
+    first_scale: float,
+    second_scale: float,
+    own_along: float,
+    own_rest_square: float,
+) -> float:
+    return cosine_distance(
+        own_dot, first_square, second_square, first_scale, second_scale, own_along, own_rest_square, 0.0
+    )
 
 
-def slope(unit: float, other: float, distance: float) -> float:
-    """The derivative of the distance by a vector of norm 1: c a/|a| - b/|b|, where c = 1 - distance."""
-    return unit - other - distance * unit
+@of_pairs(Monoid.ONCE, "inverse")
+def inverse_norms(first_square: float, second_square: float) -> float:
+    """The reciprocal of both norms; 0 if either is that of a zero vector."""
+    squares = first_square * second_square
+    return where(squares == 0.0, 0.0, 1.0 / sqrt(where(squares == 0.0, 1.0, squares)))
+
+
+# By how much the slope of each distance counts, over both norms.
+
+
+@fold(Monoid.ONCE)
+def positive_pull(active: float, positive_inverse: float) -> float:
+    return counted(active, positive_inverse)
+
+
+@fold(Monoid.ONCE)
+def direct_pull(direct_weight: float, direct_inverse: float) -> float:
+    return counted(direct_weight, direct_inverse)
+
+
+@fold(Monoid.ONCE)
+def swapped_pull(swapped_weight: float, swapped_inverse: float) -> float:
+    return counted(swapped_weight, swapped_inverse)
 
 
 def cosine_by_anchor(
@@ -66,65 +130,95 @@ def cosine_by_anchor(
     prediction_scale: float,
     target_scale: float,
     negative_scale: float,
-    prediction_norm: float,
-    target_norm: float,
-    negative_norm: float,
-    positive_distance: float,
-    direct_distance: float,
-    active: float,
-    direct_weight: float,
+    positive_multiple: float,
+    positive_rounded: float,
+    positive_pull: float,
+    direct_multiple: float,
+    direct_rounded: float,
+    direct_pull: float,
 ) -> float:
-    unit = prediction * prediction_scale / prediction_norm
-    positive = slope(unit, target * target_scale / target_norm, positive_distance)
-    direct = slope(unit, negative * negative_scale / negative_norm, direct_distance)
-    return (counted(active, positive) - counted(direct_weight, direct)) / prediction_norm * prediction_scale
+    positive = aside(prediction, target, prediction_scale, target_scale, positive_multiple, positive_rounded)
+    direct = aside(prediction, negative, prediction_scale, negative_scale, direct_multiple, direct_rounded)
+    return (counted(direct_pull, direct) - counted(positive_pull, positive)) * prediction_scale
 
 
 def cosine_by_positive(
     prediction: float,
     target: float,
-    negative: float,
     prediction_scale: float,
     target_scale: float,
-    negative_scale: float,
-    prediction_norm: float,
-    target_norm: float,
-    negative_norm: float,
-    positive_distance: float,
-    swapped_distance: float,
-    active: float,
-    swapped_weight: float,
+    positive_other_multiple: float,
+    positive_other_rounded: float,
+    positive_pull: float,
 ) -> float:
-    unit = target * target_scale / target_norm
-    positive = slope(unit, prediction * prediction_scale / prediction_norm, positive_distance)
-    swapped = slope(unit, negative * negative_scale / negative_norm, swapped_distance)
-    return (counted(active, positive) - counted(swapped_weight, swapped)) / target_norm * target_scale
+    positive = aside(
+        target, prediction, target_scale, prediction_scale, positive_other_multiple, positive_other_rounded
+    )
+    return 0.0 - counted(positive_pull, positive) * target_scale
 
 
-def cosine_by_negative(
+def cosine_by_positive_or_swapped(
     prediction: float,
     target: float,
     negative: float,
     prediction_scale: float,
     target_scale: float,
     negative_scale: float,
-    prediction_norm: float,
-    target_norm: float,
-    negative_norm: float,
-    direct_distance: float,
-    swapped_distance: float,
-    direct_weight: float,
-    swapped_weight: float,
+    positive_other_multiple: float,
+    positive_other_rounded: float,
+    positive_pull: float,
+    swapped_multiple: float,
+    swapped_rounded: float,
+    swapped_pull: float,
 ) -> float:
-    unit = negative * negative_scale / negative_norm
-    direct = slope(unit, prediction * prediction_scale / prediction_norm, direct_distance)
-    swapped = slope(unit, target * target_scale / target_norm, swapped_distance)
-    return -(counted(direct_weight, direct) + counted(swapped_weight, swapped)) / negative_norm * negative_scale
+    positive = cosine_by_positive(
+        prediction, target, prediction_scale, target_scale,
+        positive_other_multiple, positive_other_rounded, positive_pull,
+    )  # fmt: skip
+    swapped = aside(target, negative, target_scale, negative_scale, swapped_multiple, swapped_rounded)
+    return counted(swapped_pull, swapped) * target_scale + positive
 
 
-UNIT_VECTORS = (
-    *(prediction_scale, target_scale, negative_scale, prediction_square, target_square, negative_square),
-    *(prediction_norm, target_norm, negative_norm),
+def cosine_by_negative(
+    prediction: float,
+    negative: float,
+    prediction_scale: float,
+    negative_scale: float,
+    direct_other_multiple: float,
+    direct_other_rounded: float,
+    direct_pull: float,
+) -> float:
+    direct = aside(negative, prediction, negative_scale, prediction_scale, direct_other_multiple, direct_other_rounded)
+    return counted(direct_pull, direct) * negative_scale
+
+
+def cosine_by_negative_or_swapped(
+    prediction: float,
+    target: float,
+    negative: float,
+    prediction_scale: float,
+    target_scale: float,
+    negative_scale: float,
+    direct_other_multiple: float,
+    direct_other_rounded: float,
+    direct_pull: float,
+    swapped_other_multiple: float,
+    swapped_other_rounded: float,
+    swapped_pull: float,
+) -> float:
+    direct = cosine_by_negative(
+        prediction, negative, prediction_scale, negative_scale,
+        direct_other_multiple, direct_other_rounded, direct_pull,
+    )  # fmt: skip
+    swapped = aside(negative, target, negative_scale, target_scale, swapped_other_multiple, swapped_other_rounded)
+    return direct + counted(swapped_pull, swapped) * negative_scale
+
+
+SCALED = prediction_scale, target_scale, negative_scale, prediction_square, target_square, negative_square
+COSINE = (
+    *(product, first_multiple, second_multiple, along_first, along_second, rest_square, cosine),
+    *(first_rounded, second_rounded, inverse_norms),
 )
-COSINE = gap, cosine
+PULLS = positive_pull, direct_pull, swapped_pull
 COSINE_GRADIENTS = cosine_by_anchor, cosine_by_positive, cosine_by_negative
+SWAPPED_COSINE_GRADIENTS = cosine_by_anchor, cosine_by_positive_or_swapped, cosine_by_negative_or_swapped

@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 
 from ..spec import Monoid, Scalar, fold
 
-__all__ = ["PAIRS", "Three", "of_pairs", "with_arguments"]
+__all__ = ["PAIRS", "Three", "of_each_pair", "of_pairs", "with_arguments"]
 
 PAIRS = {"positive": ("prediction", "target"), "direct": ("prediction", "negative"), "swapped": ("target", "negative")}
 """Which rows each distance is between."""
@@ -20,22 +20,30 @@ class Three(NamedTuple):
     swapped: Scalar
 
 
-def of_pairs(monoid: Monoid, name: str | None = None) -> Callable[[Scalar], Three]:
+def of_pairs(monoid: Monoid, name: str | None = None, when: Three | None = None) -> Callable[[Scalar], Three]:
     """Makes a scalar function the terms of three folds, `positive_`, `direct_` and `swapped_` this name, or its own.
 
-    Its arguments `first` and `second` are the two rows, `first_x` and `second_x` their folds `prediction_x`, `target_x`
-    or `negative_x`, and `own_x` the fold `positive_x`, `direct_x` or `swapped_x` of the pair.
+    `when` has the conditions of `Fold`, one for each pair. The arguments `first` and `second` are the two rows,
+    `first_x` and `second_x` their folds `prediction_x`, `target_x` or `negative_x`, and `own_x` the fold `positive_x`,
+    `direct_x` or `swapped_x` of the pair.
     """
 
     def decorate(term: Scalar) -> Three:
-        made = []
-        for pair, rows in PAIRS.items():
-            named = f"{pair}_{name or term.__name__}"
-            own = named if name is None else f"{term.__name__}_of_{pair}"
-            made.append(fold(monoid, named)(with_arguments(term, of_pair(pair, rows, term), own)))
-        return Three(*made)
+        conditions = cast(tuple[Callable[..., bool] | None, ...], when or (None, None, None))
+        terms = of_each_pair(term, "{term}_of_{pair}" if name else "{pair}_{term}")
+        made = zip(PAIRS, terms, conditions, strict=True)
+        return Three(*(fold(monoid, f"{pair}_{name or term.__name__}", own)(of_one) for pair, of_one, own in made))
 
     return decorate
+
+
+def of_each_pair(function: Scalar, named: str = "{term}_of_{pair}") -> Three:
+    """A scalar function with the arguments of each pair, as `of_pairs` has them."""
+    made = []
+    for pair, rows in PAIRS.items():
+        own = named.format(term=function.__name__, pair=pair)
+        made.append(with_arguments(function, of_pair(pair, rows, function), own))
+    return Three(*made)
 
 
 def of_pair(pair: str, rows: tuple[str, str], term: Scalar) -> dict[str, str]:

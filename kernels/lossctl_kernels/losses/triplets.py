@@ -6,7 +6,7 @@ by how much the gradient of each distance counts.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -28,11 +28,12 @@ from ..spec import (
     loss,
 )
 from .parts import KERAS, MEAN_PRESETS, step
-from .triplet_cosines import COSINE, COSINE_GRADIENTS, UNIT_VECTORS
+from .triplet_cosines import COSINE, COSINE_GRADIENTS, PULLS, SCALED, SWAPPED_COSINE_GRADIENTS
 from .triplet_norms import EUCLIDEAN, EUCLIDEAN_GRADIENTS, GUARDED, NORM, NORM_GRADIENTS, eps_root, no_eps_root
 from .triplet_pairs import Three
 from .triplet_sums import MANHATTAN, MANHATTAN_GRADIENTS, SQUARED, SQUARED_GRADIENTS
 
+Gradients = tuple[Scalar, Scalar, Scalar]
 Margin = Annotated[float, Parameter("how much farther the negative should be than the positive", at_least=0.0)]
 
 
@@ -71,22 +72,33 @@ def never_nearer() -> float:
     return np.inf
 
 
-FAMILIES: dict[str, tuple[tuple[Scalar, ...], tuple[Three, ...], tuple[Scalar, Scalar, Scalar]]] = {
-    "lp": ((no_eps_root,), NORM, NORM_GRADIENTS),
-    "guarded": ((eps_root,), GUARDED, NORM_GRADIENTS),
-    "euclidean": ((), EUCLIDEAN, EUCLIDEAN_GRADIENTS),
-    "manhattan": ((), MANHATTAN, MANHATTAN_GRADIENTS),
-    "sqeuclidean": ((), SQUARED, SQUARED_GRADIENTS),
-    "cosine": (UNIT_VECTORS, COSINE, COSINE_GRADIENTS),
+class Family(NamedTuple):
+    """What is needed first, the folds of each pair of rows, the gradients without a swap and with one, and what they
+    ask for of the weights, that of the swapped pair at the end."""
+
+    first: tuple[Scalar, ...]
+    of_pairs: tuple[Three, ...]
+    gradients: Gradients
+    swapped_gradients: Gradients
+    last: tuple[Scalar, ...] = ()
+
+
+FAMILIES = {
+    "lp": Family((no_eps_root,), NORM, NORM_GRADIENTS, NORM_GRADIENTS),
+    "guarded": Family((eps_root,), GUARDED, NORM_GRADIENTS, NORM_GRADIENTS),
+    "euclidean": Family((), EUCLIDEAN, EUCLIDEAN_GRADIENTS, EUCLIDEAN_GRADIENTS),
+    "manhattan": Family((), MANHATTAN, MANHATTAN_GRADIENTS, MANHATTAN_GRADIENTS),
+    "sqeuclidean": Family((), SQUARED, SQUARED_GRADIENTS, SQUARED_GRADIENTS),
+    "cosine": Family(SCALED, COSINE, COSINE_GRADIENTS, SWAPPED_COSINE_GRADIENTS, PULLS),
 }
-"""What is needed first, the folds of each pair of rows, and the gradients."""
 
 
-def folds_of(family: str, swap: bool) -> tuple[Scalar, ...]:
-    first, of_pairs, _ = FAMILIES[family]
-    pairs = [fold for three in of_pairs for fold in (three.positive, three.direct)]
-    swapped = [three.swapped for three in of_pairs] if swap else [never_nearer]
-    return (*first, *pairs, *swapped, *COMMON)
+def folds_of(name: str, swap: bool) -> tuple[Scalar, ...]:
+    family = FAMILIES[name]
+    pairs = [fold for three in family.of_pairs for fold in (three.positive, three.direct)]
+    swapped = [three.swapped for three in family.of_pairs] if swap else [never_nearer]
+    last = family.last if swap else family.last[:-1]
+    return (*family.first, *pairs, *swapped, *COMMON, *last)
 
 
 SIMPLER_NORMS = {1.0: "manhattan", 2.0: "euclidean"}
@@ -150,7 +162,8 @@ def has_zero_vector(prediction_square: float, target_square: float, negative_squ
 def definition_of(family: str, swap: bool) -> Definition:
     """The definition of the loss with these distances."""
     made = define(triplet_margin, REAL, Scope.ROW, folds_of(family, swap))
-    for name, gradient in zip(("prediction", "target", "negative"), FAMILIES[family][2], strict=True):
+    gradients = FAMILIES[family].swapped_gradients if swap else FAMILIES[family].gradients
+    for name, gradient in zip(("prediction", "target", "negative"), gradients, strict=True):
         gradient_of(triplet_margin, of=name)(gradient)
     return made
 

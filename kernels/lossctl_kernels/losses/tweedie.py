@@ -145,8 +145,10 @@ def tweedie_deviance(
 
 @gradient_of(tweedie_deviance)
 def tweedie_deviance_gradient(prediction: float, target: float, power: float, half: float) -> float:
-    error = prediction - target
-    return scaled(where(error == 0.0, 0.0, error * exp(-power * log(prediction))), half)
+    # Of the error as a share of the mean there is less to overflow; of powers below 0 of the error itself.
+    of_share, error = power > 0.0, prediction - target
+    size = exp(where(of_share, 1.0 - power, -power) * log(prediction))
+    return scaled(where(error == 0.0, 0.0, where(of_share, error / prediction, error) * size), half)
 
 
 @variant_of("tweedie_deviance", "link", "log", REAL)
@@ -158,7 +160,14 @@ def tweedie_deviance_of_log(prediction: float, target: float, power: float, half
 
 @gradient_of(tweedie_deviance_of_log)
 def tweedie_deviance_of_log_gradient(prediction: float, target: float, power: float, half: float) -> float:
-    return scaled(mean_less(target, prediction) * exp((1.0 - power) * prediction), half)
+    error, size = mean_less(target, prediction), exp((1.0 - power) * prediction)
+    apart = rarely(error == math.inf, slope_of_large, error * size, prediction, target, power, size)
+    return scaled(apart, half)
+
+
+def slope_of_large(log_mean: float, target: float, power: float, size: float) -> float:
+    """Where only the mean itself is too large for a number."""
+    return exp((2.0 - power) * log_mean) - where(target == 0.0, 0.0, target * size)
 
 
 # ---- closed forms. Those of ln μ would lose the digits of y - μ, where they are no losses of their own.
