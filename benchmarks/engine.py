@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,7 @@ class Engine:
         if self.plan.settings.loss.pooling is Pooling.MEDIAN:
             return lambda: self._median(batch)
         rows = self._denominator(batch)
-        return lambda: self.backend.losses(self.plan, batch, False)[0][:, Column.SUM].sum() / rows
+        return lambda: math.fsum(self.backend.losses(self.plan, batch, False)[0][:, Column.SUM].tolist()) / rows
 
     def gradient(self, data: Data) -> Callable[[], Any] | None:
         """A task that gives the gradient of what `value` gives; None for a loss that has none."""
@@ -53,7 +54,7 @@ class Engine:
         while more:
             losses = self.backend.losses(self.plan, batch, True)[1]
             medians.add(losses.reshape(-1, 1), None)
-            more = medians.needs_another_pass()
+            more = medians.end_pass()
         return float(medians.values[0])
 
     def _denominator(self, batch: Batch) -> float:

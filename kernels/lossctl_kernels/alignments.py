@@ -13,7 +13,8 @@ The probability of labels that are nearly certain is 1 less what is *lost*: the 
 probability that the frame leads to no state, and of ending in a state that is no end. Its terms keep what 1 - P loses.
 
 Plain loops over slices of one scratch array, so that every compiler takes them. A row of states is its S + 1 blanks,
-then its S labels, then the units of all. `emissions` and `units` have the S labels, then the blank. Other arguments:
+then its S labels, then the units of all. `emissions` and `units` have the S labels, then the blank, of each frame that
+they are of: `FRAMES_AT_ONCE` or fewer, whose numbers are asked of memory together. Other arguments:
 `frames` (T, K) of one sequence, of which `length` count and are enough for the labels; `labels` (at least S,), `count`
 is S; `softmax`: whether the frames are logits, and not logarithms of probabilities; `facts`: of each frame of logits
 the largest, and the sum of e**(logit - largest) of the others.
@@ -27,7 +28,7 @@ from typing import Any
 from .row_vectors import exponentials, largest_of, sum_of_others
 from .scalar import LN2_HIGH, LN2_LOW, LOG2_E, SHIFT
 
-__all__ = ["backward", "clear", "forward", "forward_lost", "frames_needed", "weigh"]
+__all__ = ["FRAMES_AT_ONCE", "backward", "clear", "forward", "forward_lost", "frames_needed", "weigh"]
 
 UNIT, PER_UNIT = 2.0**256, 2.0**-256
 LARGEST, SMALLEST = 2.0**128, 2.0**-128
@@ -37,6 +38,8 @@ UNIT_HIGH, UNIT_LOW = 256.0 * LN2_HIGH, 256.0 * LN2_LOW
 """The logarithm of a unit, in two parts."""
 HALF_UNIT = 90.0
 """A little more than half of it."""
+
+FRAMES_AT_ONCE = 8
 
 
 def frames_needed(labels: Any, count: int, skips: Any) -> int:
@@ -65,14 +68,22 @@ def within(units: float, most: float) -> float:
     return 1.0 if units == most else (PER_UNIT if units == most - 1.0 else 0.0)
 
 
-def weigh(frame: Any, labels: Any, count: int, blank: int, largest: float, emissions: Any, units: Any) -> None:
-    """The emissions of the labels and the blank, e**(frame[k] - largest), and their units."""
-    for i in range(count + 1):
-        x = float(frame[labels[i] if i < count else blank]) - largest
-        units[i] = (x * UNITS_PER_NAT + SHIFT) - SHIFT
-        # Of minus infinity not a number, which max leaves out; of what is beyond 2**52 units without a meaning.
-        emissions[i] = min(max(-HALF_UNIT, (x - units[i] * UNIT_HIGH) - units[i] * UNIT_LOW), HALF_UNIT)
-    exponentials(emissions[: count + 1], 0.0, 1.0, emissions)
+def weigh(
+    frames: Any, start: int, stop: int, labels: Any, count: int, blank: int, softmax: bool, facts: Any,
+    emissions: Any, units: Any,
+) -> None:  # fmt: skip
+    """The emissions of the labels and the blank, e**(frame[k] - largest), and their units, in frames before `stop`."""
+    place = 0
+    for t in range(start, stop):
+        largest = facts[2 * t] if softmax else 0.0
+        for i in range(count + 1):
+            x = float(frames[t, labels[i] if i < count else blank]) - largest
+            whole = (x * UNITS_PER_NAT + SHIFT) - SHIFT
+            units[place] = whole
+            # Of minus infinity not a number, which max leaves out; of what is beyond 2**52 units without a meaning.
+            emissions[place] = min(max(-HALF_UNIT, (x - whole * UNIT_HIGH) - whole * UNIT_LOW), HALF_UNIT)
+            place += 1
+    exponentials(emissions[:place], 0.0, 1.0, emissions)
 
 
 # ---- forward and backward
@@ -89,15 +100,19 @@ def forward(
     states = 2 * count + 1
     clear(alphas, states)
     alphas[states] = 0.0  # as if a blank had been before
-    logarithm, largest = 0.0, 0.0
-    for t in range(length):
+    logarithm = 0.0
+    for start in range(0, length, FRAMES_AT_ONCE):
+        stop = min(start + FRAMES_AT_ONCE, length)
         if softmax:
-            largest = largest_of(frames[t])
-            facts[2 * t], facts[2 * t + 1] = largest, sum_of_others(frames[t], largest)
-            logarithm -= math.log1p(facts[2 * t + 1])
-        weigh(frames[t], labels, count, blank, largest, emissions, units)
-        before, now = alphas[(t % kept) * 2 * states :], alphas[((t + 1) % kept) * 2 * states :]
-        step_forward(before, now, count, skips, emissions, units)
+            for t in range(start, stop):
+                facts[2 * t] = largest_of(frames[t])
+                facts[2 * t + 1] = sum_of_others(frames[t], facts[2 * t])
+                logarithm -= math.log1p(facts[2 * t + 1])
+        weigh(frames, start, stop, labels, count, blank, softmax, facts, emissions, units)
+        for t in range(start, stop):
+            before, now = alphas[(t % kept) * 2 * states :], alphas[((t + 1) % kept) * 2 * states :]
+            place = (t - start) * (count + 1)
+            step_forward(before, now, count, skips, emissions[place:], units[place:])
     number, more = ending(alphas[(length % kept) * 2 * states :], count)
     return logarithm + (math.log(number) + more * (UNIT_HIGH + UNIT_LOW))
 

@@ -31,22 +31,12 @@ def compiled_conversion(numbers: NDArray[np.int64], dtype: str, threads: int) ->
 
     Raises BackendUnavailable where code has to be compiled and cannot be.
     """
-    from .roads import block_function
+    from .roads import run_loop
 
     whole = numbers.size // LANES * LANES
     found, beyond = np.empty(numbers.size, dtype), np.zeros(-(-whole // _BLOCK), np.int64)
-    unused = (0, 0)
-    places = np.array(
-        [
-            (numbers.ctypes.data, _BLOCK * numbers.itemsize),
-            *([unused] * 5),
-            (found.ctypes.data, _BLOCK * found.itemsize),
-            (beyond.ctypes.data, beyond.itemsize),
-        ],
-        np.int64,
-    )
-    run = block_function(recipe_of(dtype))
-    run(whole, 1, _BLOCK, places, threads, (numbers, found, beyond))
+    arrays = {"prediction": (numbers, _BLOCK), "result": (found, _BLOCK), "report": (beyond, 1)}
+    run_loop(recipe_of(dtype), whole, _BLOCK, threads, **arrays)
     rest = numbers[whole:]
     found[whole:] = rest
     is_exact = not beyond.any() and bool(((rest >= -LARGEST_EXACT) & (rest <= LARGEST_EXACT)).all())

@@ -33,9 +33,9 @@ _FACTS = ("facts",)
 
 # Where a class index needs one value of each wide row, other values are read only to see whether the rows are what they
 # should be: all of the first values of a data set, at least so many rows, and later one row in so many.
-LOOKED_AT_VALUES = 1 << 16
-LOOKED_AT_ROWS = 64
-LOOKED_AT_ONE_IN = 256
+LOOKED_AT_VALUES = 1 << 14
+LOOKED_AT_ROWS = 16
+LOOKED_AT_ONE_IN = 512
 
 
 def bounds_of(domain: Domain, dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -60,9 +60,9 @@ class Cpu:
     def losses(self, plan: Plan, batch: Batch, wanted: bool = True) -> tuple[Floats, Floats]:
         """Not `wanted` losses come back empty; what the report says of each loss may then be left out of it."""
         facts = _facts_of(plan)
-        if facts.is_row_function:
-            return row_losses(plan, batch, self._run_rows)
         described = wanted or batch.keep is not None or facts.counts_positive
+        if facts.is_row_function:
+            return row_losses(plan, batch, self._run_rows, True, described)
         losses = _NOTHING
         if not described:
             reports = self._sums(plan, batch)
@@ -110,10 +110,7 @@ class Cpu:
         """
         reports = np.zeros((-(-batch.rows // plan.block_rows), _COLUMNS))
         weights = batch.weights if batch.keep is None else None
-        self._run(
-            _call_of(plan, program, batch), plan, batch, scales=weights,
-            inputs=input_arrays(plan, batch), result=losses, reports=reports,
-        )  # fmt: skip
+        self._run(_call_of(plan, program, batch), plan, batch, scales=weights, result=losses, reports=reports)
         return reports
 
     def _block_sums(self, plan: Plan, batch: Batch, losses: Floats, keep: NDArray[np.bool_]) -> Floats:
@@ -156,9 +153,8 @@ class Cpu:
         elif repeated > 1:
             row_scales = np.repeat(row_scales, repeated)
         self._run(
-            _call_of(plan, program, batch, totals), plan, batch, scales=row_scales, one_scale=one_scale,
-            inputs=input_arrays(plan, batch), result=result,
-        )  # fmt: skip
+            _call_of(plan, program, batch, totals), plan, batch, scales=row_scales, one_scale=one_scale, result=result
+        )
         return result
 
     def _run(
@@ -169,19 +165,19 @@ class Cpu:
         *,
         scales: Floats | None = None,
         one_scale: bool = False,
-        inputs: tuple[Array, ...] = (),
         result: Array | None = None,
         states: Floats | None = None,
         reports: Floats | None = None,
     ) -> None:
         """Runs a block function over the batch.
 
-        `inputs`, `result` and `scales` go by rows, `states` and `reports` by blocks.
+        `result` and `scales` go by rows, as further inputs do, `states` and `reports` by blocks.
         """
         width = plan.width if batch.prediction.ndim > 1 else 1
         rows, block = batch.rows, plan.block_rows
         scales = None if scales is None else np.ascontiguousarray(scales)
         scale_rows = 0 if scales is None or one_scale else block * (scales.size // rows)
+        inputs = input_arrays(plan, batch) if call.takes_inputs else ()
         places = [
             *place(batch.prediction, block),
             *place(batch.target, block),
@@ -200,13 +196,14 @@ class _Call(Record):
     """What a block function is given with every batch: put together once, since a small batch takes no longer.
 
     `bounds` are those of predictions and targets, the tolerances of their row sums, and how many rows are looked at
-    whole: one row of them for all blocks, or one for each.
+    whole: one row of them for all blocks, or one for each. `takes_inputs`: whether it reads further inputs.
     """
 
     recipe: Recipe
     class_weights: Floats
     numbers: Floats
     bounds: Floats
+    takes_inputs: bool = False
 
     @cached_property
     def places(self) -> tuple[int, ...]:
@@ -262,7 +259,8 @@ def _call_of(plan: Plan, program: Program, batch: Batch, more: Mapping[str, floa
         bounds[:, :4] = *bounds_of(plan.prediction_domain, prediction), *bounds_of(plan.settings.loss.target, target)
         bounds[:, 4:6] = plan.tolerance
         bounds[:, 6] = np.clip(left - plan.block_rows * np.arange(blocks), fewest, plan.block_rows)
-        call = _Call(recipe_of(plan, program, prediction.name), plan.class_weights, numbers, bounds)
+        recipe = recipe_of(plan, program, prediction.name)
+        call = _Call(recipe, plan.class_weights, numbers, bounds, bool(program.inputs))
         plan.memory[key] = call
     return replace(call, numbers=plan.vector(program, more)) if more else call
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import objects
+from .addresses import address_of
 from .gpu import BackendUnavailable
 from .recipes import Recipe
 from .row_functions import RowCode
 from .spans import run_spans
 
-__all__ = ["Runner", "are_kept", "block_function", "compile_ahead", "is_at_hand", "load_compiler"]
+__all__ = ["Runner", "are_kept", "block_function", "compile_ahead", "is_at_hand", "load_compiler", "run_loop"]
 
 Runner = Callable[[int, int, int, NDArray[np.int64], int, tuple[Any, ...]], None]
 """Runs a block function over a batch: rows, width, rows of a block, places, threads, and what owns the memory."""
@@ -27,6 +28,11 @@ _LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)  # ctypes lets other threa
 
 PICKED_WORK = 64
 """As how many values a row counts of which one is read: a miss of the caches takes some 20 nanoseconds."""
+PICKED_ALONE = 1 << 21
+"""As many of those as one thread does in less than a millisecond: threads that wait for memory gain little together."""
+
+_ARRAYS = ("prediction", "target", "class_weights", "numbers", "bounds", "scales", "result", "report")
+"""What every block function is given, in order: see `kernels.py`."""
 
 _functions: dict[str, Runner] = {}
 _making = threading.Lock()
@@ -40,6 +46,18 @@ def block_function(recipe: Recipe) -> Runner:
         return _functions[recipe.key]
 
 
+def run_loop(recipe: Recipe, rows: int, block: int, threads: int, **arrays: tuple[NDArray[Any], int]) -> None:
+    """Runs a loop of `recipes.loop_of` over `rows` numbers.
+
+    `arrays` are those that it takes, by the names of the arguments of a block function, each with how many of its rows
+    belong to one block. Raises BackendUnavailable where the loop has to be compiled and cannot be.
+    """
+    places = np.zeros((len(_ARRAYS), 2), np.int64)
+    for name, (array, block_rows) in arrays.items():
+        places[_ARRAYS.index(name)] = address_of(array), block_rows * array.strides[0]
+    block_function(recipe)(rows, 1, block, places, threads, tuple(arrays.values()))
+
+
 def _linked(recipe: Recipe) -> Runner | None:
     """The block function that an earlier process has left, without a compiler."""
     code = objects.find(recipe)
@@ -50,7 +68,9 @@ def _run_object(recipe: Recipe, code: bytes) -> Runner | None:
     address = objects.link(recipe, code)
     if address is None:
         return None
-    return partial(run_spans, _LOOP(address), work=PICKED_WORK if recipe.layout.name == "picked" else None)
+    if recipe.layout.name == "picked":
+        return partial(run_spans, _LOOP(address), work=PICKED_WORK, alone=PICKED_ALONE)
+    return partial(run_spans, _LOOP(address))
 
 
 def _compiled(recipe: Recipe) -> Runner:

@@ -42,6 +42,8 @@ def run_on_threads(call: RowCall, threads: int) -> None:
         except IndexError:
             scratch = np.empty(size)
         span = first * block, min(last * block, call.rows)
+        if call.look is not None:
+            call.look(*span)
         function(*span, *wanted, *arrays, *scales, *_passed(scratch), *filled, *call.numbers)
         unused.append(scratch)
 

@@ -112,6 +112,8 @@ class RowCall(Record):
     """How many float64 numbers a call needs to work in, by how many rows it computes at once."""
     work: int
     """About how many steps a row takes."""
+    look: Callable[[int, int], None] | None = None
+    """Says in `wanted` which rows of a span are to be computed, before they are; None where all is said."""
 
     @property
     def rows(self) -> int:
@@ -127,20 +129,32 @@ class Engine(Protocol):
 # ---- what a backend is asked for
 
 
-def losses(plan: Plan, batch: Batch, run: Engine) -> tuple[Floats, Floats]:
-    """See `batch.Backend.losses`: the report and the losses, which are there whether they are wanted or not."""
-    found = np.full(batch.rows, np.nan)
-    inside = _computable(plan, batch)
+def losses(
+    plan: Plan, batch: Batch, run: Engine, by_span: bool = False, described: bool = True
+) -> tuple[Floats, Floats]:
+    """See `batch.Backend.losses`: the report and the losses, which are there whether they are wanted or not.
+
+    `by_span`: whether the engine asks each `RowCall` to look at the rows of a span, which it then has at hand.
+    `described`: whether the report has to say more of the losses than their sums, if those are finite.
+    """
+    found, inside = np.full(batch.rows, np.nan), np.ones(batch.rows, np.bool_)
+
+    def look(first: int, last: int) -> None:
+        inside[first:last] = _computable(plan, batch, slice(first, last))
+
+    looks_later = by_span and batch.keep is None and plan.scope is not Scope.PAIRS
+    if not looks_later:
+        look(0, batch.rows)
     wanted = inside if batch.keep is None or plan.scope is Scope.PAIRS else inside & batch.keep
     if wanted.any():
         measured = plan.definition.degenerate if plan.counts_degenerate else None
         binding = _Binding(plan, batch, run)
-        binding.call(measured or plan.definition.function, found, wanted)
+        binding.call(measured or plan.definition.function, found, wanted, look if looks_later else None)
     if not plan.counts_degenerate:
         found /= plan.settings.value_divisor
     if batch.keep is not None:
         found[~batch.keep] = np.nan
-    return _reports(plan, _seen(plan, batch) if inside.all() else batch, found), found
+    return _reports(plan, batch, found, bool(inside.all()), described), found
 
 
 def gradient(plan: Plan, batch: Batch, row_scales: Floats, run: Engine, of: str = "prediction") -> Array:
@@ -148,7 +162,7 @@ def gradient(plan: Plan, batch: Batch, row_scales: Floats, run: Engine, of: str 
     function = plan.definition.gradient if of == "prediction" else plan.definition.input_gradients[of]
     like = batch.prediction if of == "prediction" else batch.target if of == "target" else batch.inputs[of]
     found = np.zeros_like(like)
-    wanted = _computable(plan, batch)
+    wanted = _computable(plan, batch, slice(None))
     if batch.keep is not None and plan.scope is not Scope.PAIRS:
         wanted &= batch.keep
     if function is not None and wanted.any():
@@ -201,21 +215,26 @@ class _Binding:
             for function in facts.states:
                 self.call(function, state, np.ones(batch.rows, np.bool_))
 
-    def call(self, function: Callable[..., Any], filled: Array, wanted: Mask) -> None:
+    def call(
+        self,
+        function: Callable[..., Any],
+        filled: Array,
+        wanted: Mask,
+        look: Callable[[int, int], None] | None = None,
+    ) -> None:
         """Runs one of the functions of the definition."""
         code = _code(self._plan, function, self._dtype)
         arrays = tuple(self.arrays[name] for name, _, _ in code.arrays)
         scratch, shapes = facts_of(self._plan).scratch, {name: array.shape for name, array in self.arrays.items()}
-        names = argument_names(scratch)
 
         def size(lanes: int) -> int:
             known = {**shapes, "lanes": lanes}
-            return int(scratch(**{name: known[name] for name in names}))
+            return int(scratch(**{name: known[name] for name in argument_names(scratch)}))
 
         work = math.prod(shapes["prediction"][1:]) * (len(filled) if self._plan.scope is Scope.PAIRS else 1)
         numbers = tuple(self._numbers[name] for name in code.numbers)
         scales = self.arrays["scales"] if code.scaled else np.empty(0)
-        self._run(RowCall(code, arrays, filled, numbers, scales, wanted, size, work))
+        self._run(RowCall(code, arrays, filled, numbers, scales, wanted, size, work, look))
 
 
 def _code(plan: Plan, function: Callable[..., Any], dtype: str) -> RowCode:
@@ -286,7 +305,7 @@ def _arrays(plan: Plan, batch: Batch, prediction_dtype: str) -> dict[str, Array]
         array = batch.inputs.get(name)
         if array is None:
             stand_in = facts_of(plan).instead.get(name)
-            array = found[stand_in] if stand_in else np.empty((0,) * dimensions)
+            array = found[stand_in] if stand_in else np.empty((0,) * dimensions, dtype)
         found[name] = np.ascontiguousarray(array, dtype)
     return found
 
@@ -299,18 +318,18 @@ def _numbers(plan: Plan, batch: Batch) -> dict[str, float]:
 # ---- which rows can be computed, and the report
 
 
-def _computable(plan: Plan, batch: Batch) -> Mask:
-    """The rows whose numbers lie in their domains; of all pairs, all rows or none."""
-    inside = _inside(batch.prediction, plan.prediction_domain)
+def _computable(plan: Plan, batch: Batch, rows: slice) -> Mask:
+    """Which of these rows have their numbers in their domains; of all pairs, all rows or none."""
+    inside = _inside(batch.prediction[rows], plan.prediction_domain)
     if batch.target.dtype.kind == "f":
-        inside &= _inside(batch.target, plan.settings.loss.target)
+        inside &= _inside(batch.target[rows], plan.settings.loss.target)
     for name, array in batch.inputs.items():
         facts = plan.settings.loss.inputs[name]
         if facts.shape is InputShape.WHOLE:
             inside &= bool(_inside(array, facts.domain).all())
         else:
-            inside &= _inside(array, facts.domain)
-    return np.full(batch.rows, bool(inside.all())) if plan.scope is Scope.PAIRS else inside
+            inside &= _inside(array[rows], facts.domain)
+    return np.full(inside.size, bool(inside.all())) if plan.scope is Scope.PAIRS else inside
 
 
 def _inside(array: Array, domain: Domain) -> Mask:
@@ -324,25 +343,23 @@ def _inside(array: Array, domain: Domain) -> Mask:
     return np.asarray(within if within.ndim == 1 else within.reshape(len(within), -1).all(axis=1))
 
 
-def _seen(plan: Plan, batch: Batch) -> Batch:
-    """The batch without the numbers that lie in their domains: the report need not look at them again."""
-    if plan.rows_sum_to_one or plan.targets_sum_to_one:
-        return batch
-    target = batch.target[:, :0] if batch.target.ndim > 1 else batch.target
-    return replace(batch, prediction=batch.prediction[:, :0], target=target, inputs={})
+def _reports(plan: Plan, batch: Batch, found: Floats, inside: bool, described: bool) -> Floats:
+    """The reports on the blocks; numbers that are all `inside` their domains are not looked at again."""
+    from .interpreted import blocks, report, report_of_losses, table  # which imports this module
 
-
-def _reports(plan: Plan, batch: Batch, found: Floats) -> Floats:
-    from .interpreted import blocks, report, table  # which imports this module
-
+    step, weights, keep = plan.block_rows, batch.weights, batch.keep
+    spans = [slice(start, start + step) for start in range(0, batch.rows, step)]
+    if inside and not plan.rows_sum_to_one and not plan.targets_sum_to_one:
+        rows = [report_of_losses(found[span], _part(weights, span), _part(keep, span), described) for span in spans]
+        return table(rows, len(Column))
     facts = plan.settings.loss.inputs
     in_step = {name: array for name, array in batch.inputs.items() if facts[name].shape is not InputShape.WHOLE}
-    if len(in_step) < len(batch.inputs):
-        batch = replace(batch, inputs=in_step)
-    parts = blocks(batch, plan.block_rows)
-    step = plan.block_rows
-    rows = [report(plan, block, found[i * step : (i + 1) * step]) for i, block in enumerate(parts)]
-    return table(rows, len(Column))
+    parts = blocks(replace(batch, inputs=in_step), step)
+    return table([report(plan, block, found[span]) for block, span in zip(parts, spans, strict=True)], len(Column))
+
+
+def _part(array: Array | None, span: slice) -> Array | None:
+    return None if array is None else array[span]
 
 
 # ---- plain Python

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from llvmlite import ir
 
+from .alignment_code import ALIGNMENT_FUNCTIONS
 from .row_expressions import Expressions
 from .row_tile_code import TILE_FUNCTIONS
 from .row_values import (
@@ -50,8 +51,12 @@ COMPUTED = ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Call, ast.Tupl
 PLAIN = *COMPUTED, ast.Assign, ast.AugAssign, ast.Subscript, ast.Slice, ast.Attribute, ast.expr_context
 """What loops consist of that LLVM makes vector code of: they compute, and choose nothing."""
 
-VECTOR_CODE: dict[Callable[..., Any], Callable[..., ir.Value | None]] = {**VECTOR_FUNCTIONS, **TILE_FUNCTIONS}
-"""What writes the functions of `row_vectors.py`, each into a function of its own."""
+VECTOR_CODE: dict[Callable[..., Any], Callable[..., ir.Value | None]] = {
+    **VECTOR_FUNCTIONS,
+    **TILE_FUNCTIONS,
+    **ALIGNMENT_FUNCTIONS,
+}
+"""What writes the functions of `row_vectors.py`, and a frame of `alignments.py`, each into a function of its own."""
 
 Written: TypeAlias = dict[tuple[Callable[..., Any], Any], ir.Function]
 """The functions of a module that are written by themselves, each for arguments of certain kinds."""

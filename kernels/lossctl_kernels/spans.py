@@ -36,16 +36,18 @@ def run_spans(
     threads: int,
     arrays: tuple[Any, ...] = (),
     work: int | None = None,
+    alone: int = SMALLEST_SPAN,
 ) -> None:
     """Runs all blocks with a compiled loop, on the calling thread and up to `threads` - 1 others.
 
     See `kernels.py` for the loop and its arguments; `arrays` own the memory behind `places`. `work`: as how many values
-    a row counts, where it is fewer than there are.
+    a row counts, where it is fewer than there are; `alone`: so many values are done by the calling thread, sooner than
+    others have begun.
     """
     blocks, values = -(-rows // block), block * min(work or width, width)
     smallest = -(-SMALLEST_SPAN // values)
     arguments = rows, width, block, address_of(places)
-    if blocks <= smallest:  # which is done sooner than a job is made
+    if blocks <= -(-alone // values):
         if blocks:
             loop(0, blocks, *arguments)
         return

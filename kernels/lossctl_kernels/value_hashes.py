@@ -85,24 +85,11 @@ def compiled_hashes(numbers: Array, threads: int) -> Hashes:
 
     Raises BackendUnavailable where code has to be compiled and cannot be.
     """
-    from .roads import block_function
+    from .roads import run_loop
 
     found = np.empty((numbers.size // PIECE, 2), np.uint64)
-    table = keys()
-    unused = (0, 0)
-    places = np.array(
-        [
-            (numbers.ctypes.data, PIECE * numbers.itemsize),
-            *(unused, unused),
-            (table.ctypes.data, 0),
-            *(unused, unused),
-            (found.ctypes.data, found.strides[0]),
-            unused,
-        ],
-        np.int64,
-    )
-    run = block_function(recipe_of(numbers.dtype.name))
-    run(PIECE * len(found), 1, PIECE, places, threads, (numbers, table, found))
+    arrays = {"prediction": (numbers, PIECE), "numbers": (keys(), 0), "result": (found, 1)}
+    run_loop(recipe_of(numbers.dtype.name), PIECE * len(found), PIECE, threads, **arrays)
     return found
 
 

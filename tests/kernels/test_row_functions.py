@@ -87,6 +87,27 @@ def test_rows_that_are_left_out_or_bad_are_not_computed(case: Case, backend: str
     assert not gradient[[1, 3]].any()
 
 
+@compiled
+@parametrize(ROWS)
+def test_bad_rows_are_found_in_whichever_span_they_are(case: Case, backend: str) -> None:
+    prediction, target = draw(case, 20_000)
+    whole = sample_losses(backend_of(backend), case.plan(), prediction, target)
+    bad = [0, 4095, 4096, 9999, 19_999]
+    prediction[bad, 1] = np.nan
+    reports, losses = backend_of(backend).losses(case.plan(), Batch(prediction, target))
+    whole[bad] = np.nan
+    np.testing.assert_array_equal(losses, whole)
+    np.testing.assert_array_equal(reports[:, Column.BAD_PREDICTIONS], [2.0, 1.0, 1.0, 0.0, 1.0])
+
+
+@engines
+@parametrize(ROWS)
+def test_sums_are_the_same_where_nothing_else_is_asked_for(case: Case, backend: str) -> None:
+    batch = Batch(*draw(case, 300))
+    described, asked = (backend_of(backend).losses(case.plan(), batch, wanted)[0] for wanted in (True, False))
+    np.testing.assert_array_equal(asked[:, Column.SUM], described[:, Column.SUM])
+
+
 @engines
 @parametrize(PAIRS)
 def test_one_bad_row_leaves_all_pairs_undefined(case: Case, backend: str) -> None:

@@ -61,6 +61,14 @@ def test_a_span_is_neither_long_nor_short() -> None:
     assert min(sizes[:-1]) >= spans.SMALLEST_SPAN
 
 
+def test_what_one_thread_has_done_before_others_begin_is_one_span() -> None:
+    for blocks, is_one in ((32, True), (33, False)):
+        loop = Loop(blocks)
+        run_spans(loop, blocks * 4096, 1000, 4096, PLACES, 2, work=16, alone=32 * 16 * 4096)
+        assert (loop.counts == 1).all()
+        assert (len(loop.spans) == 1) == is_one
+
+
 def test_rows_of_which_little_is_read_make_longer_spans() -> None:
     sizes = {}
     for work in (None, 24, 9999):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from ..alignments import backward, clear, forward, forward_lost, frames_needed, weigh
+from ..alignments import FRAMES_AT_ONCE, backward, clear, forward, forward_lost, frames_needed, weigh
 from ..domains import LOG_PROBABILITY, LOGIT, NONNEGATIVE, TargetKind
 from ..options import SpecificationError
 from ..row_vectors import exponentials
@@ -28,8 +28,10 @@ near 1 is about 1e-16 times that root."""
 
 
 def scratch_of_a_row(prediction: tuple[int, ...], target: tuple[int, ...]) -> int:
-    """Three numbers a label, two a frame, one a class, and rows of states: three, and one after each frame."""
-    return 3 * target[1] + 2 + 2 * prediction[1] + prediction[2] + (prediction[1] + 4) * row_of_states(target[1])
+    """One number a label, two a frame, one a class, those of frames at once, and rows of states: three, and one after
+    each frame."""
+    own = target[1] + 2 * FRAMES_AT_ONCE * (target[1] + 1) + 2 * prediction[1] + prediction[2]
+    return own + (prediction[1] + 4) * row_of_states(target[1])
 
 
 def row_of_states(labels: int) -> int:
@@ -52,7 +54,8 @@ def label_count(row: int, target: Any, target_lengths: Any, blank: int) -> int:
 
 def divided(scratch: Any, labels: int, frames: int) -> tuple[Any, Any, Any, Any, Any]:
     """Room for what each label, and each frame, needs, and the rest: see `alignments.py`."""
-    units, facts = 2 * labels + 1, 3 * labels + 2
+    weighed = FRAMES_AT_ONCE * (labels + 1)
+    units, facts = labels + weighed, labels + 2 * weighed
     rest = facts + 2 * frames
     return scratch[:labels], scratch[labels:units], scratch[units:facts], scratch[facts:rest], scratch[rest:]
 
@@ -104,7 +107,7 @@ def fill_gradient(
     betas[width // 2 + count] = betas[width - 1] = 0.0  # the two ends
     slopes[:] = 0.0
     for t in range(length - 1, -1, -1):
-        weigh(frames[t], labels, count, blank, facts[2 * t] if softmax else 0.0, emissions, units)
+        weigh(frames, t, t + 1, labels, count, blank, softmax, facts, emissions, units)
         backward(count, skips, emissions, units, alphas[(t + 1) * width :], betas, spans, shares)
         if softmax:
             fill_slopes(frames[t], labels, count, blank, facts[2 * t], facts[2 * t + 1], shares, slopes)
@@ -189,7 +192,11 @@ def check_options(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
             integer=True,
         ),
     },
-    aliases={"keras": ("CTC",), "torch": ("CTCLoss",), "optax": ("ctc_loss", "ctc_loss_with_forward_probs")},
+    aliases={
+        "keras": ("CTC",),
+        "torch": ("CTCLoss", "ctc_loss"),
+        "optax": ("ctc_loss", "ctc_loss_with_forward_probs"),
+    },
     presets={
         "keras": KERAS,
         "torch": {"input": "log_prob", "mean": {"length_normalize": "true"}},
