@@ -3,10 +3,10 @@
 The name of a file is a digest of everything that decides the machine code: the sources of this package, the versions of
 Python, NumPy, Numba and llvmlite, and the key of what is kept, which names the processor. An edited definition is
 therefore another file; nothing is ever looked up by name or time stamp. A file is written whole or not at all, so
-several processes may compile at once, and it begins with a digest of its content, so that a damaged one is compiled
-again. Without a folder that can be written, nothing is kept and nothing fails; what is there is found, for an image may
-be read-only and filled by root. Nor is anything kept by a process whose sources were changed, by an upgrade or an
-editor, after it had loaded them.
+several processes may compile at once, and it begins with a digest of its name and content, so that a damaged one is
+compiled again. Without a folder that can be written, nothing is kept and nothing fails; what is there is found, for an
+image may be read-only and filled by root. Nor is anything kept by a process whose sources were changed, by an upgrade
+or an editor, after it had loaded them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -107,9 +108,8 @@ def _can_be_filled(folder: Path) -> bool:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_owned(folder, by_root=False):
             return False
-        handle, name = tempfile.mkstemp(dir=folder, prefix=_PROBE)
-        os.close(handle)
-        os.unlink(name)
+        with _unfinished(folder, _PROBE) as probe, _created(probe):
+            pass
     except OSError:
         return False
     return True
@@ -162,7 +162,7 @@ def kept(kind: str, key: str) -> bytes | None:
                 continue  # a pipe would be waited for, and none of ours is that large
             content = path.read_bytes()
             digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-            if payload and hashlib.sha256(payload).digest() == digest:
+            if payload and _digest(path.name, payload) == digest:
                 return payload
     return None
 
@@ -174,8 +174,15 @@ def keep(kind: str, key: str, payload: bytes) -> None:
         with contextlib.suppress(OSError):
             if not _are_as_loaded(_sources()):
                 return
-            write_whole(folder / name, hashlib.sha256(payload).digest() + payload)
+            write_whole(folder / name, _digest(name, payload) + payload)
             _remove_abandoned(folder)
+
+
+def _digest(name: str, payload: bytes) -> bytes:
+    """Of a payload in its place: whole code under the name of other code would be called as what it is not."""
+    digest = hashlib.sha256(name.encode() + b"\0")
+    digest.update(payload)
+    return digest.digest()
 
 
 @cache
@@ -191,14 +198,25 @@ def _remove_abandoned(folder: Path) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file that other processes see whole or not at all. Whoever may read its folder may read the file."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with _unfinished(path.parent, _UNFINISHED) as name:
+        with _created(name) as file:
             if hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), 0o600 | (path.parent.stat().st_mode & 0o044))
             file.write(content)
         os.replace(name, path)
-    except OSError:
-        with contextlib.suppress(OSError):
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path, prefix: str) -> Iterator[Path]:
+    """A name for a file that nobody has, and that is gone at the end: by a signal too, whenever it comes."""
+    name = folder / f"{prefix}{os.getpid()}-{os.urandom(8).hex()}"
+    try:
+        yield name
+    finally:
+        with contextlib.suppress(OSError):  # it has its own name by now, or has never been
             os.unlink(name)
-        raise
+
+
+def _created(path: Path) -> BinaryIO:
+    """A file that is new, and no one else's to open."""
+    return open(path, "xb", opener=partial(os.open, mode=0o600))

@@ -82,6 +82,7 @@ class Parameter(Record):
     modes: tuple[str, ...] = ("floor",)
 
     def allows(self, value: float) -> bool:
+        """Whether a number is one that the loss takes; NaN never is."""
         return (
             value == value
             and (self.above is None or value > self.above)

@@ -299,10 +299,10 @@ def _integer(loss: Loss, name: str, value: Any) -> int:
 
 
 def _flag(loss: Loss, name: str, value: Any) -> bool:
-    text = str(value).lower()
-    if text not in ("true", "false", "1", "0", "yes", "no"):
+    text = FLAGS.get(str(value).lower())
+    if text is None:
         raise SpecificationError(f"{loss.name}: {name} must be true or false, found {value!r}")
-    return text in ("true", "1", "yes")
+    return text == "true"
 
 
 def _vector(loss: Loss, name: str, value: Any) -> tuple[float, ...]:

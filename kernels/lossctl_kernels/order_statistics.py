@@ -32,7 +32,7 @@ _BINS = 1 << _BITS_A_PASS
 class Quantiles:
     """Quantiles of a stream of float64 numbers, infinities among them, by linear interpolation as in `numpy.quantile`.
 
-    Feed every pass with `add`; while `needs_another_pass`, the same numbers have to come again. NaN is not among them.
+    Feed every pass with `add`; while `end_pass` says so, the same numbers have to come again. NaN is not among them.
     Memory: at most 2**22 numbers, or 2**16 counts for each of the two neighbours of a quantile. Passes: one for up to
     2**22 numbers, and for more as long as their order says little about their size; at most six.
     """
@@ -86,7 +86,7 @@ class Quantiles:
             part = following if not self._known_bits else following[prefixes == np.uint64(prefix)]
             np.add(counts, np.bincount(part.astype(np.int64), minlength=_BINS), out=counts)
 
-    def needs_another_pass(self) -> bool:
+    def end_pass(self) -> bool:
         """Ends a pass: whether the numbers must come again."""
         if self._brackets is not None:
             brackets, self._brackets = self._brackets, None

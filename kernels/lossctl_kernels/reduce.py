@@ -1,4 +1,4 @@
-"""Sums that do not depend on threads, chunks or files: blocks in a fixed order, merged exactly.
+"""Sums that do not depend on threads, chunks or files: blocks in a fixed order, added exactly.
 
 A *block* is a fixed number of rows counted from row 0 of the data set. Inside a block the sum is a balanced tree, the
 same on every backend; the sums of blocks are added without rounding, and rounded once at the end.
@@ -67,7 +67,7 @@ def block_sums(values: Floats, rows: int) -> Floats:
 
 
 class ExactSum:
-    """A sum of float64 numbers without any rounding until `value` is asked for. Mergeable, picklable, order-free.
+    """A sum of float64 numbers without any rounding until `value` is asked for: in whatever order they are added.
 
     Held as one integer in units of the smallest subnormal, so it never overflows; infinities and NaN are kept apart.
     Few numbers wait for others, since adding a thousand takes hardly longer than adding one.
@@ -113,12 +113,6 @@ class ExactSum:
         for place in np.flatnonzero((highs != 0.0) | (lows != 0.0)).tolist():
             whole = (int(highs[place]) << (_MANTISSA_BITS - _HIGH_BITS)) + int(lows[place])
             self._exact += whole << (place + lowest - _MANTISSA_BITS + _UNIT)
-
-    def merge(self, other: ExactSum) -> None:
-        self._settle()
-        other._settle()
-        self._exact += other._exact
-        self._special += other._special
 
     def over(self, other: ExactSum | int) -> float:
         """The quotient, correctly rounded: neither sum need be a float64. NaN where `other` is 0."""

@@ -42,7 +42,7 @@ class Medians:
     mean of that number and the next. With equal weights that is the usual median, the mean of the two middle ones of an
     even count. Numbers of weight 0 are absent.
 
-    Feed every pass with `add`; while `needs_another_pass`, the same numbers have to come again. Memory: at most 2**20
+    Feed every pass with `add`; while `end_pass` says so, the same numbers have to come again. Memory: at most 2**20
     candidates or counts with their weights, 24 or 16 bytes each, and a few times a chunk; beyond 65536 columns 16
     counts a column. Passes: one for up to 2**20 numbers, and up to 16 columns without weights, as long as the order of
     the rows says little about the numbers; otherwise up to 16 columns hardly more than two, and at most six.
@@ -111,7 +111,7 @@ class Medians:
         rows, columns = np.divmod(inside, self.columns)
         return place.reshape(-1)[inside], columns, None if weights is None else weights[rows]
 
-    def needs_another_pass(self) -> bool:
+    def end_pass(self) -> bool:
         """Ends a pass: whether the numbers must come again."""
         if self._brackets is not None:
             return self._leaves_brackets(self._brackets)

@@ -77,6 +77,31 @@ def test_a_damaged_file_is_compiled_again(folder: Path, damage: str) -> None:
     assert compiled() == HIT
 
 
+def test_whole_code_under_the_name_of_other_code_is_not_run(folder: Path) -> None:
+    compiled("one")
+    (one,) = folder.iterdir()
+    compiled("other")
+    (other,) = set(folder.iterdir()) - {one}
+    shutil.copyfile(one, other)
+    assert not cache.is_kept(".object", "other")
+    assert compiled("other") == MISSED
+    assert compiled("one") == HIT
+
+
+@pytest.mark.parametrize("step", ["fchmod", "replace"])
+def test_a_signal_leaves_no_half_written_file(step: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            compiled()
+    assert list(folder.iterdir()) == []
+    assert compiled() == MISSED
+    assert compiled() == HIT
+
+
 def test_a_folder_in_place_of_a_file_is_no_error(folder: Path) -> None:
     compiled()
     (file,) = folder.iterdir()
@@ -160,7 +185,7 @@ def test_a_folder_that_cannot_be_added_to_is_read(folder: Path, monkeypatch: pyt
 
     assert compiled() == MISSED
     forget_folders()
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr(cache, "_created", refuse)
     assert cache.cache_folder() is None
     assert cache.is_kept(".object", "one")
     assert compiled() == HIT

@@ -25,7 +25,7 @@ def streamed(values: NDArray[np.float64], chunk: int) -> tuple[dict[float, float
         for start in range(0, values.size, chunk):
             quantiles.add(values[start : start + chunk])
         passes += 1
-        more = quantiles.needs_another_pass()
+        more = quantiles.end_pass()
     return quantiles.values, passes
 
 

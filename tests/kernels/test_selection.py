@@ -19,7 +19,7 @@ RANDOM = np.random.default_rng(5)
 def medians(values: Floats, weights: Floats | None = None, chunk: int = 1000) -> list[float]:
     """Of each column, through as many passes as are asked for."""
     found, passes = Medians(values.shape[1]), 0
-    while passes == 0 or found.needs_another_pass():
+    while passes == 0 or found.end_pass():
         passes += 1
         assert passes <= 17
         for start in range(0, len(values), chunk):
@@ -110,7 +110,7 @@ def test_numbers_come_again_where_they_do_not_fit_and_say_little_of_those_after_
     monkeypatch.setattr(selection, "MOST_KEPT", 2500)
     ordered = np.sort(DATA["even"], axis=0)
     found, passes = Medians(1), 0
-    while passes == 0 or found.needs_another_pass():
+    while passes == 0 or found.end_pass():
         passes += 1
         for start in range(0, len(ordered), 1000):
             found.add(ordered[start : start + 1000], None)
