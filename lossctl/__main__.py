@@ -11,7 +11,7 @@ import os
 import sys
 
 from lossctl.errors import EnvironmentFault, LossctlError, visible
-from lossctl.process import INTERRUPTED, address_space, check_address_space, end, own, release
+from lossctl.process import INTERRUPTED, Ended, address_space, asked_to_end, check_address_space, end, own, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,18 @@ OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 def main() -> None:
     """Runs the command line and ends the process with the code of what happened."""
+    try:
+        own()
+        _set_up()
+        code = run(sys.argv[1:])
+        release()
+    except (KeyboardInterrupt, Ended):  # before the first of all, or after the last
+        release()
+        code = asked_to_end() or INTERRUPTED
+    end(code)
+
+
+def _set_up() -> None:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
     # NumPy's linear algebra would start a thread for every processor, and nothing large is asked of it here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -37,14 +49,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a file name may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
-    own()
-    try:
-        code = run(sys.argv[1:])
-    finally:
-        _settle(sys.stdout)
-        _settle(sys.stderr)
-    release()
-    end(code)
 
 
 def _opened(stream: TextIO | None) -> TextIO:
@@ -57,19 +61,26 @@ def run(arguments: list[str]) -> int:
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # the reader of stdout is gone, which is its right
-        return 0
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return INTERRUPTED
-    except LossctlError as error:
-        return _refuse(error)
-    except SystemExit:
-        raise
     except BaseException as error:  # noqa: BLE001 - nothing may pass this frame, whatever a loss of one's own raises
-        refusal = _of_the_machine(error)
-        return _fault(error, arguments) if refusal is None else _refuse(refusal)
+        return _code_of(error, arguments)
+    return asked_to_end() or code
+
+
+def _code_of(error: BaseException, arguments: list[str]) -> int:
+    """The exit code of what has ended the command line, which is told."""
+    asked = INTERRUPTED if isinstance(error, KeyboardInterrupt) else asked_to_end()
+    if asked is not None:  # whatever a library has made of it
+        if asked == INTERRUPTED:
+            _say("interrupted")
+        return asked
+    if isinstance(error, BrokenPipeError):  # the reader of stdout is gone, which is its right
+        return 0
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, LossctlError):
+        return _refuse(error)
+    refusal = _of_the_machine(error)
+    return _fault(error, arguments) if refusal is None else _refuse(refusal)
 
 
 def _of_the_machine(error: BaseException) -> EnvironmentFault | None:
@@ -118,6 +129,12 @@ def _dispatch(arguments: list[str]) -> int:
     if call is not None:
         call()
         return 0
+    from lossctl.cli.help import page_of
+
+    page = page_of(arguments)
+    if page is not None:
+        print(page)
+        return 0
     return _with_typer(arguments)
 
 
@@ -127,7 +144,7 @@ def _with_typer(arguments: list[str]) -> int:
     from lossctl.cli.app import app
 
     try:
-        returned = app(args=arguments or ["--help"], prog_name="lossctl", standalone_mode=False)
+        returned = app(args=arguments, prog_name="lossctl", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except typer.Exit as end:
@@ -139,17 +156,13 @@ def _with_typer(arguments: list[str]) -> int:
         raise
     except Exception as error:
         # The parser's own errors carry a message, and exit codes that are usage errors here.
-        describe = getattr(error, "format_message", None)
-        if describe is None or isinstance(error, LossctlError):
+        if not hasattr(error, "format_message") or isinstance(error, LossctlError):
             raise
-        command = getattr(getattr(error, "ctx", None), "command_path", "lossctl")
-        _say(f"{_one_line(describe())}; see `{command} --help`")
+        from lossctl.cli.mistakes import explained
+
+        _say(visible(explained(error, arguments), 500))
         return 2
     return returned if isinstance(returned, int) else 0
-
-
-def _one_line(text: str) -> str:
-    return visible(" ".join(text.split()).rstrip("."), 500)
 
 
 def _say(message: str) -> None:
@@ -160,8 +173,7 @@ def _say(message: str) -> None:
 
 
 def _refuse(error: LossctlError) -> int:
-    hint = f"; {error.hint}" if error.hint else ""
-    _say(visible(f"{error.message}{hint}", 2000))
+    _say(visible(error, 2000))
     return error.exit_code
 
 
@@ -174,14 +186,6 @@ def _fault(error: BaseException, arguments: list[str]) -> int:
             traceback.print_exc()
     _say(f"internal fault: {type(error).__name__}: {visible(error, 300)}; {REPORT_TO}; --debug shows more")
     return INTERNAL_FAULT
-
-
-def _settle(stream: TextIO) -> None:
-    """Python flushes once more at its end, and exits with 120 where that fails: what nobody takes goes nowhere."""
-    try:
-        stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

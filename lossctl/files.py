@@ -17,7 +17,7 @@ from io import FileIO
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from lossctl.errors import EnvironmentFault, LossctlError, UsageError, visible
+from lossctl.errors import EnvironmentFault, LossctlError, UsageError, reason_of, visible
 
 PathText = str | os.PathLike[str]
 
@@ -94,7 +94,10 @@ def write_all(handle: FileIO, content: bytes) -> None:
     """Writes to a file without a buffer, which may take less than it is given."""
     view = memoryview(content)
     while view:
-        view = view[handle.write(view) :]
+        written = handle.write(view)
+        if written is None:  # as Python has it where nothing can be written now
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        view = view[written:]
 
 
 @contextmanager
@@ -303,7 +306,7 @@ def _open_directly(path: str) -> BinaryIO:
 def _fault(path: str, error: OSError) -> LossctlError:
     """The error of ours that says what the system's says."""
     number = error.errno or 0
-    reason, hint = _REASONS.get(number, (os.strerror(number).lower() if number else str(error), None))
+    reason, hint = _REASONS.get(number, (reason_of(error), None))
     message = f"cannot write '{visible(path)}': {reason}"
     return UsageError(message) if number in _NAMING_ERRORS else EnvironmentFault(message, hint=hint)
 

@@ -26,6 +26,7 @@ class Ended(SystemExit):
 
 
 _owned = False
+_asked: int | None = None
 
 
 def is_owned() -> bool:
@@ -33,11 +34,19 @@ def is_owned() -> bool:
     return _owned
 
 
+def asked_to_end() -> int | None:
+    """The exit code of a process that a signal has asked to end; None where none has.
+
+    The exception that a signal becomes may be lost on its way: libraries make other errors of it, or nothing.
+    """
+    return _asked
+
+
 def own() -> None:
     """Takes the process over: signals that ask it to end become exceptions, so that temporary files are removed."""
     global _owned  # noqa: PLW0603
     _owned = True
-    for number in _heeded("SIGTERM", "SIGHUP"):
+    for number in _heeded("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(number, _end_on_signal)
     sys.unraisablehook = _end_on_lost_signal
 
@@ -84,8 +93,9 @@ def end(code: int) -> NoReturn:
         sys.modules["threading"]._shutdown()  # waits for threads, and those for their processes
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
-            stream.flush()
+        with suppress(OSError, ValueError):  # what nobody takes goes nowhere, and what has been closed is done
+            if stream is not None:  # as Python has those that it was started without
+                stream.flush()
     os._exit(code)
 
 
@@ -101,9 +111,11 @@ def end_now(code: int) -> NoReturn:
 
 
 def _end_on_signal(number: int, frame: FrameType | None) -> None:
-    # One that was asked to end and did not is asked once more.
-    signal.signal(number, lambda again, _: end_now(128 + again))
-    raise Ended(128 + number)
+    global _asked  # noqa: PLW0603
+    if _asked is not None:  # one that was asked to end and did not is asked once more
+        end_now(128 + number)
+    _asked = 128 + number
+    raise KeyboardInterrupt if number == signal.SIGINT else Ended(_asked)
 
 
 def _end_on_lost_signal(fault: sys.UnraisableHookArgs) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -18,6 +22,9 @@ __all__ = ["Warmup", "every_spec"]
 
 # A process takes about as long to start as three functions to compile.
 WORTH_A_PROCESS = 8
+
+_HOLDS_SIGNALS = hasattr(signal, "pthread_sigmask")
+_ENDING = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
 
 def every_spec() -> list[LossSpec]:
@@ -66,9 +73,10 @@ class Warmup:
         """
         workers = min(usable_threads(), -(-len(self.missing) // WORTH_A_PROCESS))
         done = self._compiled_here() if workers < 2 else self._compiled_by(workers)
-        for count, _ in enumerate(done, 1):
-            if progress:
-                progress(count)
+        with closing(done):
+            for count, _ in enumerate(done, 1):
+                if progress:
+                    progress(count)
         lost = sum(not self._tasks[position].is_done() for position in self.missing)
         if lost:
             raise EnvironmentFault(
@@ -76,26 +84,47 @@ class Warmup:
                 hint="is there room on its disk? or have the sources of lossctl changed meanwhile?",
             )
 
-    def _compiled_here(self) -> Iterator[None]:
+    def _compiled_here(self) -> Generator[None, None, None]:
         for position in self.missing:
             self._tasks[position].run()
             yield
 
-    def _compiled_by(self, workers: int) -> Iterator[None]:
+    def _compiled_by(self, workers: int) -> Generator[None, None, None]:
         """By several processes: the compiler works for one thread at a time."""
         from concurrent.futures import ProcessPoolExecutor, as_completed
         from concurrent.futures.process import BrokenProcessPool
-        from multiprocessing import get_context
+        from multiprocessing import active_children, get_context
 
-        with ProcessPoolExecutor(workers, get_context("spawn"), _remember, (self._texts,)) as pool:
+        with _signals_held():  # a hangup would end the helper that this starts, and be told at length
+            pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (self._texts,))
+        with pool:
             try:
-                for task in as_completed([pool.submit(_compile_at, position) for position in self.missing]):
+                with _signals_held():
+                    tasks = [pool.submit(_compile_at, position) for position in self.missing]
+                for task in as_completed(tasks):
                     task.result()
                     yield
             except BrokenProcessPool as error:
                 raise EnvironmentFault("a process that compiles was ended", hint="warm fewer losses") from error
+            except BaseException:
+                for worker in active_children():  # nobody waits any more for what they compile
+                    worker.terminate()
+                raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """No signal comes between the start of a process and its being known; those started have it from here."""
+    if not _HOLDS_SIGNALS:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
@@ -135,12 +164,27 @@ def _compile(recipe: Recipe | RowCode) -> None:
         compile_ahead(recipe)
 
 
+# ---- in the processes that compile
+
 _remembered: list[_Task] = []
 
 
-def _remember(texts: Sequence[str]) -> None:
+def _begin(texts: Sequence[str]) -> None:
     """What a process works through: recipes hold functions, which do not travel."""
+    if _HOLDS_SIGNALS:  # but for an interrupt: it is for the process that began this one, and ends it
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING - {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _remembered.extend(_tasks([parse(text) for text in texts]))
+
+
+def _end_with_parent() -> None:
+    """Ends this process with the one that began it, however that ends: it would wait for ever for what to compile."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _compile_at(position: int) -> None:

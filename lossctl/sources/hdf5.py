@@ -13,11 +13,12 @@ import numpy as np
 from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
-from lossctl.sources.containers import open_container
+from lossctl.sources.containers import check_unpacked, open_container
 from lossctl.sources.input_file import InputFile, SeekableInput
 from lossctl.sources.text import delivered_text, text_array
 
 _MOST_CHUNK_BYTES = 1 << 30
+_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def open_hdf5(file: InputFile, roles: dict[str, Selection]) -> Reader:
@@ -33,11 +34,33 @@ def hdf5_contents(file: InputFile) -> list[str]:
         return list(_Datasets(file).names())
 
 
+def _check_single(file: InputFile) -> None:
+    """Raises DataError where another HDF5 file follows the first, which is all that the library reads.
+
+    A superblock says where its file ends: versions 0 and 1 in the third of the addresses from byte 24, or 28, on;
+    versions 2 and 3 from byte 12 on.
+    """
+    head = file.read_at(0, 64).ljust(64, b"\0")
+    start = {0: 24, 1: 28, 2: 12, 3: 12}.get(head[8])
+    size = head[9 if head[8] >= 2 else 13]
+    if start is None or not head.startswith(_MAGIC):
+        return
+    end = int.from_bytes(head[start + 2 * size : start + 3 * size], "little")
+    if file.read_at(end, len(_MAGIC)) == _MAGIC:
+        raise DataError(
+            f"{file.name} is several HDF5 files joined: the first ends at byte {end} of {file.size}",
+            hint="name them all, or write the data as one file",
+        )
+
+
 class _Datasets:
     def __init__(self, file: InputFile) -> None:
         self._file = file
+        _check_single(file)
         # The library follows the name of a copy to the file that has none.
         self._hdf5 = h5py.File(SeekableInput(file) if file.is_copy else file.path, "r", locking=False)
+        if not file.is_copy:
+            file.check_opened(self._hdf5.id.get_vfd_handle())
         self._places: dict[str, str | bytes] = {}
         # Links to other files are not followed.
         self._hdf5.visititems(self._add)
@@ -80,6 +103,7 @@ class _DatasetReader(Reader):
             raise DataError(f"{self._label} has no values: shape {dataset.shape}", hint="was the right array saved?")
         if dataset.is_virtual or dataset.external:
             raise DataError(f"{self._label} keeps its values in other files", hint="copy them into one file")
+        check_unpacked(dataset.attrs, self._label)
         self._check_written(dataset)
         chunk = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
         if chunk > _MOST_CHUNK_BYTES:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from lossctl.errors import DataError, EnvironmentFault, LossctlError, visible
+from lossctl.errors import DataError, EnvironmentFault, LossctlError, reason_of, visible
 
 # Not the file is at fault: there are no more descriptors, or no more memory.
 _OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -48,7 +48,19 @@ class InputFile:
         import pyarrow as pa
 
         path = f"/dev/fd/{self.fileno()}" if self.is_copy else self.path
-        return pa.OSFile(os.fsencode(path), "r")  # type: ignore[arg-type]  # a name need not be UTF-8
+        with self.faults():  # the name may be nobody's by now, or another file's
+            opened = pa.OSFile(os.fsencode(path), "r")  # type: ignore[arg-type]  # a name need not be UTF-8
+        try:
+            self.check_opened(opened.fileno())
+        except LossctlError:
+            opened.close()
+            raise
+        return opened
+
+    def check_opened(self, descriptor: int) -> None:
+        """Raises DataError if what has been opened by the name of this file is another file by now."""
+        if not os.path.samestat(os.fstat(descriptor), os.fstat(self.fileno())):
+            raise changed(self.name)
 
     def fileno(self) -> int:
         """The file descriptor, for memory maps."""
@@ -68,6 +80,8 @@ class InputFile:
             self._handle.seek(offset)
             while filled < len(buffer):
                 count = self._handle.readinto(buffer[filled:])
+                if count is None:  # as Python has it where nothing can be read now
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
                 if not count:
                     raise changed(self.name)
                 filled += count
@@ -164,7 +178,7 @@ def faults_of(name: str) -> Iterator[None]:
         # mmap's word for a file that has become too short.
         raise changed(name) from None
     except OSError as error:
-        message = f"cannot read {name}: {error.strerror or visible(error)}"
+        message = f"cannot read {name}: {reason_of(error)}"
         if error.errno in _OF_THE_MACHINE:
             raise EnvironmentFault(message, hint="raise the limits of this process (ulimit -n, ulimit -v)") from error
         raise DataError(message) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from tests.cli.commands import command, process, sparse_npy
@@ -73,6 +76,61 @@ def test_what_was_opened_is_read_whatever_its_name_stands_for_now(change: str, l
     words = [sys.executable, "-c", CUT.format(change=change), *evaluation("-b", "--no-progress")]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=large)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0.0\n", "")
+
+
+SWAPPED = """
+import os
+import lossctl.sources.input_file as files
+opened = files._open_regular
+def swap(path):
+    handle = opened(path)
+    {change}
+    return handle
+files._open_regular = swap
+from lossctl.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("extension", ["parquet", "arrow", "csv.gz", "h5"])
+def test_a_name_that_is_another_file_by_the_time_a_library_opens_it(extension: str, tmp_path: Path) -> None:
+    """Each library opens the file by its name once more."""
+    for name, value in ((f"t.{extension}", 0.5), ("other", 0.25)):
+        write_table(tmp_path / name, extension, {"p": [value] * 3, "y": [0.0] * 3})
+    done = swapped("os.replace('other', path)", f"t.{extension}", tmp_path)
+    assert (done.returncode, done.stdout) == (DATA, "")
+    assert done.stderr == f"lossctl: t.{extension} changed while it was being read; wait until it is complete\n"
+
+
+@pytest.mark.parametrize("extension", ["parquet", "arrow", "csv.gz"])
+def test_a_name_that_is_gone_by_the_time_a_library_opens_it(extension: str, tmp_path: Path) -> None:
+    write_table(tmp_path / f"t.{extension}", extension, {"p": [0.5], "y": [0.0]})
+    done = swapped("os.remove(path)", f"t.{extension}", tmp_path)
+    assert (done.returncode, done.stdout) == (DATA, "")
+    assert done.stderr == f"lossctl: no such file: t.{extension}; check the name and the folder\n"
+
+
+def swapped(change: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """An evaluation of a file whose `path` changes as soon as it has been opened."""
+    words = [sys.executable, "-c", SWAPPED.format(change=change), "eval", name]
+    words += ["--pred-col", "p", "--target-col", "y", "-l", "mse"]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=folder)
+
+
+def write_table(path: Path, extension: str, columns: dict[str, list[float]]) -> None:
+    table = pa.table(columns)
+    if extension == "parquet":
+        pyarrow.parquet.write_table(table, path)
+    elif extension == "arrow":
+        with pa.ipc.new_file(str(path), table.schema) as file:
+            file.write_table(table)
+    elif extension == "csv.gz":
+        text = "\n".join([",".join(columns), *(f"{p},{y}" for p, y in zip(*columns.values(), strict=True))])
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            for name, values in columns.items():
+                file[name] = values
 
 
 def begun(folder: Path, words: list[str]) -> subprocess.Popen[str]:

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from lossctl.files import write_all
 from tests.cli.commands import command, process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="streams, limits and signals of Linux")
@@ -162,6 +165,33 @@ def test_lines_for_a_host_are_appended_whole_or_not_at_all(folder: Path) -> None
     done = shell('ulimit -f 1 && exec "$@"', folder, *arguments, GITHUB_OUTPUT=str(host), PYTHONDONTWRITEBYTECODE="1")
     assert "too large" in refused(done, ENVIRONMENT)
     assert host.read_text() == "earlier=1\n" * 80
+
+
+# ---- files that cannot be read or written now, as some file systems of a network have it
+
+BUSY = """
+import io
+import lossctl.sources.input_file as files
+class Busy(io.FileIO):
+    def readinto(self, buffer):
+        return None
+files._open_regular = lambda path: Busy(path)
+"""
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.arrow"])
+def test_what_cannot_be_read_now_is_no_change_of_the_file(name: str, folder: Path) -> None:
+    line = refused(python(BUSY, folder, "eval", name, *TABLE), DATA)
+    assert line == f"cannot read {name}: resource temporarily unavailable"
+
+
+def test_what_cannot_be_written_now_is_not_tried_for_ever(tmp_path: Path) -> None:
+    class Busy(FileIO):
+        def write(self, content: Any, /) -> None:  # type: ignore[override]
+            """As Python has it."""
+
+    with Busy(tmp_path / "file", "wb") as busy, pytest.raises(BlockingIOError, match="unavailable"):
+        write_all(busy, b"content")
 
 
 # ---- files that cannot be closed, and code that does not end as code should
