@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lossctl.errors import UsageError, visible
-from lossctl.sources import Reader, Selection, open_reader
+from lossctl.sources import Reader, Selection, memory_reader, open_reader
+from lossctl.sources.base import is_remote
 from lossctl.sources.opening import STDIN, is_glob
 from lossctl_kernels.records import Record
 
@@ -15,26 +17,40 @@ if TYPE_CHECKING:
     from lossctl.inputs import InputFiles
 
 __all__ = [
+    "OpenGroup",
     "Part",
     "by_table",
     "check_class_names",
     "check_names",
     "check_stdin",
-    "open_table",
+    "is_stream",
+    "open_group",
     "order_warnings",
     "parts_of",
+    "read_once",
     "selections_of_keys",
     "target_selection",
 ]
 
 
 class Part(Record):
-    """One role: the file that it comes from, and what to take from it."""
+    """One role: the file that it comes from, or the array, and what to take from it."""
 
     role: str
     path: str
+    """"" of an array."""
     format: str | None
     selection: Selection
+    array: Any = None
+
+    @property
+    def place(self) -> str:
+        """The same for all parts of one file, by whatever name; an array is a place of its own."""
+        return self.role if self.array is not None else os.path.realpath(self.path)
+
+
+OpenGroup: TypeAlias = Callable[[list[Part], Mapping[str, Selection]], Reader]
+"""What opens parts of one place, and the columns of its keys by their roles. Raises UsageError and DataError."""
 
 
 def check_names(files: InputFiles) -> None:
@@ -86,24 +102,29 @@ def target_selection(columns: tuple[str, ...] | None, classes: tuple[str, ...] |
     return Selection(columns, classes=classes if named else None, gaps=gaps)
 
 
-def by_table(parts: list[Part], have_keys: bool) -> Iterable[list[Part]]:
+def by_table(parts: Sequence[Part], have_keys: bool) -> Iterable[list[Part]]:
     """Parts that name columns of one file, together; where each table has its keys, all parts of a file."""
     groups: dict[tuple[str, str | None], list[Part]] = {}
     for part in parts:
         named = have_keys or part.selection.columns is not None
-        key = (os.path.realpath(part.path), part.format) if named else (part.role, part.format)
-        groups.setdefault(key, []).append(part)
+        groups.setdefault((part.place if named else part.role, part.format), []).append(part)
     return groups.values()
 
 
 def check_stdin(parts: Sequence[Part]) -> None:
-    """Raises UsageError where more than one of these would read stdin."""
-    piped = [part.role for part in parts if part.path == STDIN]
-    if len(piped) > 1:
-        raise UsageError(
-            f"stdin can be read once, not as {' and as '.join(piped)}",
-            hint="name a file for one, or --pred-col and --target-col of one table",
-        )
+    """Raises UsageError where more than one of these would read stdin, or one pipe: it would wait for ever."""
+    piped: dict[tuple[int, int], list[Part]] = {}
+    for part in parts:
+        if part.array is None and is_stream(part.path):
+            piped.setdefault(_identity(part.path), []).append(part)
+    for first, *others in piped.values():
+        if others:
+            name = "stdin" if first.path == STDIN else visible(first.path)
+            roles = [part.role for part in (first, *others)]
+            raise UsageError(
+                f"{name} can be read once, not as {' and as '.join(roles)}",
+                hint="name a file for one, or --pred-col and --target-col of one table",
+            )
 
 
 def selections_of_keys(names: tuple[str, ...]) -> dict[str, Selection]:
@@ -115,18 +136,42 @@ def selections_of_keys(names: tuple[str, ...]) -> dict[str, Selection]:
     return key_selections(names)
 
 
-def open_table(group: list[Part], keys: Mapping[str, Selection]) -> Reader:
-    """A reader of parts of one file, and of its keys. Raises UsageError and DataError."""
+def open_group(group: list[Part], keys: Mapping[str, Selection]) -> Reader:
+    """A reader of parts of one place, and of its keys. Raises UsageError and DataError."""
     roles = {part.role: part.selection for part in group}
+    if group[0].array is not None:
+        return memory_reader({part.role: part.array for part in group}, roles)
     return open_reader(group[0].path, {**roles, **keys}, format=group[0].format)
 
 
-def check_class_names(files: InputFiles, parts: list[Part], readers: list[Reader]) -> None:
-    """Raises UsageError or DataError where columns of classes are not those that the command names, in that order."""
+def read_once(path: str) -> bool:
+    """Whether a file is for one reader: a stream, and what is fetched."""
+    return is_remote(path) or is_stream(path)
+
+
+def is_stream(path: str) -> bool:
+    """Whether it is stdin or a pipe."""
+    try:
+        return path == STDIN or stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False  # said when it is opened
+
+
+def _identity(stream: str) -> tuple[int, int]:
+    """The same for all names of a stream."""
+    try:
+        status = os.fstat(0) if stream == STDIN else os.stat(stream)
+    except OSError:  # said when it is opened
+        return -1, -1
+    return status.st_dev, status.st_ino
+
+
+def check_class_names(classes: Sequence[str], parts: Sequence[Part], readers: Sequence[Reader]) -> None:
+    """Raises UsageError or DataError where columns of classes are not those that are named, in that order."""
     from lossctl.class_names import check_classes
 
     globs = {part.role: any(is_glob(name) for name in part.selection.columns or ()) for part in parts}
-    check_classes(files.classes or (), {role: info for each in readers for role, info in each.arrays.items()}, globs)
+    check_classes(classes, {role: info for each in readers for role, info in each.arrays.items()}, globs)
 
 
 def order_warnings(files: InputFiles) -> list[str]:

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from lossctl.errors import DataError, LossctlError, UsageError, visible
+from lossctl.input_parts import is_stream
 from lossctl.sources import ArrayInfo, Selection, contents, open_reader
 from lossctl.sources.base import Array
 from lossctl.sources.delimited import DELIMITERS
+from lossctl_kernels.conversions import LARGEST_EXACT
 
 __all__ = ["Description", "inspect"]
 
@@ -47,7 +49,12 @@ class Description:
 
 
 def inspect(path: str, format: str | None = None) -> list[Description]:
-    """Everything in a file, in its order; columns numbered alike are described together too. Raises DataError."""
+    """Everything in a file, in its order; columns numbered alike are described together too.
+
+    Raises DataError, and UsageError for a stream.
+    """
+    if is_stream(path):
+        raise UsageError(f"{visible(path)} is a stream, which is looked at more than once", hint="save it to a file")
     names = contents(path, format=format)
     if names is None:
         return _measured(path, format, {"array": None})
@@ -202,7 +209,7 @@ class _Measure:
         with np.errstate(invalid="ignore"):
             self.whole = self.whole and bool((np.isfinite(present) & (present == np.trunc(present))).all())
         self.signs = self.signs and bool((np.abs(present) == 1.0).all())
-        if self.whole and len(self.classes) <= _MOST_CLASSES and np.abs(present).max() < 2**53:
+        if self.whole and len(self.classes) <= _MOST_CLASSES and np.abs(present).max() <= LARGEST_EXACT:
             self.classes.update(np.unique(present).astype(np.int64).tolist())
         if array.ndim > 1:
             self.two_dimensional = True
@@ -233,8 +240,8 @@ class _Measure:
         if self.lowest >= 0 and self.highest <= 1:
             return "one-hot rows" if self.two_dimensional and self.one_hot else "labels, 0 and 1"
         first, last, count = int(self.lowest), int(self.highest), len(self.classes)
-        if self.two_dimensional or count > _MOST_CLASSES:
-            return "whole numbers"
+        if self.two_dimensional or count > _MOST_CLASSES or max(-first, last) > LARGEST_EXACT:
+            return "whole numbers" + (", beyond 2**53" if max(-first, last) > LARGEST_EXACT else "")
         if count == self.values:
             return "whole numbers, each once: ids?"
         if first in (0, 1) and count == last - first + 1:

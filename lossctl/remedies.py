@@ -84,8 +84,9 @@ def label_remedy(plan: Plan, low: float, high: float, classes: int) -> str:
     """For labels from `low` to `high` of which some name none of so many classes."""
     if low == 1 and high == classes:
         return f"the labels look as if they count from 1: subtract 1 (the predictions have {classes} classes)"
-    if low in (-1.0, -100.0) and "ignore_index" in plan.settings.options:
-        return f"if {low:g} marks rows to leave out: --ignore-index {low:g}"
+    marks = next((each for each in (low, high) if each in (-1.0, -100.0, 255.0)), None)
+    if marks is not None and "ignore_index" in plan.settings.options:
+        return f"if {marks:g} marks rows to leave out: --ignore-index {marks:g}"
     if plan.settings.loss.target_kind is TargetKind.LABELS:
         return f"the predictions have {classes} classes, one a column; -1 ends a list"
     return f"the predictions have {classes} classes, one a column"

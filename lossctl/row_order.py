@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["other_order"]
 
 _LOOKED_AT = 1000
+_LOOKED_THROUGH = 100_000
+"""Where the first ids are not the same: how many of the other table's are looked through for them."""
 _TABLES = ("csv", "tsv", "jsonl", "parquet", "arrow")
-_ID = re.compile(r"(?:.*[_ .-])?(?:id|ids|key|uuid|guid|sample|row)", re.IGNORECASE)
+_ID = re.compile(r"(?i:(?:.*[_ .-])?(?:u?id|ids|key|uuid|guid|index|idx|sample|row))|.*[a-z](?:Id|ID)")
 
 
 def other_order(files: InputFiles) -> str | None:
@@ -35,17 +37,27 @@ def other_order(files: InputFiles) -> str | None:
         name = next((each for each in ids if each in both and not any(fnmatchcase(each, one) for one in named)), None)
         if name is None:
             return None
-        first, second = _first_ids(files.predictions, name), _first_ids(files.targets, name)
+        first = _first_ids(files.predictions, name, _LOOKED_AT)
+        second = _first_ids(files.targets, name, _LOOKED_AT)
+        if first == second or not _are_of_one_kind(first, second, files.targets, name):
+            return None
     except LossctlError:
         return None  # what is wrong is said where it matters
-    shared = len(set(first) & set(second))
-    if first == second or 2 * shared < min(len(first), len(second)):
-        return None
     shown = visible(name)
     return (
         f"{visible(files.predictions)} and {visible(files.targets)} have the column '{shown}' in another order: "
         f"their rows may not belong together; match them with --on {shown}"
     )
+
+
+def _are_of_one_kind(first: list[str], second: list[str], path: str, name: str) -> bool:
+    """Whether many of the first ids are among the first of the table at `path`, or some in what follows them."""
+    wanted = set(first)
+    if 2 * len(wanted.intersection(second)) >= min(len(first), len(second)):
+        return True
+    if len(second) < _LOOKED_AT:
+        return False  # these were all
+    return 100 * len(wanted.intersection(_first_ids(path, name, _LOOKED_THROUGH))) >= len(first)
 
 
 def _is_table(path: str) -> bool:
@@ -54,13 +66,14 @@ def _is_table(path: str) -> bool:
     return os.path.isfile(path) and any(extension in FORMATS[name].extensions for name in _TABLES)
 
 
-def _first_ids(path: str, name: str) -> list[object]:
+def _first_ids(path: str, name: str, count: int) -> list[str]:
+    """The first `count` ids, as CSV writes them: the other file may hold the same ids as numbers."""
     extension = os.path.splitext(bare_name(path))[1].lower()
     delimiter = next((each for kind, each in DELIMITERS.items() if extension in FORMATS[kind].extensions), None)
     if delimiter is not None:
         # As they stand: to load what reads columns of text takes longer than a small evaluation.
         with closing(open_input(path)) as file:
-            return list(RecordFile(file, delimiter).first_cells(name, _LOOKED_AT))
+            return list(RecordFile(file, delimiter).first_cells(name, count))
     with closing(open_reader(path, {"key": Selection((name,), is_key=True)})) as reader:
-        chunk = next(reader.chunks(_LOOKED_AT), None)
-        return [] if chunk is None else list(chunk["key"].tolist())
+        chunk = next(reader.chunks(count), None)
+        return [] if chunk is None else [str(each) for each in chunk["key"].tolist()]

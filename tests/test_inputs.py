@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,3 +128,13 @@ def test_class_weights_are_one_number_a_class(tmp_path: Path) -> None:
 def test_stdin_is_one_input() -> None:
     with pytest.raises(UsageError, match="stdin can be read once, not as prediction and as target"):
         open_feed(InputFiles("-", "-"))
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """By whatever name: the second to open it would wait for ever."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for second in (pipe, link):
+        with pytest.raises(UsageError, match="pipe can be read once, not as prediction and as target"):
+            open_feed(InputFiles(str(pipe), str(second)))

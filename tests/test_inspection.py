@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,8 @@ ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
         (np.array([1.0, 2.0, 3.0, 3.0]), "class indices, 1 to 3: count them from 0"),
         (np.array([7, 900, 7]), "whole numbers, 2 different"),
         (np.arange(100), "whole numbers, each once: ids?"),
+        (np.array([2**53 + 2, 0]), "whole numbers, beyond 2**53"),
+        (np.array([-(2**62), 1]), "whole numbers, beyond 2**53"),
         (np.array([25.5, 300.0]), "real numbers"),
         (np.array([np.nan]), "nothing: all NaN"),
         (np.array([np.inf, -np.inf]), "real numbers, or logits"),
@@ -168,3 +171,10 @@ def test_numbered_columns_of_lists_are_described_one_by_one(tmp_path: Path) -> N
     parquet.write_table(pa.table({"a": [1], "v_1": [[1.0, 2.0]], "v_2": [[3.0, 4.0]]}), tmp_path / "a.parquet")
     found = inspect(str(tmp_path / "a.parquet"))
     assert [(each.name, each.shape) for each in found] == [("a", (1,)), ("v_1", (1, 2)), ("v_2", (1, 2))]
+
+
+def test_a_stream_is_not_inspected(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("-", str(tmp_path / "pipe")):
+        with pytest.raises(UsageError, match="is a stream"):
+            inspect(path)

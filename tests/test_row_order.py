@@ -36,6 +36,16 @@ def test_another_order(tmp_path: Path, format: str) -> None:
     assert found.endswith("match them with --on id")
 
 
+def test_numbers_of_one_format_are_texts_of_another(tmp_path: Path) -> None:
+    numbers, predictions, targets = [7, 8, 9], str(tmp_path / "p.csv"), str(tmp_path / "t.parquet")
+    Path(predictions).write_text("id,p\n9,0.5\n8,0.5\n7,0.5\n")
+    both = InputFiles(predictions, targets, ("p",), ("y",))
+    parquet.write_table(pa.table({"id": numbers, "y": [0.5] * 3}), targets)
+    assert "'id' in another order" in (other_order(both) or "")
+    parquet.write_table(pa.table({"id": numbers[::-1], "y": [0.5] * 3}), targets)
+    assert other_order(both) is None
+
+
 @pytest.mark.parametrize(
     ("first", "second", "column"),
     [(IDS, IDS, "id"), (IDS, ["w", "x", "y", "z"], "id"), (IDS, IDS[::-1], "animal")],
@@ -53,3 +63,14 @@ def test_it_is_a_warning_of_the_command(tmp_path: Path) -> None:
         [*command, "-l", "mse", "--on", "id"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+@pytest.mark.parametrize("column", ["id", "uid", "user_id", "userId"])
+def test_ids_that_are_far_apart(tmp_path: Path, format: str, column: str) -> None:
+    """Of those of the first rows, few are in the first rows of the other table."""
+    ids = [f"u{number}" for number in range(20_000)]
+    shuffled = [ids[7919 * place % len(ids)] for place in range(len(ids))]
+    assert f"'{column}' in another order" in (other_order(files(tmp_path, ids, shuffled, format, column)) or "")
+    assert other_order(files(tmp_path, ids, [f"x{each}" for each in shuffled], format, column)) is None
+    assert other_order(files(tmp_path, ids, shuffled, format, "paid")) is None

@@ -159,7 +159,9 @@ class ArrowTable:
     def _values(self, name: str, batch: pa.RecordBatch, start: int) -> Array:
         constant = self._constants.get(name)
         if name in self._texts:
-            array = batch.column(name) if constant is None else pa.array([constant.item()] * batch.num_rows)
+            array: Any = batch.column(name) if constant is None else pa.array([constant.item()] * batch.num_rows)
+            if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
+                array = array.dictionary_decode()  # of which its indices say nothing
             gaps = name in self._with_gaps or self._texts[name].encoder is not None
             if array.null_count and not gaps:
                 self._refuse_null(name, start + array.is_null().to_pylist().index(True), "a name or a key")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from lossctl.errors import DataError, LossctlError, visible
 from lossctl.process import address_space
 from lossctl.sources.base import Array, Selection
 from lossctl.sources.records import BYTE_ORDER_MARK, FALSE, INTEGER, NONFINITE, NUMBER, TRUE, Block, RecordFile
+from lossctl_kernels.conversions import LARGEST_EXACT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,10 +42,18 @@ class CellParser:
     """The cells of a table's columns as numbers; kinds of columns are "int64", "float64", "bool" and "text".
 
     `texts` says what is made of those that are text. With `gaps` an empty cell is NaN, and truth is told in float64.
+    In the columns `exact`, of float64, a whole number is one that float64 holds.
     """
 
-    def __init__(self, file: RecordFile, delimiter: str, texts: Mapping[str, Selection], gaps: bool = False) -> None:
-        self._texts_of, self._gaps = texts, gaps
+    def __init__(
+        self,
+        file: RecordFile,
+        delimiter: str,
+        texts: Mapping[str, Selection],
+        gaps: bool = False,
+        exact: Collection[str] = (),
+    ) -> None:
+        self._texts_of, self._gaps, self._exact = texts, gaps, frozenset(exact)
         self._file = file
         self._name = file.file.name
         self._delimiter = delimiter
@@ -58,7 +67,25 @@ class CellParser:
         numbers = {column: kind for column, kind in kinds.items() if kind != "text"}
         found = self._plain_values(block, numbers) if numbers else {}
         found = self._arrow_values(block, numbers) if found is None else found
+        for column in self._exact.intersection(found):
+            self._check_exact(block, column, found[column])
         return found if len(numbers) == len(kinds) else found | self._text_values(block, kinds)
+
+    def _check_exact(self, block: Block, column: str, values: Array) -> None:
+        """Raises DataError for a whole number that has been rounded; a number with a decimal point may be."""
+        if not values.size or (values.min() > -LARGEST_EXACT and values.max() < LARGEST_EXACT):
+            return
+        rows = np.flatnonzero(np.isfinite(values) & (np.abs(values) >= LARGEST_EXACT))
+        texts = self._texts(block, column) if rows.size else []
+        for row in rows.tolist():
+            digits = texts[row].strip(" \t").lstrip("+-").lstrip("0")
+            if digits.isdecimal() and int(digits) != abs(int(values[row])):
+                line = self._file.line_of(self._file.rows_before(block) + row)
+                raise DataError(
+                    f"{self._name}, line {line}, column '{visible(column)}': {visible(texts[row])} is a whole number "
+                    "that float64 does not hold",
+                    hint="rescale the numbers, or write floating-point ones, with a decimal point",
+                )
 
     def _check_no_line_is_empty(self, block: Block) -> None:
         """An empty cell may be a gap; a line without any is a mistake, unless one cell is all that a line has."""
@@ -262,8 +289,10 @@ def _remedy(cell: str, kind: str) -> str:  # noqa: PLR0911 - one return for each
     text = cell.strip(" \t")
     if not text:
         return "fill the empty cell, or leave out its row with --nonfinite skip"
-    if kind == "bool" or text in TRUE + FALSE:
+    if kind == "bool":
         return "write all of a column as true and false, or all as 0 and 1"
+    if text in TRUE + FALSE:
+        return "write true as 1 and false as 0"
     if text.lower() in _MISSING:
         return "leave the cell of a missing number empty, and its row out with --nonfinite skip"
     if NUMBER.fullmatch(text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.base import Array, Reader, Selection, option
@@ -71,3 +71,13 @@ class _ContainerReader(Reader):
         for reader in self._readers.values():
             reader.close()
         self._container.close()
+
+
+def check_unpacked(attributes: Mapping[str, Any], name: str) -> None:
+    """Raises DataError where the attributes of the array `name` say that its numbers stand for others (netCDF, CF)."""
+    packing = [each for each in ("scale_factor", "add_offset") if each in attributes]
+    if packing:
+        raise DataError(
+            f"{name} is packed: its values are to be changed by the attribute {' and '.join(packing)}",
+            hint="save the values that are meant, as floating-point numbers",
+        )

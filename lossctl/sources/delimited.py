@@ -60,7 +60,8 @@ class _DelimitedReader(Reader):
         self._columns = self._selected(names, roles, delimiter)
         self._texts = text_columns(file.name, roles, self._columns)
         self._gaps = any(selection.gaps for selection in roles.values())
-        self._cells = CellParser(self._file, delimiter, self._texts, self._gaps)
+        predicted = [name for name in self._columns.get("prediction", ()) if name not in self._texts]
+        self._cells = CellParser(self._file, delimiter, self._texts, self._gaps, predicted)
         wanted = {column for columns in self._columns.values() for column in columns}
         kinds = dict.fromkeys(self._columns.get("prediction", ()), "float64") | dict.fromkeys(self._texts, "text")
         self._kinds = kinds | self._kinds_at_first([name for name in names if name in wanted and name not in kinds])

@@ -227,6 +227,8 @@ def _check_beginning(file: InputFile, chosen: Format, role: str) -> None:
     if found == chosen.name or (found is None and not chosen.magic):
         return
     if found is None:
+        if chosen.name == "hdf5" and _has_user_block(file, chosen.magic[0]):
+            return
         if any(magic.startswith(head) for magic in chosen.magic):
             raise DataError(f"{file.name} is truncated: it ends after {file.size} bytes", hint="write it again")
         if _is_text(head):
@@ -238,6 +240,11 @@ def _check_beginning(file: InputFile, chosen: Format, role: str) -> None:
     else:
         hint = f"save the data as {', '.join(FORMATS)}"
     raise DataError(f"{file.name} is not {chosen.name}: {looks}", hint=hint)
+
+
+def _has_user_block(file: InputFile, magic: bytes) -> bool:
+    """Whether an HDF5 file begins after 512 bytes, or a power of two of them, of something else, as MATLAB's do."""
+    return any(file.read_at(512 << power, len(magic)) == magic for power in range((file.size >> 9).bit_length()))
 
 
 def _binary_format(head: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from lossctl.sources.input_file import InputFile
 from lossctl.sources.json_records import LINE_END, REMEDY, ObjectLines, Overflow, is_row
 from lossctl.sources.opening import is_glob
 from lossctl.sources.selection import check_names, select_columns, text_columns
+from lossctl_kernels.conversions import LARGEST_EXACT
 from lossctl_kernels.records import replace
 
 _BEYOND = (1 << 1024) - (1 << 970)
@@ -25,6 +27,8 @@ _BEYOND = (1 << 1024) - (1 << 970)
 
 _NO_FLOAT64 = "is beyond the range of float64"
 _NO_INT64 = "does not fit in 64 bits"
+_ROUNDED = "is a whole number that float64 does not hold"
+_LARGEST = sys.float_info.max
 _NULL = "null is not a number"
 _ABSENT = "it is missing"
 
@@ -64,6 +68,8 @@ class _JsonLinesReader(Reader):
         found = self._lines.first_values(later) if later else {}
         self._first_rows = {name: row for name, (row, _) in found.items()}
         self._first |= {name: value for name, (_, value) in found.items()}
+        self._exact = set(predicted) - set(self._texts)
+        self._limits = {name: LARGEST_EXACT - 1 if name in self._exact else _LARGEST for name in wanted}
         self._kinds = {name: self._kind(name, name in predicted) for name in names if name in wanted}
         self._table = self._table_of(self._kinds)
         self.arrays = self._table.describe(None)
@@ -137,8 +143,8 @@ class _JsonLinesReader(Reader):
                 batch = self._parsed(block, kinds, lines)
             if batch is None:
                 raise self._unreadable(block, kinds, row)
-            if any(_is_infinite(column) for column in batch.columns):
-                self._kinds_after(block, kinds, row)  # Arrow makes infinities of numbers that are too large
+            if any(_is_beyond(batch.column(name), limit) for name, limit in self._limits.items()):
+                self._kinds_after(block, kinds, row)  # Arrow rounds whole numbers, and makes infinities of large ones
             yield table.arrays(batch, row)
             row += lines
         self._kinds, self._table = kinds, table
@@ -206,10 +212,17 @@ class _JsonLinesReader(Reader):
         if isinstance(value, list) != isinstance(first, list):
             return "a list and a number: all lines must be alike"
         numbers = [each for each in value if each is not None] if isinstance(value, list) else [value]
+        return self._fault_of_kind(numbers, name, kind)
+
+    def _fault_of_kind(self, numbers: list[Any], name: str, kind: str) -> str | None:
+        """Why these numbers are not of a field's kind."""
         if any(isinstance(each, bool) != (kind == "bool") for each in numbers):
             return "true or false among numbers"
         whole = [each for each in numbers if kind == "int64" and isinstance(each, int)]
+        rounded = [each for each in numbers if isinstance(each, int) and int(float(each)) != each]
         large = [each for each in whole if not -(2**63) <= each < 2**63]
+        if name in self._exact and rounded:
+            return f"{visible(rounded[0], 40)} {_ROUNDED}"
         return f"{visible(large[0], 40)} {_NO_INT64}" if large else None
 
     def _fault_of_none(self, name: str, is_there: bool) -> str:
@@ -224,10 +237,10 @@ class _JsonLinesReader(Reader):
         self._file.close()
 
 
-def _is_infinite(column: Any) -> bool:
-    """Whether a column of numbers, or of lists of them, holds an infinity."""
+def _is_beyond(column: Any, limit: float) -> bool:
+    """Whether a column of decimals, or of lists of them, holds a number whose magnitude is above `limit`."""
     numbers = column.flatten() if pa.types.is_list(column.type) else column
-    return pa.types.is_floating(numbers.type) and bool(np.isinf(from_arrow(numbers.fill_null(0))).any())
+    return pa.types.is_floating(numbers.type) and bool((np.abs(from_arrow(numbers.fill_null(0))) > limit).any())
 
 
 def _kind_of_text(value: Any) -> str | None:
@@ -266,4 +279,6 @@ def _remedy(fault: str) -> str:
     """What to do about a value that is refused."""
     if fault.endswith((_NO_FLOAT64, _NO_INT64)):
         return "rescale the numbers"
+    if fault.endswith(_ROUNDED):
+        return "rescale the numbers, or write floating-point ones, with a decimal point"
     return "fill the null, or leave out its row with --nonfinite skip" if fault == _NULL else REMEDY

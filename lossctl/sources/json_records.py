@@ -109,6 +109,11 @@ class ObjectLines:
             raise DataError(f"{self.where(row)}: not UTF-8", hint="save the file as UTF-8") from error
         except RecursionError:
             raise self._too_deep(row) from None
+        except json.JSONDecodeError as error:
+            found = f"'{visible(error.doc[error.pos :], 20)}'" if error.doc[error.pos :].strip() else "its end"
+            raise DataError(
+                f"{self.where(row)} is no JSON: {visible(error.msg)} at character {error.pos + 1}, {found}", hint=REMEDY
+            ) from None
         except ValueError as error:
             raise DataError(f"{self.where(row)} is no JSON: {visible(error)}", hint=REMEDY) from None
         if not isinstance(record, dict):

@@ -63,6 +63,11 @@ class _Archive:
             if name in self._members:
                 raise DataError(f"{file.name} holds two arrays named '{visible(name)}'", hint="write the file again")
             self._members[name] = member
+        if start := min((member.header_offset for member in self._zip.infolist()), default=0):
+            raise DataError(
+                f"{file.name} is no single archive: {start} bytes stand before its first array",
+                hint="it may be several files joined: name them all, or write the data as one file",
+            )
         if not self._members:
             raise DataError(
                 f"{file.name} is a ZIP archive without NPY arrays (of PyTorch, or a spreadsheet?)",

@@ -9,7 +9,7 @@ import sys
 from select import select
 from typing import Literal, TypeAlias
 
-from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
+from lossctl.errors import DataError, EnvironmentFault, UsageError, reason_of, visible
 from lossctl.sources.base import is_remote
 from lossctl.sources.input_file import InputFile, faults_of
 
@@ -150,7 +150,7 @@ class _Faulty:
                 select([self._handle], [], [])
             return piece
         except OSError as error:
-            raise DataError(f"cannot read {self._name}: {error.strerror}") from error
+            raise DataError(f"cannot read {self._name}: {reason_of(error)}") from error
 
 
 def _is_file_name(path: str) -> bool:

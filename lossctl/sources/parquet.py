@@ -34,6 +34,12 @@ _AHEAD_BYTES = 128 << 20
 _FIRST_ROWS = 1024
 """Looked at for a list that is not missing: the first of them tells how long all are."""
 
+_MAGIC = b"PAR1"
+_JUNCTION = 2 * _MAGIC
+"""What a file ends with and what one begins with: where files were joined."""
+
+_PIECE_BYTES = 1 << 20
+
 _Decoded: TypeAlias = WorkedAhead[int, list[dict[str, Array]]]
 
 
@@ -122,6 +128,7 @@ class _ParquetReader(Reader):
         with arrow_faults(file):
             self._tables = _Tables(file)
             schema = self._tables.here().schema
+            self._check_single()
         self._group_rows = self._check_rows()
         self._first_rows = list(accumulate(self._group_rows, initial=0))
         self._rows = self._first_rows[-1]
@@ -187,6 +194,23 @@ class _ParquetReader(Reader):
         self._tables.close()
         self._file.close()
 
+    def _check_single(self) -> None:
+        """Raises DataError where other files stand before the footer: of joined files Arrow reads the last one's.
+
+        After the columns come indices of their pages, if any, and then the footer.
+        """
+        metadata, end = self._tables.metadata, len(_MAGIC)
+        if metadata.num_row_groups:
+            group = metadata.row_group(metadata.num_row_groups - 1)
+            end = max((_end_of(group.column(index)) for index in range(group.num_columns)), default=end)
+        footer = self._file.size - len(_MAGIC) - 4 - metadata.serialized_size
+        for start in range(end, footer - len(_JUNCTION) + 1, _PIECE_BYTES):
+            if _JUNCTION in self._file.read_at(start, min(_PIECE_BYTES, footer - start) + len(_JUNCTION) - 1):
+                raise DataError(
+                    f"{self._file.name} is several Parquet files joined, of which the footer tells of one alone",
+                    hint="name them all, or write the data as one file",
+                )
+
     def _check_rows(self) -> list[int]:
         """The rows of each row group."""
         with arrow_faults(self._file):
@@ -209,3 +233,11 @@ class _ParquetReader(Reader):
                 batch.validate(full=True)
                 if batch.num_rows:
                     yield batch
+
+
+def _end_of(column: Any) -> int:
+    """Where the pages of a column of a row group end."""
+    start = column.data_page_offset
+    if column.dictionary_page_offset:
+        start = min(start, column.dictionary_page_offset)
+    return int(start + column.total_compressed_size)

@@ -99,8 +99,8 @@ class RecordFile:
 
     def first_cells(self, column: str, count: int) -> Iterator[str]:
         """The cells of a column in the first records; none from a record on that is shorter."""
-        place, block = self.header.index(column), next(self.blocks(), None)
-        for cells, _ in islice(self.records(block), count) if block is not None else ():
+        place = self.header.index(column)
+        for cells, _ in islice((record for block in self.blocks() for record in self.records(block)), count):
             if place >= len(cells):
                 return
             yield cells[place]

@@ -57,7 +57,7 @@ def select_columns(
 
 def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...], kind: str) -> tuple[str, ...]:
     chosen: list[str] = []
-    for each in wanted:
+    for each in _joined(names, wanted):
         # A name that exists is that column, whatever characters it has.
         matches = [each] if each in names else [name for name in names if fnmatchcase(name, each)]
         if not matches:
@@ -73,16 +73,21 @@ def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...]
     return tuple(chosen)
 
 
+def _joined(names: Sequence[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """`wanted`, or the one name with commas that was taken apart as a list: pandas calls columns "('a', 'p')"."""
+    if len(wanted) < 2 or all(each in names for each in wanted):
+        return wanted
+    return next(((name,) for name in names if tuple(part.strip() for part in name.split(",")) == wanted), wanted)
+
+
 def _missing(table: str, names: Sequence[str], role: str, wanted: str, kind: str) -> UsageError:
     if is_glob(wanted):
         found = f"no {kind} of {table} matches '{visible(wanted)}' ({option(role, 'col')})"
     else:
         found = f"{table} has no {kind} '{visible(wanted)}' ({option(role, 'col')})"
-    from difflib import get_close_matches
+    from lossctl.guesses import did_you_mean
 
-    close = get_close_matches(wanted, names[:1000], n=1)
-    guess = f"did you mean '{visible(close[0])}'? " if close else ""
-    return UsageError(found, hint=f"{guess}{kind}s: {_listed(names)}")
+    return UsageError(found, hint=f"{did_you_mean(wanted, names, quoted=True)}{kind}s: {_listed(names)}")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lossctl.errors import DataError, UsageError, visible
+from lossctl.errors import DataError, UsageError, reason_of, visible
 from lossctl.sources.base import Array, ArrayInfo, Reader, is_remote
 from lossctl.sources.opening import is_glob
 from lossctl_kernels.records import replace
@@ -32,7 +33,7 @@ def shard_paths(path: str) -> list[str]:
         if "" in names:
             raise UsageError(f"the list of files '{visible(path)}' has an empty name", hint="write a.npy,b.npy")
         return names
-    found = [each for each in glob.glob(path, recursive=True) if os.path.isfile(each)]
+    found = [_regular(each) for each in glob.glob(path, recursive=True) if not os.path.isdir(each)]
     if "**" in path:
         found = _each_once(found)
     if not found:
@@ -95,12 +96,22 @@ def _files_below(folder: str) -> list[str]:
     try:
         for place, folders, names in os.walk(folder, onerror=_raise):
             folders[:] = [each for each in folders if not each.startswith((".", "_"))]
-            found += [os.path.join(place, name) for name in names if not name.startswith((".", "_"))]
+            found += [_regular(os.path.join(place, name)) for name in names if not name.startswith((".", "_"))]
     except OSError as error:
-        raise DataError(f"cannot read the folder {visible(folder)}: {error.strerror}") from error
+        raise DataError(f"cannot read the folder {visible(folder)}: {reason_of(error)}") from error
     if not found:
         raise DataError(f"the folder {visible(folder)} holds no files", hint="name a folder of shards")
     return sorted(found, key=lambda each: natural_key(os.path.relpath(each, folder)))
+
+
+def _regular(path: str) -> str:
+    """A file found in a folder. Raises DataError for a pipe: nobody said that something is written to it."""
+    try:
+        if not stat.S_ISFIFO(os.stat(path).st_mode):
+            return path
+    except OSError:  # said when it is opened
+        return path
+    raise DataError(f"{visible(path)} is a pipe, not a file", hint="name it alone, or in a list a,b")
 
 
 def _raise(error: OSError) -> None:
@@ -118,12 +129,15 @@ class ShardedReader(Reader):
             with self._open(shard) as reader:
                 described.append(dict(reader.arrays))
             self._states.append(_state(shard))
-            self._check_alike(shard, described[0], described[-1])
         self._rows = [next(iter(arrays.values())).shape[0] for arrays in described]
+        # What rows are like is told by the first shard that has any.
+        model = next((index for index, count in enumerate(self._rows) if count != 0), 0)
+        for index, arrays in enumerate(described):
+            self._check_alike(index, arrays, model, described[model])
         self._dtypes = {
             role: _common_dtype(path, role, [arrays[role] for arrays in described]) for role in described[0]
         }
-        self.arrays = self._describe(described[0])
+        self.arrays = self._describe(described[model])
 
     def _describe(self, first: Mapping[str, ArrayInfo]) -> dict[str, ArrayInfo]:
         rows = None if None in self._rows else sum(count for count in self._rows if count is not None)
@@ -132,19 +146,21 @@ class ShardedReader(Reader):
             for role, info in first.items()
         }
 
-    def _check_alike(self, shard: str, first: Mapping[str, ArrayInfo], found: Mapping[str, ArrayInfo]) -> None:
+    def _check_alike(
+        self, index: int, found: Mapping[str, ArrayInfo], model: int, alike: Mapping[str, ArrayInfo]
+    ) -> None:
+        shard, other = visible(self._shards[index]), visible(self._shards[model])
         for role, info in found.items():
-            wanted = first[role]
-            if info.shape[1:] != wanted.shape[1:]:
+            wanted = alike[role]
+            if info.shape[1:] != wanted.shape[1:] and self._rows[index] != 0:
                 raise DataError(
-                    f"{visible(shard)} has rows of shape {info.shape[1:]}, {visible(self._shards[0])} of "
-                    f"{wanted.shape[1:]}",
+                    f"{shard} has rows of shape {info.shape[1:]}, {other} of {wanted.shape[1:]}",
                     hint="shards of one data set have rows alike",
                 )
             if info.columns != wanted.columns:
                 raise DataError(
-                    f"{visible(shard)} has the {role} columns {', '.join(map(visible, info.columns[:20]))}, "
-                    f"{visible(self._shards[0])} {', '.join(map(visible, wanted.columns[:20]))}",
+                    f"{shard} has the {role} columns {', '.join(map(visible, info.columns[:20]))}, "
+                    f"{other} {', '.join(map(visible, wanted.columns[:20]))}",
                     hint="shards of one data set have the same columns in the same order",
                 )
 
@@ -155,6 +171,7 @@ class ShardedReader(Reader):
 
     def _parts(self, rows: int) -> Iterator[dict[str, Array]]:
         counts: list[int | None] = []
+        described: Mapping[str, ArrayInfo] = self.arrays
         for shard, state in zip(self._shards, self._states, strict=True):
             if _state(shard) != state:
                 raise DataError(f"{visible(shard)} changed while it was being read", hint="wait until it is complete")
@@ -163,7 +180,7 @@ class ShardedReader(Reader):
                 for chunk in reader.chunks(rows):
                     count += len(next(iter(chunk.values())))
                     yield {role: self._converted(role, array) for role, array in chunk.items()}
-                described = reader.arrays
+                described = reader.arrays if count else described
             counts.append(count)
         self._rows = counts
         self.arrays = self._describe(described)
@@ -199,7 +216,7 @@ def _state(shard: str) -> tuple[int, int]:
     try:
         status = os.stat(shard)
     except OSError as error:
-        raise DataError(f"cannot read {visible(shard)}: {error.strerror}") from error
+        raise DataError(f"cannot read {visible(shard)}: {reason_of(error)}") from error
     return status.st_size, status.st_mtime_ns
 
 

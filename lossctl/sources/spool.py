@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from lossctl.errors import DataError, EnvironmentFault, visible
+from lossctl.errors import DataError, EnvironmentFault, reason_of, visible
 from lossctl.files import write_all
 from lossctl.sources.input_file import InputFile
 
@@ -113,7 +113,7 @@ def _write_faults(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+        reason = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else reason_of(error)
         folder = visible(tempfile.gettempdir()) if tempfile.tempdir else "the folder for temporary files"
         limited = error.errno in (errno.EMFILE, errno.ENFILE)
         hint = "raise the limit of open files (ulimit -n)" if limited else "set TMPDIR to a folder with room"

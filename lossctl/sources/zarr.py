@@ -15,16 +15,20 @@ import zarr
 from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
-from lossctl.sources.containers import open_container
+from lossctl.sources.containers import check_unpacked, open_container
 from lossctl.sources.text import delivered_text, text_array
 
 _MOST_CHUNK_BYTES = 1 << 30
-_KEY = re.compile(r"(?:c[./])?([0-9]+(?:[./][0-9]+)*)")
+_ANY = 7
+"""Stands for any index where the name of a chunk's file is asked for."""
+
+_METADATA = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
 
 
 def open_zarr(path: str, roles: dict[str, Selection]) -> Reader:
     """A reader of arrays of a Zarr store; those of groups by their path. A store that is one array has no names."""
     name = visible(path)
+    _check_metadata(path)
     with zarr_faults(name):
         store = zarr.open(path, mode="r")
     if isinstance(store, zarr.Array):
@@ -39,9 +43,18 @@ def open_zarr(path: str, roles: dict[str, Selection]) -> Reader:
 
 def zarr_contents(path: str) -> list[str] | None:
     """The paths of the arrays; None of a store that is one array."""
+    _check_metadata(path)
     with zarr_faults(visible(path)):
         store = zarr.open(path, mode="r")
         return None if isinstance(store, zarr.Array) else list(_Arrays(path, visible(path), store).names())
+
+
+def _check_metadata(path: str) -> None:
+    """Raises DataError where what describes an array is no file: the library would wait for a pipe's other end."""
+    for folder, _, names in os.walk(path):
+        for name in _METADATA.intersection(names):
+            if not os.path.isfile(place := os.path.join(folder, name)):
+                raise DataError(f"{visible(place)} is no file", hint="write the store again")
 
 
 class _Arrays:
@@ -84,6 +97,7 @@ class _ArrayReader(Reader):
                 f"{self._label} has chunks of {chunk:.0f} bytes; allowed are {_MOST_CHUNK_BYTES}",
                 hint="write it again with smaller chunks",
             )
+        check_unpacked(array.attrs, self._label)
         self._check_written(array)
 
     def _check_written(self, array: Any) -> None:
@@ -91,7 +105,8 @@ class _ArrayReader(Reader):
         pieces = zip(array.shape, array.shards or array.chunks, strict=True)
         grid = [-(-size // step) for size, step in pieces]
         # The library would look for each chunk of the shape, which may say anything.
-        missing = math.prod(grid) - len(set(_indices_of_files(self._folder, grid)))
+        key = array.metadata.encode_chunk_key((_ANY,) * len(grid))
+        missing = math.prod(grid) - len(set(_indices_of_files(self._folder, key, grid)))
         if missing:
             raise DataError(
                 f"{self._label}: {missing} of {math.prod(grid)} chunks were never written",
@@ -114,13 +129,15 @@ class _ArrayReader(Reader):
         """Nothing is open between reads."""
 
 
-def _indices_of_files(folder: str, grid: list[int]) -> Iterator[tuple[int, ...]]:
-    """Which chunks of a grid have a file, called 0.1, 0/1, c.0.1 or c/0/1."""
+def _indices_of_files(folder: str, key: str, grid: list[int]) -> Iterator[tuple[int, ...]]:
+    """Which chunks of a grid have a file; `key` is what the file of the chunk at `_ANY` on each axis is called."""
+    pattern = re.compile(re.escape(key).replace(str(_ANY), "(0|[1-9][0-9]*)"))
     for place, _, names in os.walk(folder):
         for name in names:
-            key = _KEY.fullmatch(os.path.relpath(os.path.join(place, name), folder))
-            index = tuple(map(int, re.split("[./]", key[1]))) if key else ()
-            if len(index) == len(grid) and all(each < size for each, size in zip(index, grid, strict=True)):
+            path = os.path.join(place, name)
+            found = pattern.fullmatch(os.path.relpath(path, folder))
+            index = tuple(map(int, found.groups())) if found else ()
+            if index and all(each < size for each, size in zip(index, grid, strict=True)) and os.path.isfile(path):
                 yield index
 
 

@@ -76,8 +76,10 @@ def test_line_ends_byte_order_mark_and_quotes(table: Table, read_all: ReadAll, t
         ("007", 7.0),
         ("0.1", 0.1),
         ("1e-400", 0.0),
-        ("9007199254740993", 9007199254740992.0),
-        ("12345678901234567890123", 1.2345678901234568e22),
+        ("9007199254740993.0", 9007199254740992.0),
+        ("12345678901234567890123e0", 1.2345678901234568e22),
+        ("-9007199254740994", -9007199254740994.0),
+        ("+001000000000000000000000", 1e21),
         ("2.2250738585072011e-308", 2.225073858507201e-308),
         ("inf", np.inf),
         ("-Infinity", -np.inf),
@@ -90,6 +92,16 @@ def test_numbers(table: Table, read_all: ReadAll, cell: str, value: float) -> No
     read = read_all(table(f"p\n1\n{cell}\n"), prediction=None)["prediction"]
     assert np.array_equal(read, [1, value], equal_nan=True)
     assert np.signbit(read[1]) == np.signbit(value) or np.isnan(value)
+
+
+@pytest.mark.parametrize(
+    "cell", ["9007199254740993", "-9007199254740993", " 12345678901234567890123", "+0018014398509481985"]
+)
+@pytest.mark.usefixtures("blocks")
+def test_whole_numbers_that_would_be_rounded(table: Table, refusal: Refusal, cell: str) -> None:
+    error = refusal(table("n,p\n" + "a,0.5\n" * 30 + f"b,{cell}\nc,nan\n"), prediction="p")
+    assert f"t.csv, line 32, column 'p': {cell} is a whole number that float64 does not hold" in error.message
+    assert "decimal point" in str(error.hint)
 
 
 @pytest.mark.parametrize("role", ["prediction", "target"])

@@ -162,7 +162,7 @@ def test_a_file_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     kind, message, _ = refuse(tmp_path / "file" / "p.npy")
     assert kind is DataError
-    assert "Not a directory" in message
+    assert "not a directory" in message
 
 
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,3 +204,21 @@ def test_a_field_that_the_first_line_does_not_have(tmp_path: Path) -> None:
     for column, gaps in (("y", False), ("z", True), ("y*", True)):
         with pytest.raises(UsageError, match="no column"):
             read(tmp_path / "t.jsonl", column, gaps=gaps)
+
+
+def test_a_dictionary_that_holds_a_null(tmp_path: Path) -> None:
+    """Which the indices do not count."""
+    names = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["cat", None]))
+    batch = pa.record_batch({"name": names})
+    with pa.ipc.new_file(str(tmp_path / "t.arrow"), batch.schema) as writer:
+        writer.write_batch(batch)
+
+    def read(*, gaps: bool, is_key: bool = False) -> Any:
+        selection = Selection(("name",), classes=None if is_key else ("cat", "dog"), gaps=gaps, is_key=is_key)
+        with open_reader(tmp_path / "t.arrow", {"target": selection}) as reader:
+            return next(reader.chunks(2))["target"].tolist()
+
+    np.testing.assert_array_equal(read(gaps=True), [0, np.nan])
+    for is_key in (False, True):
+        with pytest.raises(DataError, match="row 1, column 'name': null is not a name or a key"):
+            read(gaps=False, is_key=is_key)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -121,3 +123,45 @@ def test_shards(tmp_path: Path, read_all: ReadAll, refusal: Refusal, rows: int) 
     (tmp_path / "p.zarr" / "c" / "7").mkdir()
     (tmp_path / "p.zarr" / "c" / "7" / "0").touch()  # of no chunk
     assert f"1 of {-(-rows // 4)} chunks were never written" in refusal(tmp_path / "p.zarr").message
+
+
+def test_hdf5_behind_a_block_of_its_user(tmp_path: Path, read_all: ReadAll) -> None:
+    """As MATLAB writes it."""
+    for size in (512, 4096):
+        with h5py.File(tmp_path / "a.h5", "w", userblock_size=size) as file:
+            file["p"] = P
+        np.testing.assert_array_equal(read_all(tmp_path / "a.h5", prediction="p")["prediction"], P)
+
+
+@pytest.mark.parametrize("attribute", ["scale_factor", "add_offset"])
+def test_values_that_stand_for_others(tmp_path: Path, refusal: Refusal, attribute: str) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["p"] = P
+        file["p"].attrs[attribute] = 0.1
+    zarr.create_array(tmp_path / "a.zarr", data=P, attributes={attribute: 0.1})
+    for name in ("a.h5", "a.zarr"):
+        assert f"to be changed by the attribute {attribute}" in refusal(tmp_path / name).message
+
+
+def test_chunks_under_names_of_another_encoding(tmp_path: Path, refusal: Refusal) -> None:
+    """The library finds none of them, and would read its fill value."""
+    zarr.create_array(tmp_path / "a.zarr", data=T, chunks=(5,))
+    metadata = tmp_path / "a.zarr" / "zarr.json"
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"chunk_key_encoding": {"name": "v2"}}))
+    assert "2 of 2 chunks were never written" in refusal(tmp_path / "a.zarr").message
+    zarr.create_array(tmp_path / "b.zarr", data=T, chunks=(5,))
+    (tmp_path / "b.zarr" / "c" / "1").rename(tmp_path / "b.zarr" / "c" / "01")
+    assert "1 of 2 chunks were never written" in refusal(tmp_path / "b.zarr").message
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_pipes_in_a_store(tmp_path: Path, refusal: Refusal, zarr_format: Literal[2, 3]) -> None:
+    """Whose other end nobody opens."""
+    for name, found in {"chunk": "never written", "metadata": "is no file"}.items():
+        store = tmp_path / f"{name}.zarr"
+        zarr.create_array(store, data=T, chunks=(5,), zarr_format=zarr_format)
+        chunk, metadata = ("c/0", "zarr.json") if zarr_format == 3 else ("0", ".zattrs")
+        path = store / (chunk if name == "chunk" else metadata)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        assert found in refusal(store, format="zarr").message

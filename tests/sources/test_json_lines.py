@@ -48,10 +48,14 @@ def test_whole_numbers_that_become_decimals(tmp_path: Path, read_all: ReadAll) -
         ('{"p": 0.5, "p": 0.6, "t": 1}', "line 3 is no JSON: a name stands twice in one object"),
         ("[0.5, 1]", "line 3 is no JSON object"),
         ("\x0c", "line 3 is no JSON"),
+        ('{"p": +1, "t": 1}', "line 3 is no JSON: Expecting value at character 7, '+1, \"t\": 1}'"),
+        ('{"p": 0.5, "t": ', "line 3 is no JSON: Expecting value at character 17, its end"),
         ('{"p": 1e400, "t": 1}', "line 3, column 'p': 1e400 is beyond the range of float64"),
         ('{"p": 1.8e308, "t": 1}', "line 3, column 'p': 1.8e308 is beyond the range of float64"),
         ('{"p": -1' + "0" * 400 + ', "t": 1}', "line 3, column 'p': -1000"),
         ('{"p": ' + str((1 << 1024) - 1) + ', "t": 1}', "is beyond the range of float64"),
+        ('{"p": 9007199254740993, "t": 1}', "line 3, column 'p': 9007199254740993 is a whole number that float64"),
+        ('{"p": -12345678901234567890123, "t": 1}', "line 3, column 'p': -12345678901234567890123 is a whole number"),
         ('{"p": 0.5, "t": null}', "line 3, column 't': null is not a number"),
         ('{"p": 0.5, "t": 99999999999999999999}', "line 3, column 't'"),
         ('{"p": 0.5, "t": ' + "[" * 100_000, "line 3 nests more than 32 levels"),
@@ -114,7 +118,7 @@ def test_no_lines(tmp_path: Path, refusal: Refusal) -> None:
 
 def test_the_largest_numbers(tmp_path: Path, read_all: ReadAll) -> None:
     largest = (1 << 1024) - (1 << 970) - 1
-    (tmp_path / "a.jsonl").write_text(f'{{"p": {largest}, "t": 1}}\n{{"p": 100000000000000000000, "t": 0.5}}\n')
+    (tmp_path / "a.jsonl").write_text(f'{{"p": {largest}.0, "t": 1}}\n{{"p": 100000000000000000000, "t": 0.5}}\n')
     found = read_all(tmp_path / "a.jsonl", 9, prediction="p", target="t")
     assert found["prediction"].tolist() == [np.finfo(np.float64).max, 1e20]
     assert found["target"].tolist() == [1.0, 0.5]

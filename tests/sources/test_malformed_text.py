@@ -171,7 +171,7 @@ def test_a_line_longer_than_a_block(table: Table, refusal: Refusal, monkeypatch:
         ("50%", "shares in place of percentages"),
         ("NA", "leave the cell of a missing number empty"),
         ("-", "leave the cell of a missing number empty"),
-        ("true", "all of a column as true and false, or all as 0 and 1"),
+        ("true", "write true as 1 and false as 0"),
         ('"1,5"', "a decimal point"),
         ("1 000 000", "nothing between thousands"),
         ("1'000.5", "nothing between thousands"),

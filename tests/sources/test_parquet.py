@@ -262,7 +262,7 @@ def test_a_disk_that_fails_is_not_a_damaged_file(
 
     monkeypatch.setattr("lossctl.sources.parquet._Table.batches", fail)
     error = refusal(path)
-    assert error.message == f"cannot read {path}: {os.strerror(errno.EIO)}"
+    assert error.message == f"cannot read {path}: {os.strerror(errno.EIO).lower()}"
 
 
 @pytest.mark.parametrize("core", [True, False])

@@ -54,3 +54,13 @@ def test_long_lists_are_cut_and_names_made_visible() -> None:
     assert r"\x1b[31mred\n" in hint
     assert hint.isprintable()
     assert hint.endswith("column 18 and 481 more")
+
+
+def test_a_name_with_commas() -> None:
+    """As pandas writes the names of columns that are tuples."""
+    names = ["('a', 'p')", "('a', 'q')", "p", "q", "p,r"]
+    assert select_columns("t", names, {"prediction": Selection(("('a'", "'q')"))}) == {"prediction": ("('a', 'q')",)}
+    assert select_columns("t", names, {"prediction": Selection(("p", "r"))}) == {"prediction": ("p,r",)}
+    assert select_columns("t", [*names, "r"], {"prediction": Selection(("p", "r"))}) == {"prediction": ("p", "r")}
+    with pytest.raises(UsageError, match="no column 's'"):
+        select_columns("t", names, {"prediction": Selection(("p", "s"))})

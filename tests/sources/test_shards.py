@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,22 @@ def test_folders_that_cannot_be_read(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "k=1" / "a.parquet").rename(tmp_path / "k=1" / "a.csv")
     (tmp_path / "k=1" / "a.csv").write_text("p\n0.5\n")
     assert "a.csv is csv, and stands in folders key=value" in refusal(tmp_path, prediction="p").message
+
+
+@pytest.mark.parametrize("empty", ["1.parquet", "2.parquet"])
+def test_a_shard_without_rows_says_nothing_of_lists(tmp_path: Path, read_all: ReadAll, empty: str) -> None:
+    table = pa.table({"p": [[1.0, 2.0], [3.0, 4.0]]})
+    for name in ("1.parquet", "2.parquet"):
+        parquet.write_table(table.slice(0, 0 if name == empty else 2), tmp_path / name)
+    assert read_all(tmp_path, prediction="p")["prediction"].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("named", [".", "*.npy"])
+def test_what_a_folder_holds_is_read_or_refused(tmp_path: Path, refusal: Refusal, named: str) -> None:
+    """A pipe would be waited for, and a link to nothing is a shard that is lost."""
+    np.save(tmp_path / "1.npy", np.zeros(3))
+    (tmp_path / "2.npy").symlink_to("nothing")
+    assert "no such file" in refusal(tmp_path / named).message
+    (tmp_path / "2.npy").unlink()
+    os.mkfifo(tmp_path / "2.npy")
+    assert "2.npy is a pipe, not a file" in refusal(tmp_path / named).message
