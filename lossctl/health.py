@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from lossctl._version import __version__
@@ -57,4 +58,6 @@ def _cuda() -> str:
     from lossctl_kernels.gpu import why_unavailable
 
     reason = why_unavailable()
-    return "ready" if reason is None else f"not usable: {reason}; pip install 'lossctl[cuda]'"
+    if reason is None:
+        return "ready"
+    return f"not usable: {reason}" + ("" if find_spec("numba_cuda") else "; pip install 'lossctl[cuda]'")

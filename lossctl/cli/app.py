@@ -1,4 +1,4 @@
-"""The commands, put together for Typer: for help, completion, mistakes, and command lines that are not plain."""
+"""The commands, put together for Typer: for completion, mistakes, and command lines that are not plain."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from lossctl.cli.commands import COMMANDS
-from lossctl.cli.declarations import Argument, Parameter, arguments_of, parameters_of
+from lossctl.cli.completion import completion_of
+from lossctl.cli.help import HELP
+from lossctl.declarations import Argument, Parameter, arguments_of, parameters_of
 
 __all__ = ["app", "for_typer"]
 
 app = typer.Typer(
     name="lossctl",
-    help="Exact losses and gradients of saved model outputs.\n\nExample: lossctl eval preds.npy labels.npy --loss bce",
+    help=HELP,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,10 +38,13 @@ def for_typer(command: Callable[..., None]) -> Callable[..., None]:
 
 def _for_typer(parameter: Parameter) -> inspect.Parameter:
     fact = parameter.declared
+    words = completion_of(fact)
     if isinstance(fact, Argument):
-        typers: Any = typer.Argument(metavar=fact.metavar, help=fact.help)
+        typers: Any = typer.Argument(metavar=fact.metavar, help=fact.help, autocompletion=words)
     else:
-        typers = typer.Option(*fact.names, metavar=fact.metavar, help=fact.help, envvar=fact.envvar)
+        typers = typer.Option(
+            *fact.names, metavar=fact.metavar, help=fact.help, envvar=fact.envvar, autocompletion=words
+        )
     default = inspect.Parameter.empty if parameter.required else parameter.default
     return inspect.Parameter(
         parameter.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[parameter.kind, typers]

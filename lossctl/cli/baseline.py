@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument
-from lossctl.cli.list import RowsFormat, rows_format
+from lossctl.declarations import Argument
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.baselines import Baseline
 
-HELP = """Keep results by name, for gates to compare with.
+HELP = """Store results by name as the reference for gates.
 
 Example: lossctl baseline save main result.json
 
-save NAME RESULT keeps a result document under a new name; bless NAME RESULT replaces one that is there, and says what
-changes; show NAME prints the losses of one; list names them all. RESULT is what `lossctl eval … -o result.json` writes,
-or - for stdin. A baseline is one JSON file in a folder that belongs in the repository: nothing else ever changes it.
+`save NAME RESULT` stores a result document under a new name; `bless NAME RESULT` replaces an existing baseline and
+shows what changes; `show NAME` prints the losses of one; `list` lists all. RESULT is a file written by
+`lossctl eval … -o result.json`, or - for stdin. A baseline is one JSON file in a folder to be committed; nothing else
+ever changes it.
 
-Compare with one: lossctl eval preds.npy labels.npy --loss bce --baseline main --fail-if 'bce > base * 1.02'
+Use a baseline in a gate: lossctl eval preds.npy labels.npy --loss bce --baseline main --fail-if 'bce > base * 1.02'
 """
 
 Action = Annotated[str, Argument(metavar="ACTION", help="save, bless, show or list.")]
-Name = Annotated[str | None, Argument(metavar="NAME", help="What the baseline is called.")]
-Document = Annotated[str | None, Argument(metavar="RESULT", help="A result document, for save and bless.")]
+Name = Annotated[str | None, Argument(metavar="NAME", help="Name of the baseline.")]
+Document = Annotated[str | None, Argument(metavar="RESULT", help="Result document, for save and bless.")]
 
 _WORDS = {"save": ("NAME", "RESULT"), "bless": ("NAME", "RESULT"), "show": ("NAME",), "list": ()}
 
@@ -35,14 +35,14 @@ def command(
     name: Name = None,
     result: Document = None,
     folder: o.BaselineFolder = None,
-    format: RowsFormat = None,
+    format: o.RowsFormat = None,
     debug: o.Debug = False,
 ) -> None:
     """See HELP."""
     from lossctl.baselines import FOLDER, path_of, read_baseline, store
     from lossctl.cli.text import print_rows
 
-    wanted = rows_format(format)
+    wanted = o.rows_format(format)
     _check_words(action, name, result)
     place = folder or FOLDER
     if action == "list":
@@ -77,7 +77,7 @@ def _check_words(action: str, name: str | None, result: str | None) -> None:
         raise UsageError(f"baseline {action} {takes}, {found}", hint="see `lossctl baseline --help`")
 
 
-def _list(folder: str) -> list[dict[str, str]]:
+def _list(folder: str) -> list[dict[str, Any]]:
     """A row a baseline."""
     from lossctl.baselines import path_of, read_baseline
 
@@ -86,18 +86,18 @@ def _list(folder: str) -> list[dict[str, str]]:
         baseline = read_baseline(path_of(name, folder))
         values = ", ".join(f"{visible(entry['loss'])} {entry['value']:.6g}" for entry in baseline.entries)
         samples = max(int(entry.get("samples", 0)) for entry in baseline.entries)
-        rows.append({"name": name, "losses": values, "samples": str(samples), "lossctl": visible(baseline.version)})
+        rows.append({"name": name, "losses": values, "samples": samples, "lossctl": visible(baseline.version)})
     return rows
 
 
-def _losses(baseline: Baseline, before: Baseline | None = None) -> list[dict[str, str]]:
+def _losses(baseline: Baseline, before: Baseline | None = None) -> list[dict[str, Any]]:
     """A row a loss, with the value that it had before where there was one."""
     earlier = {} if before is None else {entry["signature"]: entry["value"] for entry in before.entries}
     rows = []
     for entry in baseline.entries:
-        row = {"loss": visible(entry["loss"]), "value": repr(float(entry["value"]))}
+        row = {"loss": visible(entry["loss"]), "value": float(entry["value"])}
         if before is not None:
             old = earlier.get(entry["signature"])
-            row["before"] = "" if old is None else repr(float(old))
-        rows.append({**row, "samples": str(entry.get("samples", "")), "signature": visible(entry["signature"], 1000)})
+            row["before"] = "" if old is None else float(old)
+        rows.append({**row, "samples": entry.get("samples", ""), "signature": visible(entry["signature"], 1000)})
     return rows

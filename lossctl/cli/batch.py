@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument, Option
 from lossctl.cli.groups import DataOptions, GateOptions, LossOptions, RunOptions, request_of
+from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
@@ -23,39 +23,52 @@ if TYPE_CHECKING:
 MOST_LINES = 20
 """Of a kind on stderr."""
 
-HELP = """A leaderboard of many files of predictions.
+HELP = """Rank many prediction files in a leaderboard.
 
 Example: lossctl batch 'runs/*/preds.npy' --targets labels.npy --loss bce --loss brier
 
-Names from the paths: lossctl batch 'runs/{model}/{seed}.npy' --targets labels.npy --loss bce
+Columns from parts of the paths: lossctl batch 'runs/{model}/{seed}.npy' --targets labels.npy --loss bce
 
-Go on from where it was interrupted: lossctl batch 'runs/*.npy' -t labels.npy -l bce --resume board.json
+Resume after an interruption: lossctl batch 'runs/*.npy' -t labels.npy -l bce --resume board.json
 
-Fail if one is too bad: lossctl batch 'runs/*.npy' --targets labels.npy --loss bce --fail-if 'bce > 0.35'
+Fail if any file is too bad: lossctl batch 'runs/*.npy' --targets labels.npy --loss bce --fail-if 'bce > 0.35'
 
-The exit code is 3 if a file could not be evaluated (4 if the machine was at fault), 1 if a gate failed.
+Exit code 3 if a file could not be evaluated (4 if the environment was the cause), 1 if a gate failed.
 """
 
 Patterns = Annotated[
     list[str],
-    Argument(metavar="PATTERN", help="Files of predictions: names, globs, or 'runs/{model}/preds.npy'."),
+    Argument(metavar="PATTERN", help="Prediction files: names, globs, or patterns such as 'runs/{model}/preds.npy'."),
 ]
 Targets = Annotated[
     str | None,
-    Option("--targets", "-t", metavar="FILE", help="File of targets; without it each table has its --target-col."),
+    Option(
+        "--targets",
+        "-t",
+        metavar="FILE",
+        help="File with the targets. Without it, they are the --target-col of each table.",
+    ),
 ]
-Sort = Annotated[str | None, Option("--sort", metavar="SPEC", help="The loss that ranks; the first unless given.")]
+Sort = Annotated[str | None, Option("--sort", metavar="SPEC", help="Loss to rank by, by default the first.")]
 Jobs = Annotated[
     int | None,
-    Option("--jobs", "-j", metavar="N", help="Files evaluated at a time; they share --threads.", envvar="LOSSCTL_JOBS"),
+    Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        help="Number of files evaluated at a time; they share --threads.",
+        envvar="LOSSCTL_JOBS",
+    ),
 ]
 KeepGoing = Annotated[
-    bool, Option("--keep-going", "-k", help="Exit code 0 if some files fail and others do not; failures are warnings.")
+    bool, Option("--keep-going", "-k", help="Treat failed files as warnings: exit with code 0 unless all fail.")
 ]
 Resume = Annotated[
     str | None,
     Option(
-        "--resume", metavar="FILE", help="Take over what this leaderboard (.json) has of unchanged files; write it."
+        "--resume",
+        metavar="FILE",
+        help="Reuse the results of unchanged files in this leaderboard (.json), and update it.",
     ),
 ]
 Outputs = Annotated[
@@ -64,7 +77,7 @@ Outputs = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the leaderboard, in the format of the extension: .json, .jsonl, .csv, .tsv, .md, .txt, .tex, "
+        help="Write the leaderboard in the format of the extension: .json, .jsonl, .csv, .tsv, .md, .txt, .tex, "
         ".parquet, .xml (JUnit), .prom. Repeatable.",
     ),
 ]
@@ -75,8 +88,8 @@ Format = Annotated[
     Option(
         "--format",
         metavar="FORMAT",
-        help="table, json, jsonl, csv, tsv, markdown, latex, parquet, junit or openmetrics on stdout; table on a "
-        "terminal, else tsv.",
+        help="Format on stdout: table, json, jsonl, csv, tsv, markdown, latex, parquet, junit or openmetrics. By "
+        "default table on a terminal, else tsv.",
         envvar="LOSSCTL_FORMAT",
     ),
 ]
@@ -109,9 +122,10 @@ def command(
         chosen(path)
     files, request, gating = _requested(targets, loss, preset, data, losses, nonfinite, gates, work)
 
-    from lossctl.batches.batch import Batch, chosen_jobs, sorting_loss, taken_names, targets_among
+    from lossctl.batches.batch import Batch
     from lossctl.batches.inputs import OWN, SharedInputs
     from lossctl.batches.patterns import fields_of, find_files
+    from lossctl.batches.planning import chosen_jobs, sorting_loss, taken_names, targets_among
     from lossctl.batches.results import conclude
     from lossctl.batches.resume import asked_of, read_earlier
     from lossctl.cli.progress import Progress
@@ -165,8 +179,8 @@ def _requested(
         hint = "--targets labels.npy, or --target-col where each table has its own"
         raise UsageError("batch needs targets", hint=hint)
 
-    from lossctl.batches.batch import check_request
     from lossctl.batches.inputs import OWN
+    from lossctl.batches.planning import check_request
 
     files = data.files(OWN, targets, nonfinite)
     compared = gating is not None and gating.baseline is not None
@@ -251,5 +265,6 @@ def _say_most(lines: Sequence[str], what: str) -> None:
 
 
 def _say(line: str) -> None:
-    with suppress(OSError):  # a closed stderr takes nothing from the result
-        print(f"lossctl: {visible(line, 2000)}", file=sys.stderr)
+    from lossctl.cli.show import tell
+
+    tell([f"lossctl: {visible(line, 2000)}"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Option
-from lossctl.cli.list import RowsFormat, rows_format
+from lossctl.declarations import Option
 from lossctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,11 +15,11 @@ HELP = """Measure how fast this machine computes losses and gradients.
 
 Example: lossctl bench --loss bce --loss scce:input=logit
 
-The data are typical of the loss, and in memory. Without --loss, every loss in its first form. Each is compiled first,
-and run several times; the median counts. GB/s is what is read of predictions, targets and further inputs.
+Measures typical data of each loss in memory; without --loss, every loss in its default form. Each loss is compiled
+first and run several times; the median is reported. GB/s counts the bytes of predictions, targets and further inputs.
 """
 
-Values = Annotated[int, Option("--values", metavar="N", help="About how many predicted values.")]
+Values = Annotated[int, Option("--values", metavar="N", help="Approximate number of predicted values.")]
 Precision = Annotated[str, Option("--dtype", metavar="NAME", help="float32 or float64.")]
 
 LEAST_VALUES, MOST_VALUES = 1, 1 << 28
@@ -32,16 +31,18 @@ def command(
     dtype: Precision = "float32",
     backend: o.BackendName = "cpu",
     threads: o.Threads = None,
-    format: RowsFormat = None,
+    format: o.RowsFormat = None,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
     """See HELP."""
+    from dataclasses import asdict
+
     from lossctl.cli.progress import Progress
     from lossctl.cli.text import print_rows
     from lossctl.cli.work import known_losses
 
-    wanted = rows_format(format)
+    wanted = o.rows_format(format)
     o.one_of("--dtype", dtype, ("float32", "float64"))
     if not LEAST_VALUES <= values <= MOST_VALUES:
         raise UsageError(f"--values must be from {LEAST_VALUES} to {MOST_VALUES}, found {values}")
@@ -52,12 +53,12 @@ def command(
     from lossctl_kernels import LOSSES
 
     specs = specs or [parse(name) for name in LOSSES]
-    rows = []
+    found: list[Throughput] = []
     with Progress(len(specs), not quiet, "losses") as progress:
         for position, spec in enumerate(specs):
             progress(position)
-            rows.append(_row(measure(spec, values, dtype, backend, threads)))
-    print_rows(rows, wanted)
+            found.append(measure(spec, values, dtype, backend, threads))
+    print_rows([asdict(each) if wanted == "json" else _row(each) for each in found], wanted)
 
 
 def _row(found: Throughput) -> dict[str, str]:

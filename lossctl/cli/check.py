@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument
-from lossctl.cli.list import RowsFormat, rows_format
+from lossctl.declarations import Argument
 
 if TYPE_CHECKING:
-    from lossctl.loss_check import Check, CrossCheck
+    from lossctl.checks.check import Check, CrossCheck
 
 HELP = """Compare a loss's gradient with finite differences of its value.
 
 Example: lossctl check my_losses.py:asymmetric
 
-SPEC is a loss of your own, path/to/file.py:function, whose file is run, or any other loss, such as huber:delta=2. It is
-looked at over its whole domain, with several values of each parameter that SPEC leaves open. Also checked: that the
-value is a finite number everywhere, and that interpreted and compiled code agree. Exit code 1 if something does not
-hold, as for a failed gate.
+SPEC is your own loss, path/to/file.py:function, whose file is run, or any other loss, such as huber:delta=2. It is
+checked on its whole domain, for several values of each parameter that SPEC does not set. The value must also be a
+finite number everywhere, and interpreted and compiled code must agree. Exit code 1 if any check fails, as for a failed
+gate.
 """
 
 Spec = Annotated[str, Argument(metavar="SPEC", help="path/to/file.py:function[:option=value,…], or any other loss.")]
 
 
-def command(spec: Spec, format: RowsFormat = None, debug: o.Debug = False) -> None:
+def command(spec: Spec, format: o.RowsFormat = None, debug: o.Debug = False) -> None:
     """See HELP."""
-    from lossctl.loss_check import check
+    from lossctl.checks.check import check
+    from lossctl.cli.text import print_facts
     from lossctl.loss_spec import parse
 
-    wanted = rows_format(format)
+    wanted = o.rows_format(format)
     found = check(parse(spec))
-    if wanted == "json":
-        from lossctl.strict_json import indented
-
-        print(indented(found.to_document()), end="")
-    elif wanted == "table" or (wanted is None and sys.stdout.isatty()):
-        rows = _rows(found)
-        width = max(map(len, rows))
-        print("\n".join(f"{name:<{width}}  {text}" for name, text in rows.items()))
-    else:
-        from lossctl.cli.text import print_rows
-
-        print_rows([{"name": name, "found": text} for name, text in _rows(found).items()], "tsv")
+    print_facts(_rows(found), found.to_document, wanted)
     if found.faults:
         from lossctl.errors import CheckFailed
 
@@ -52,7 +40,7 @@ def command(spec: Spec, format: RowsFormat = None, debug: o.Debug = False) -> No
 
 def _rows(found: Check) -> dict[str, str]:
     """What was found, by what it is of."""
-    from lossctl.loss_check import AGREEMENT
+    from lossctl.checks.check import AGREEMENT
 
     rows = {"loss": found.loss}
     if found.source is not None:
@@ -82,7 +70,7 @@ def _gradient(found: Check) -> dict[str, str]:
 
 
 def _worst(found: CrossCheck) -> dict[str, str]:
-    from lossctl.loss_check import NOISE
+    from lossctl.checks.check import NOISE
 
     return {
         "worst point": str(found.place),

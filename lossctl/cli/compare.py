@@ -6,40 +6,61 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument, Option
 from lossctl.cli.groups import DataOptions, LossOptions, RunOptions, request_of
+from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.comparisons.results import ComparisonResult, Inference, Margin
 
-HELP = """Whether one model has a smaller loss than another, row by row.
+HELP = """Test which of several models has the smaller loss, row by row.
 
 Example: lossctl compare a.npy b.npy --targets labels.npy --loss bce
 
-As good as the first, within half a percent: lossctl compare a.npy b.npy --targets y.npy --loss bce --margin 0.5%
+Test for equivalence within half a percent: lossctl compare a.npy b.npy --targets y.npy --loss bce --margin 0.5%
 
 Several models: lossctl compare runs/*/preds.npy --targets labels.npy --loss bce --loss brier
 
-Differences come with a confidence interval, p-values, and how many rows each wins. Exit code 0 whatever is found.
+Shows each difference with its confidence interval, p-values, and how many rows each model wins. The exit code is 0
+whatever the outcome.
 """
 
-Systems = Annotated[list[str], Argument(metavar="PREDS...", help="Files of predictions, two or more.")]
-Targets = Annotated[str | None, Option("--targets", "-t", metavar="FILE", help="File of targets.")]
+Systems = Annotated[list[str], Argument(metavar="PREDS", help="Two or more prediction files.")]
+Targets = Annotated[str | None, Option("--targets", "-t", metavar="FILE", help="File with the targets.")]
 Tests = Annotated[
     str,
-    Option("--test", metavar="NAMES", help="bootstrap, permutation, wilcoxon; the first tells systems apart."),
+    Option("--test", metavar="NAMES", help="Tests: bootstrap, permutation, wilcoxon; the first one gives the verdict."),
 ]
-Confidence = Annotated[str, Option("--confidence", metavar="SHARE", help="Of the intervals and the tests.")]
-Resamples = Annotated[str, Option("--resamples", metavar="N", help="Drawn by bootstrap and permutation.")]
-Seed = Annotated[str, Option("--seed", metavar="N", help="Of what is drawn; part of the signature.")]
+Confidence = Annotated[
+    str, Option("--confidence", metavar="SHARE", help="Confidence level of the intervals and tests.")
+]
+Resamples = Annotated[str, Option("--resamples", metavar="N", help="Number of resamples of bootstrap and permutation.")]
+Seed = Annotated[str, Option("--seed", metavar="N", help="Seed of the resamples; part of the signature.")]
 MarginOption = Annotated[
     str | None,
-    Option("--margin", metavar="SIZE", help="Test for equivalence and non-inferiority: 0.002, or 0.5% of the first."),
+    Option(
+        "--margin",
+        metavar="SIZE",
+        help="Also test equivalence and non-inferiority within SIZE: 0.002, or 0.5% of the first loss.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    Option(
+        "--format",
+        metavar="FORMAT",
+        help="Format on stdout: table, json, csv, tsv or markdown. By default table on a terminal, else tsv.",
+        envvar="LOSSCTL_FORMAT",
+    ),
 ]
 Outputs = Annotated[
     list[str] | None,
-    Option("--output", "-o", metavar="FILE", help="Write the result; .json, .csv, .tsv, .md, .txt. Repeatable."),
+    Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the result in the format of the extension: .json, .csv, .tsv, .md, .txt. Repeatable.",
+    ),
 ]
 
 
@@ -57,7 +78,7 @@ def command(
     data: DataOptions,
     losses: LossOptions,
     output: Outputs = None,
-    format: o.Format = None,
+    format: Format = None,
     work: RunOptions,
 ) -> None:
     """See HELP."""
@@ -79,7 +100,8 @@ def command(
     plan_outputs(outputs, [*systems[1:], *files.paths, *losses.paths])
 
     from lossctl.cli.progress import Progress
-    from lossctl.comparisons.comparison import Comparison, check_systems, open_systems
+    from lossctl.comparisons.comparison import Comparison
+    from lossctl.comparisons.systems import check_systems, open_systems
 
     check_systems(systems)
     request = request_of(specs, files, losses, work, preset)
@@ -130,7 +152,7 @@ def _whole(option: str, text: str) -> int:
 
 
 def _format(name: str | None) -> str:
-    from lossctl.comparisons.output import FORMATS
+    from lossctl.outputs.comparisons import FORMATS
 
     if name is None:
         return "table" if sys.stdout.isatty() else "tsv"
@@ -150,8 +172,8 @@ def _emit(found: ComparisonResult, shown: str, outputs: list[str]) -> None:
     """Writes the files that were asked for, then the result to stdout."""
     import shutil
 
-    from lossctl.comparisons.output import render
     from lossctl.files import write_text
+    from lossctl.outputs.comparisons import render
 
     for path in outputs:
         write_text(path, render(found, _format_of(path)))

@@ -6,29 +6,30 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument, Option
-from lossctl.cli.list import RowsFormat, rows_format
+from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.differences import Difference, Place
 
-HELP = """How far two files of predictions are apart, value by value.
+HELP = """Compare two prediction files value by value.
 
 Example: lossctl diff float32.npy int8.npy --atol 1e-3 --rtol 1e-2
 
-Exit code 1 if a value differs by more than atol + rtol * |first|, both 0 if not given: then by anything at all. NaN is
-equal to NaN, and an infinity to itself.
+Exit code 1 if any value of B differs from that of A by more than atol + rtol * |A|; without a tolerance, if any value
+differs at all. NaN equals NaN, and an infinity equals itself.
 """
 
-First = Annotated[str, Argument(metavar="A", help="File of predictions, the reference.")]
-Second = Annotated[str, Argument(metavar="B", help="File of the same shape.")]
+First = Annotated[str, Argument(metavar="A", help="Prediction file, the reference.")]
+Second = Annotated[str, Argument(metavar="B", help="Prediction file of the same shape.")]
 Atol = Annotated[str, Option("--atol", metavar="SIZE", help="Absolute tolerance.")]
-Rtol = Annotated[str, Option("--rtol", metavar="SHARE", help="Relative tolerance, of the values of A.")]
+Rtol = Annotated[str, Option("--rtol", metavar="SHARE", help="Tolerance relative to the values of A.")]
 OtherColumns = Annotated[
-    str | None, Option("--other-col", metavar="NAMES", help="Columns of B, where they have other names.")
+    str | None, Option("--other-col", metavar="NAMES", help="Columns of B, if their names differ from those of A.")
 ]
-OtherFormat = Annotated[str | None, Option("--other-format", metavar="FORMAT", help="Of B, whatever the extension.")]
+OtherFormat = Annotated[
+    str | None, Option("--other-format", metavar="FORMAT", help="Format of B, if not that of its extension.")
+]
 
 
 def command(
@@ -42,7 +43,7 @@ def command(
     missing: o.Missing = "error",
     pred_format: o.PredFormat = None,
     other_format: OtherFormat = None,
-    format: RowsFormat = None,
+    format: o.RowsFormat = None,
     quiet: o.Quiet = False,
     no_progress: o.NoProgress = False,
     debug: o.Debug = False,
@@ -50,11 +51,12 @@ def command(
     """See HELP."""
     from contextlib import closing
 
-    wanted = rows_format(format)
+    wanted = o.rows_format(format)
     sizes = _size("--atol", atol), _size("--rtol", rtol)
 
     from lossctl.cli.progress import Progress
     from lossctl.cli.show import warn
+    from lossctl.cli.text import print_facts
     from lossctl.differences import Tolerance, compare_files
     from lossctl.errors import CheckFailed
     from lossctl.inputs import InputFiles, open_feed
@@ -74,7 +76,8 @@ def command(
         found = compare_files(feed, Tolerance(*sizes), progress)
         if not quiet:
             warn(feed.warnings)
-    _print(found, wanted)
+    print_facts(_rows(found), found.to_document, wanted)
+    sys.stdout.flush()  # the verdict is the last line, in the log of a pipeline too
     if found.beyond:
         raise CheckFailed(
             f"{found.beyond:,} of {found.values:,} values differ by more than {sizes[0]:g} + {sizes[1]:g} * |first|"
@@ -91,21 +94,6 @@ def _size(option: str, text: str) -> float:
     if not 0.0 <= number < float("inf"):
         raise UsageError(f"{option} is not a number from 0 up: '{visible(text)}'", hint=f"{option} 1e-6")
     return number
-
-
-def _print(found: Difference, wanted: str | None) -> None:
-    if wanted == "json":
-        from lossctl.strict_json import indented
-
-        print(indented(found.to_document()), end="")
-    elif wanted == "table" or (wanted is None and sys.stdout.isatty()):
-        rows = _rows(found)
-        width = max(map(len, rows))
-        print("\n".join(f"{name:<{width}}  {text}" for name, text in rows.items()))
-    else:
-        from lossctl.cli.text import print_rows
-
-        print_rows([{"name": name, "found": text} for name, text in _rows(found).items()], "tsv")
 
 
 def _rows(found: Difference) -> dict[str, str]:

@@ -7,35 +7,35 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Option, OptionGroup
 from lossctl.cli.groups import DataOptions, GateOptions, LossOptions, RunOptions, request_of
 from lossctl.cli.slicing import SliceOptions
+from lossctl.declarations import Option, OptionGroup
 from lossctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from lossctl.cli.slicing import SlicePlan
     from lossctl.gates.gating import Gating
     from lossctl.inputs import InputFiles
     from lossctl.requests import Request
     from lossctl.results import RunResult
+    from lossctl.slices.plan import SlicePlan
 
-HELP = """The loss of predictions against targets.
+HELP = """Compute the loss of predictions against targets.
 
 Example: lossctl eval preds.npy labels.npy --loss bce
 
-One table with both: lossctl eval table.csv --pred-col 'p_*' --target-col label --loss scce
+Both from one table: lossctl eval table.csv --pred-col 'p_*' --target-col label --loss scce
 
 A loss with a further input: lossctl eval mean.npy y.npy --loss gaussian_nll --input var=variance.npy
 
-Files in different order: lossctl eval preds.csv labels.csv --on id --pred-col p --target-col y --loss bce
+Match rows by key: lossctl eval preds.csv labels.csv --on id --pred-col p --target-col y --loss bce
 
-Names of classes: lossctl eval table.csv --pred-col 'p_*' --target-col animal --classes cat,dog,eel --loss scce
+Targets are class names: lossctl eval table.csv --pred-col 'p_*' --target-col animal --classes cat,dog,eel --loss scce
 
 Frameworks side by side: lossctl eval preds.npy labels.npy --loss bce --preset torch,keras
 
-By group, the worst first: lossctl eval table.csv --pred-col p --target-col y --loss bce --by country --top 10
+Also by group, and the worst rows: lossctl eval table.csv --pred-col p --target-col y --loss bce --by country --top 10
 
-Fail if it is too large: lossctl eval preds.npy labels.npy --loss bce --fail-if 'bce > 0.35'
+Fail if the loss is too large: lossctl eval preds.npy labels.npy --loss bce --fail-if 'bce > 0.35'
 """
 
 Outputs = Annotated[
@@ -44,19 +44,23 @@ Outputs = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the result, in the format of the extension: .json, .jsonl, .csv, .tsv, .md, .txt, .tex, .parquet, "
+        help="Write the result in the format of the extension: .json, .jsonl, .csv, .tsv, .md, .txt, .tex, .parquet, "
         ".xml (JUnit), .prom, metrics.json. Repeatable.",
     ),
 ]
 PerSample = Annotated[
-    str | None, Option("--per-sample", metavar="FILE", help="Write the loss of each row; .npy, .csv, .tsv, .parquet.")
+    str | None,
+    Option("--per-sample", metavar="FILE", help="Write the loss of each row to a .npy, .csv, .tsv or .parquet file."),
 ]
 Gradient = Annotated[
-    str | None, Option("--grad", metavar="FILE", help="Write the gradient of the loss; formats as --per-sample.")
+    str | None,
+    Option(
+        "--grad",
+        metavar="FILE",
+        help="Write the gradient with respect to the predictions; formats as for --per-sample.",
+    ),
 ]
-ScoreOnly = Annotated[
-    bool, Option("--score-only", "-b", help="Print the bare number, one a loss, whatever the format.")
-]
+ScoreOnly = Annotated[bool, Option("--score-only", "-b", help="Print only the number, one line per loss.")]
 
 
 class EvaluationOptions(OptionGroup):
@@ -136,7 +140,7 @@ class PlannedEvaluation(NamedTuple):
             evaluation = stack.enter_context(evaluating(self.files, self.request, self.progress))
             losses_out, gradients_out = None, {}
             if self.per_sample or self.gradients:
-                from lossctl.extras import gradient_writers, per_sample_writer
+                from lossctl.array_outputs import gradient_writers, per_sample_writer
 
                 if self.per_sample:
                     losses_out = stack.enter_context(per_sample_writer(self.per_sample, evaluation))

@@ -8,34 +8,37 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument, Option
+from lossctl.declarations import Argument, Option
 
 if TYPE_CHECKING:
     from lossctl.conventions import SideBySide
 
-HELP = """One loss: formula, gradient, options, and its names elsewhere.
+HELP = """Describe a loss: formula, gradient, options, names elsewhere.
 
 Example: lossctl explain huber
 
-A loss of your own is path/to/file.py:function: the file is run.
+For your own loss, NAME is path/to/file.py:function, which runs the file.
 """
 
-LossName = Annotated[str, Argument(metavar="NAME", help="A loss, by any of its names.")]
-Json = Annotated[bool, Option("--json", help="As JSON.")]
+LOSS = Argument(metavar="NAME", help="A loss, by any of its names.")
+LossName = Annotated[str, LOSS]
+Json = Annotated[bool, Option("--json", help="The same as --format json.")]
+PageFormat = Annotated[str, Option("--format", metavar="FORMAT", help="text or json.")]
 
 NARROWEST, WIDEST = 40, 100
 
 
-def command(name: LossName, json: Json = False, debug: o.Debug = False) -> None:
+def command(name: LossName, json: Json = False, format: PageFormat = "text", debug: o.Debug = False) -> None:
     """See HELP."""
     from lossctl.conventions import side_by_side
     from lossctl.loss_spec import find, parse
     from lossctl.reference import describe
 
+    o.one_of("--format", format, ("text", "json"))
     meant = parse(name).name
     found = describe(meant)
     tables = {loss.name: side_by_side(loss) for loss, _ in find(meant)}
-    if json:
+    if json or format == "json":
         from lossctl.strict_json import indented
 
         documents = [{**loss, "side_by_side": [_as_json(table) for table in tables[loss["name"]]]} for loss in found]
@@ -75,7 +78,7 @@ class _Page:
         for paragraph in loss["description"].split("\n\n"):
             yield from self._folded(" ".join(paragraph.split()), "", "") if self.width else paragraph.splitlines()
             yield ""
-        facts = {"loss": loss["formula"], "gradient": loss["gradient"], "unit": loss["unit"], "one of": loss["of"]}
+        facts = {"loss": loss["formula"], "gradient": loss["gradient"], "unit": loss["unit"], "loss for": loss["of"]}
         yield from self._entries(facts, indent="")
         yield from self._section("predictions", loss["predictions"])
         yield from self._section("computed as", loss["computed"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,18 +22,12 @@ def deliver(gating: Gating, emit: Callable[[], None], quiet: bool) -> None:
 
 
 def _tell(gating: Gating, quiet: bool) -> None:
-    from lossctl.gates.judging import conclude, report
+    from lossctl.cli.show import tell, tell_gates
+    from lossctl.gates.conclusion import conclude
 
     if not gating.gates:
         return
-    told = [each for each in gating.decisions if not quiet or each.result.verdict != "pass"]
-    _say(report(told, sys.stderr.encoding))
+    tell_gates(gating.decisions, quiet)
     verdict = conclude(gating.decisions, strict=gating.strict)
     if not quiet:
-        _say([f"lossctl: {verdict}"])
-
-
-def _say(lines: Sequence[str]) -> None:
-    with suppress(OSError):  # a closed stderr changes nothing of the verdict
-        for line in lines:
-            print(line, file=sys.stderr)
+        tell([f"lossctl: {verdict}"])

@@ -6,18 +6,18 @@ from contextlib import ExitStack
 from typing import Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Option
 from lossctl.cli.groups import DataOptions, LossOptions, RunOptions, request_of
+from lossctl.declarations import Option
 from lossctl.errors import UsageError
 from lossctl_kernels.records import replace
 
-HELP = """The gradient of the loss by each prediction, or further input.
+HELP = """Write the gradient of the loss with respect to the predictions.
 
 Example: lossctl grad preds.npy labels.npy --loss bce -o gradient.npy
 """
 
 Output = Annotated[
-    str | None, Option("--output", "-o", metavar="FILE", help="The gradient; .npy, .csv, .tsv or .parquet.")
+    str | None, Option("--output", "-o", metavar="FILE", help="File for the gradient: .npy, .csv, .tsv or .parquet.")
 ]
 
 
@@ -53,7 +53,7 @@ def command(
     plan_outputs(gradients.values(), [*files.paths, *losses.paths])
     request = request_of(specs, files, losses, work, preset, gradients=tuple(gradients), nonfinite=nonfinite)
 
-    from lossctl.extras import GradientSummary, gradient_writers
+    from lossctl.array_outputs import GradientSummary, gradient_writers
 
     with ExitStack() as stack:
         evaluation = stack.enter_context(evaluating(files, request, work.progress))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import OptionGroup
+from lossctl.declarations import OptionGroup
 
 if TYPE_CHECKING:
     from lossctl.gates.gating import Gating
@@ -19,6 +19,8 @@ __all__ = ["DataOptions", "GateOptions", "LossOptions", "RunOptions"]
 
 class DataOptions(OptionGroup):
     """What is read, beside the files of predictions and of targets."""
+
+    heading = "Data options"
 
     pred_col: o.PredColumns = None
     target_col: o.TargetColumns = None
@@ -70,6 +72,8 @@ class DataOptions(OptionGroup):
 class LossOptions(OptionGroup):
     """What holds for every loss of the command, beside its presets."""
 
+    heading = "Loss options"
+
     class_weights: o.ClassWeights = None
     from_logits: o.FromLogits = False
     reduction: o.Reduction = "mean"
@@ -96,6 +100,8 @@ class LossOptions(OptionGroup):
 
 class RunOptions(OptionGroup):
     """How the work is done, and what is said meanwhile."""
+
+    heading = "Execution options"
 
     backend: o.BackendName = "auto"
     threads: o.Threads = None
@@ -140,11 +146,14 @@ def request_of(
         # Matched by key, rows stand in the order of the predictions, which is that of nothing else.
         compared and not files.on,
         files.class_axis,
+        losses.class_weights,
     )
 
 
 class GateOptions(OptionGroup):
     """What a run has to pass, and the statistics of its samples."""
+
+    heading = "Gates and statistics"
 
     stats: o.Stats = False
     confidence: o.Confidence = None

@@ -5,35 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument, Option
+from lossctl.declarations import Argument, Option
 
 if TYPE_CHECKING:
     from lossctl.inspection import Description
 
-HELP = """What is in a file: names, shapes, dtypes, ranges, likely kind.
+HELP = """Show what is in a file: names, shapes, dtypes, ranges, likely kind.
 
-Example: lossctl inspect sample_data/digits.csv
+Example: lossctl inspect sample_data/binary/table.csv
 """
 
-Files = Annotated[list[str], Argument(metavar="FILES", help="Files, folders or globs to look into.")]
-RowsFormat = Annotated[
-    str | None, Option("--format", metavar="FORMAT", help="table, tsv or json; table on a terminal, else tsv.")
-]
+Files = Annotated[list[str], Argument(metavar="FILES", help="Files, folders or globs.")]
 FileFormat = Annotated[
-    str | None, Option("--file-format", metavar="FORMAT", help="The format of the files, whatever their extension.")
+    str | None, Option("--file-format", metavar="FORMAT", help="Format of the files, if not that of their extension.")
 ]
 
 
-def command(files: Files, format: RowsFormat = None, file_format: FileFormat = None, debug: o.Debug = False) -> None:
+def command(files: Files, format: o.RowsFormat = None, file_format: FileFormat = None, debug: o.Debug = False) -> None:
     """See HELP."""
     import sys
 
-    from lossctl.cli.list import rows_format
     from lossctl.cli.text import print_rows
     from lossctl.errors import visible
     from lossctl.inspection import as_row, inspect
 
-    shown = rows_format(format)
+    shown = o.rows_format(format)
     if shown == "json":
         _print_json([each for path in files for each in inspect(path, file_format)])
         return

@@ -5,74 +5,91 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from lossctl.cli.declarations import Argument, Option
+from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
 
-__all__ = ["comma_list", "gradient_files", "named_files", "one_of", "preset_list"]
+__all__ = ["comma_list", "gradient_files", "named_files", "one_of", "preset_list", "rows_format"]
 
 Predictions = Annotated[
-    str, Argument(metavar="PREDS", help="Predictions: a file, a folder or glob of shards, - or a URL.")
+    str, Argument(metavar="PREDS", help="Predictions: a file, a folder or glob of shards, a URL, or - for stdin.")
 ]
-Targets = Annotated[str | None, Argument(metavar="TARGETS", help="File of targets; without it both come from PREDS.")]
+Targets = Annotated[
+    str | None, Argument(metavar="TARGETS", help="Targets, likewise. Without it, they are columns of PREDS.")
+]
 LossSpecs = Annotated[
     list[str] | None,
-    Option("--loss", "-l", metavar="SPEC", help="A loss: bce, huber:delta=2, or FILE.py:FUNCTION, which runs FILE."),
+    Option(
+        "--loss",
+        "-l",
+        metavar="SPEC",
+        help="A loss: bce, huber:delta=2, or your own as FILE.py:FUNCTION (runs FILE). Repeatable.",
+    ),
 ]
 PredColumns = Annotated[
-    str | None, Option("--pred-col", metavar="NAMES", help="Column, list a,b,c or glob 'p_*' of the predictions.")
+    str | None,
+    Option(
+        "--pred-col", metavar="NAMES", help="Columns or array of the predictions: a name, a list a,b,c or a glob 'p_*'."
+    ),
 ]
-TargetColumns = Annotated[str | None, Option("--target-col", metavar="NAMES", help="The same, of the targets.")]
-Weights = Annotated[str | None, Option("--weights", metavar="FILE", help="File of one weight for each row.")]
+TargetColumns = Annotated[str | None, Option("--target-col", metavar="NAMES", help="The same for the targets.")]
+Weights = Annotated[str | None, Option("--weights", metavar="FILE", help="File with one weight per row.")]
 WeightColumn = Annotated[
-    str | None, Option("--weight-col", metavar="NAME", help="Column of the weights, of PREDS or of --weights.")
+    str | None, Option("--weight-col", metavar="NAME", help="Column of the weights, in --weights or else in PREDS.")
 ]
-ClassWeights = Annotated[
-    str | None, Option("--class-weights", metavar="FILE", help="File of one weight for each class.")
-]
+ClassWeights = Annotated[str | None, Option("--class-weights", metavar="FILE", help="File with one weight per class.")]
 Inputs = Annotated[
     list[str] | None,
-    Option("--input", metavar="NAME=FILE", help="Further array of a loss, such as var=variances.npy. Repeatable."),
+    Option(
+        "--input", metavar="NAME=FILE", help="Further array that a loss takes, such as var=variances.npy. Repeatable."
+    ),
 ]
 InputColumns = Annotated[
     list[str] | None,
-    Option("--input-col", metavar="NAME=NAMES", help="Its column, list or glob, of its --input, else of PREDS."),
+    Option(
+        "--input-col",
+        metavar="NAME=NAMES",
+        help="Columns of such an array, in its --input or else in PREDS. Repeatable.",
+    ),
 ]
 InputFormats = Annotated[
     list[str] | None,
-    Option("--input-format", metavar="NAME=FORMAT", help="The format of an --input, whatever its extension."),
+    Option(
+        "--input-format", metavar="NAME=FORMAT", help="Format of an --input, if not that of its extension. Repeatable."
+    ),
 ]
 GradInputs = Annotated[
     list[str] | None,
-    Option("--grad-input", metavar="NAME=FILE", help="Write the gradient by a further array. Repeatable."),
+    Option("--grad-input", metavar="NAME=FILE", help="Write the gradient with respect to a further array. Repeatable."),
 ]
 PredFormat = Annotated[
     str | None,
     Option(
         "--pred-format",
         metavar="FORMAT",
-        help="npy, npz, csv, tsv, jsonl, parquet, arrow, safetensors, hdf5 or zarr, whatever the extension.",
+        help="Format of the predictions, if not that of the extension: npy, npz, csv, tsv, jsonl, parquet, arrow, "
+        "safetensors, hdf5 or zarr.",
     ),
 ]
-TargetFormat = Annotated[str | None, Option("--target-format", metavar="FORMAT", help="The same, of TARGETS.")]
+TargetFormat = Annotated[str | None, Option("--target-format", metavar="FORMAT", help="The same for the targets.")]
 On = Annotated[
     str | None,
-    Option(
-        "--on", metavar="NAMES", help="Match rows by the key in these columns, not by their order: id, or user,item."
-    ),
+    Option("--on", metavar="NAMES", help="Match rows by these key columns rather than by position: id, or user,item."),
 ]
-Missing = Annotated[
-    str, Option("--missing", metavar="HOW", help="Keys without a partner: error, or drop to leave their rows out.")
-]
+Missing = Annotated[str, Option("--missing", metavar="HOW", help="Keys without a partner: error, or drop their rows.")]
 Classes = Annotated[
     str | None,
-    Option("--classes", metavar="NAMES", help="Targets are names of classes: cat,dog in order, or a file of names."),
+    Option(
+        "--classes",
+        metavar="NAMES",
+        help="Targets are class names: the list of them in order, cat,dog, or a file with it.",
+    ),
 ]
 ClassAxis = Annotated[
     int | None,
     Option(
         "--class-axis",
         metavar="N",
-        help="The classes of predictions are on this axis; 1 in PyTorch's layout. The last one by default.",
+        help="Axis of the classes in predictions, by default the last; 1 in PyTorch's layout.",
         envvar="LOSSCTL_CLASS_AXIS",
     ),
 ]
@@ -81,7 +98,7 @@ Nonfinite = Annotated[
     Option(
         "--nonfinite",
         metavar="HOW",
-        help="NaN, infinities, nulls: error, propagate, or skip their rows.",
+        help="What to do about NaN, infinities and nulls: error, propagate, or skip their rows.",
         envvar="LOSSCTL_NONFINITE",
     ),
 ]
@@ -90,44 +107,57 @@ FromLogits = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    Option("--preset", metavar="NAME", help="Conventions of keras, torch, optax or sklearn.", envvar="LOSSCTL_PRESET"),
+    Option(
+        "--preset",
+        metavar="NAME",
+        help="Use the conventions of keras, torch, optax or sklearn.",
+        envvar="LOSSCTL_PRESET",
+    ),
 ]
 Presets = Annotated[
     str | None,
     Option(
         "--preset",
         metavar="NAMES",
-        help="Conventions of keras, torch, optax or sklearn; of several, torch,keras, side by side.",
+        help="Use the conventions of keras, torch, optax or sklearn; several (torch,keras) are shown side by side.",
         envvar="LOSSCTL_PRESET",
     ),
 ]
-Reduction = Annotated[str, Option("--reduction", metavar="HOW", help="mean or sum.", envvar="LOSSCTL_REDUCTION")]
+Reduction = Annotated[
+    str, Option("--reduction", metavar="HOW", help="Reduction over the rows: mean or sum.", envvar="LOSSCTL_REDUCTION")
+]
 Denom = Annotated[
     str | None,
     Option(
         "--denom",
         metavar="WHAT",
-        help="The mean divides by weight, count, valid, nonzero or elements.",
+        help="What the mean is divided by: weight, count, valid, nonzero or elements.",
         envvar="LOSSCTL_DENOM",
     ),
 ]
 IgnoreIndex = Annotated[
     int | None,
     Option(
-        "--ignore-index", metavar="INDEX", help="Leave out rows of this class index.", envvar="LOSSCTL_IGNORE_INDEX"
+        "--ignore-index", metavar="INDEX", help="Leave out rows with this class index.", envvar="LOSSCTL_IGNORE_INDEX"
     ),
 ]
-LogBase = Annotated[str | None, Option("--log-base", metavar="BASE", help="e, 2 or 10.", envvar="LOSSCTL_LOG_BASE")]
+LogBase = Annotated[
+    str | None, Option("--log-base", metavar="BASE", help="Base of logarithms: e, 2 or 10.", envvar="LOSSCTL_LOG_BASE")
+]
 BackendName = Annotated[
-    str, Option("--backend", metavar="NAME", help="auto, python, cpu or cuda.", envvar="LOSSCTL_BACKEND")
+    str,
+    Option("--backend", metavar="NAME", help="Where to compute: auto, python, cpu or cuda.", envvar="LOSSCTL_BACKEND"),
 ]
 Threads = Annotated[
-    int | None, Option("--threads", metavar="N", help="Threads of the cpu backend.", envvar="LOSSCTL_THREADS")
+    int | None, Option("--threads", metavar="N", help="Number of threads of the cpu backend.", envvar="LOSSCTL_THREADS")
 ]
 ChunkRows = Annotated[
     int | None,
     Option(
-        "--chunk-rows", metavar="N", help="Rows held at a time; the result is the same.", envvar="LOSSCTL_CHUNK_ROWS"
+        "--chunk-rows",
+        metavar="N",
+        help="Rows in memory at a time; does not change the result.",
+        envvar="LOSSCTL_CHUNK_ROWS",
     ),
 ]
 Format = Annotated[
@@ -135,51 +165,59 @@ Format = Annotated[
     Option(
         "--format",
         metavar="FORMAT",
-        help="table, json, jsonl, csv, tsv, markdown, latex, junit, openmetrics or github on stdout; table on a "
-        "terminal, else tsv.",
+        help="Format on stdout: table, json, jsonl, csv, tsv, markdown, latex, junit, openmetrics or github. By "
+        "default table on a terminal, else tsv.",
         envvar="LOSSCTL_FORMAT",
     ),
 ]
+RowsFormat = Annotated[
+    str | None,
+    Option("--format", metavar="FORMAT", help="table, tsv or json. By default table on a terminal, else tsv."),
+]
 FailIf = Annotated[
     list[str] | None,
-    Option("--fail-if", metavar="EXPR", help="A gate: exit code 1 if 'bce > 0.35' or 'p95(mae) > 2'. Repeatable."),
+    Option(
+        "--fail-if",
+        metavar="EXPR",
+        help="A gate: exit with code 1 if EXPR holds, such as 'bce > 0.35' or 'p95(mae) > 2'. Repeatable.",
+    ),
 ]
-WarnIf = Annotated[
-    list[str] | None, Option("--warn-if", metavar="EXPR", help="The same, which only warns. Repeatable.")
-]
+WarnIf = Annotated[list[str] | None, Option("--warn-if", metavar="EXPR", help="The same, but only warn. Repeatable.")]
 BaselineFile = Annotated[
     str | None,
-    Option("--baseline", metavar="FILE", help="The earlier result that gates call base: a .json, or a name kept."),
+    Option(
+        "--baseline",
+        metavar="FILE",
+        help="Earlier result that gates refer to as base: a .json file, or a name from lossctl baseline.",
+    ),
 ]
-BaselineAny = Annotated[
-    bool, Option("--baseline-any", help="Compare with the baseline whatever its signature and its data.")
-]
+BaselineAny = Annotated[bool, Option("--baseline-any", help="Allow a baseline with another signature or other data.")]
 BaselineFolder = Annotated[
     str | None,
     Option(
         "--baseline-folder",
         metavar="FOLDER",
-        help="Where baselines are kept by name: .lossctl/baselines.",
+        help="Folder of the named baselines, by default .lossctl/baselines.",
         envvar="LOSSCTL_BASELINE_FOLDER",
     ),
 ]
 StrictGates = Annotated[
     bool,
-    Option("--strict-gates", help="Exit code 5 where a gate cannot be decided.", envvar="LOSSCTL_STRICT_GATES"),
+    Option("--strict-gates", help="Exit with code 5 if a gate cannot be decided.", envvar="LOSSCTL_STRICT_GATES"),
 ]
-Stats = Annotated[bool, Option("--stats", help="Also standard error, quantiles, extremes and the worst row.")]
+Stats = Annotated[bool, Option("--stats", help="Also show standard error, quantiles, extremes and the worst row.")]
 Confidence = Annotated[
     str | None,
     Option(
         "--confidence",
         metavar="LEVEL",
-        help="Also the interval of the value at 0.95 or another level; gates heed it.",
+        help="Also show the confidence interval of the value at LEVEL, such as 0.95; gates use it.",
         envvar="LOSSCTL_CONFIDENCE",
     ),
 ]
-Quiet = Annotated[bool, Option("--quiet", "-q", help="No warnings and no progress.", envvar="LOSSCTL_QUIET")]
-NoProgress = Annotated[bool, Option("--no-progress", help="No progress bar.", envvar="LOSSCTL_NO_PROGRESS")]
-Debug = Annotated[bool, Option("--debug", help="Show the traceback of an internal fault.", envvar="LOSSCTL_DEBUG")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no warnings and no progress.", envvar="LOSSCTL_QUIET")]
+NoProgress = Annotated[bool, Option("--no-progress", help="Show no progress bar.", envvar="LOSSCTL_NO_PROGRESS")]
+Debug = Annotated[bool, Option("--debug", help="Show the traceback of an internal error.", envvar="LOSSCTL_DEBUG")]
 
 
 def comma_list(text: str | None) -> tuple[str, ...] | None:
@@ -188,7 +226,9 @@ def comma_list(text: str | None) -> tuple[str, ...] | None:
         return None
     names = tuple(part.strip() for part in text.split(","))
     if not all(names):
-        raise UsageError(f"'{text}' is not a list of columns", hint="write a name, a list a,b,c or a glob 'p_*'")
+        raise UsageError(
+            f"'{visible(text)}' is not a list of columns", hint="write a name, a list a,b,c or a glob 'p_*'"
+        )
     return names
 
 
@@ -197,6 +237,13 @@ def one_of(option: str, text: str, words: Sequence[str]) -> str:
     if text not in words:
         raise UsageError(f"{option} '{visible(text)}' is not one of {', '.join(words)}", hint=f"{option} {words[-1]}")
     return text
+
+
+def rows_format(name: str | None) -> str | None:
+    """Checks the format of a small table."""
+    if name not in (None, "table", "tsv", "json"):
+        raise UsageError(f"there is no format '{visible(name)}' here", hint="the formats are table, tsv and json")
+    return name
 
 
 def named_files(option: str, texts: Sequence[str] | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from lossctl.cli.commands import COMMANDS
-from lossctl.cli.declarations import Argument, Option, Parameter, arguments_of, parameters_of
+from lossctl.declarations import Argument, Option, Parameter, arguments_of, parameters_of
 
 __all__ = ["call_of"]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any, get_args
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument, Option
+from lossctl.declarations import Argument, Option
 
-HELP = """A suite: the evaluations and gates of a TOML file.
+HELP = """Run the evaluations and gates of a suite, a TOML file.
 
 Example: lossctl run
 
-Another file, and of it what is called digits or begins with p: lossctl run nightly.toml --only digits --only 'p*'
+Some evaluations of another file, by name or glob: lossctl run nightly.toml --only digits --only 'p*'
 
-What would be run, and where each setting comes from: lossctl run --print-config
+Show the settings and where each comes from: lossctl run --print-config
 
-Without FILE, lossctl.toml of this folder, else [tool.lossctl] of its pyproject.toml. Options here come before those of
-the environment, and those before the file's. The exit code is that of the most serious evaluation.
+Without FILE, run lossctl.toml in this folder, or else [tool.lossctl] in pyproject.toml. Options override environment
+variables, and those override the file. The exit code is that of the most serious evaluation.
 """
 
 
@@ -26,16 +26,20 @@ def _flag(declared: object) -> Option:
     return Option(*option.names, metavar=option.metavar, help=option.help)
 
 
-SuiteFile = Annotated[str | None, Argument(metavar="FILE", help="A suite: a TOML file, or - for stdin.")]
+SuiteFile = Annotated[str | None, Argument(metavar="FILE", help="Suite: a TOML file, or - for stdin.")]
 Only = Annotated[
-    list[str] | None, Option("--only", metavar="NAME", help="Only the evaluations of this name or glob. Repeatable.")
+    list[str] | None,
+    Option("--only", metavar="NAME", help="Run only the evaluations of this name or glob. Repeatable."),
 ]
-PrintConfig = Annotated[
-    bool, Option("--print-config", help="Print what the suite comes to, as TOML, and read no data.")
-]
+PrintConfig = Annotated[bool, Option("--print-config", help="Print the resolved settings as TOML, and read no data.")]
 Outputs = Annotated[
     list[str] | None,
-    Option("--output", "-o", metavar="FILE", help="Write the result of the whole, beside the suite's own. Repeatable."),
+    Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the result of the whole suite, in addition to its own outputs. Repeatable.",
+    ),
 ]
 BackendName = Annotated[str | None, _flag(o.BackendName)]
 Threads = Annotated[int | None, _flag(o.Threads)]

@@ -6,15 +6,15 @@ import sys
 from typing import Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument
+from lossctl.declarations import Argument
 
-HELP = """The JSON Schema of a document of lossctl, or the names of all.
+HELP = """Print the JSON Schema of a document, or list all schemas.
 
 Example: lossctl schema result
 """
 
 SchemaName = Annotated[
-    str | None, Argument(metavar="NAME", help="A schema, such as result, or what a document says: lossctl.result/1.")
+    str | None, Argument(metavar="NAME", help="Name of a schema, such as result or lossctl.result/1.")
 ]
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lossctl.errors import LossctlError, UsageError, visible
 
 if TYPE_CHECKING:
+    from lossctl.gates.judging import Decision
     from lossctl.results import RunResult
     from lossctl.suites.results import SuiteResult
 
-__all__ = ["chosen_format", "emit", "telling_faults", "warn"]
+__all__ = ["chosen_format", "emit", "tell", "tell_gates", "telling_faults", "warn"]
 
 
 def chosen_format(name: str | None) -> str:
@@ -29,9 +30,22 @@ def chosen_format(name: str | None) -> str:
 
 def warn(messages: Sequence[str]) -> None:
     """Warnings, one a line, on stderr."""
-    with suppress(OSError):  # a closed stderr takes nothing from the result
-        for message in messages:
-            print(f"lossctl: warning: {visible(message, 500)}", file=sys.stderr)
+    tell(f"lossctl: warning: {visible(message, 500)}" for message in messages)
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Lines for people, on stderr."""
+    with suppress(OSError):  # a closed stderr takes nothing from the result or the verdict
+        for line in lines:
+            print(line, file=sys.stderr)
+
+
+def tell_gates(decisions: Sequence[Decision], quiet: bool) -> None:
+    """A line a gate, where it is `quiet` of those alone that do not pass."""
+    from lossctl.gates.conclusion import report
+
+    told = [each for each in decisions if not quiet or each.result.verdict != "pass"]
+    tell(report(told, sys.stderr.encoding))
 
 
 def emit(run: RunResult | SuiteResult, format: str, outputs: Sequence[str], score_only: bool = False) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lossctl.cli import eval as evaluation
-from lossctl.cli.declarations import Parameter, arguments_of, parameters_of
+from lossctl.declarations import Parameter, arguments_of, parameters_of
 from lossctl.errors import LossctlError, UsageError, visible
 from lossctl.suites.files import STDIN, find_suite
 from lossctl.suites.suite import OF_THE_COMMAND, OUTPUTS, Suite, SuiteError, SuiteEvaluation, load, resolved, selected

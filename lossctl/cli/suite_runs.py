@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import chdir, nullcontext, suppress
+from contextlib import chdir, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from lossctl._version import __version__
-from lossctl.cli.show import emit, warn
+from lossctl.cli.show import emit, tell, tell_gates, warn
 from lossctl.cli.suite import plan_suite
 from lossctl.errors import EnvironmentFault, LossctlError, visible
 from lossctl.outputs.delivery import deliver, deliver_fault
@@ -90,12 +89,8 @@ def _delivered(result: SuiteResult, files: Sequence[str]) -> list[LossctlError]:
 
 def _tell(done: Sequence[Finished], faults: Sequence[LossctlError], quiet: bool) -> None:
     """The gates of each evaluation, then the verdict, which is raised where it is no good one."""
-    from lossctl.gates.judging import report
-
     # Of an evaluation without a result it has been said why.
-    asked = [decision for each in done if each.result.run is not None for decision in each.decisions]
-    told = [each for each in asked if not quiet or each.result.verdict != "pass"]
-    _print(report(told, sys.stderr.encoding))
+    tell_gates([decision for each in done if each.result.run is not None for decision in each.decisions], quiet)
     found = verdict(done, faults)
     if isinstance(found, LossctlError):
         raise found
@@ -104,10 +99,4 @@ def _tell(done: Sequence[Finished], faults: Sequence[LossctlError], quiet: bool)
 
 
 def _say(message: str) -> None:
-    _print([f"lossctl: {visible(message, 2000)}"])
-
-
-def _print(lines: Sequence[str]) -> None:
-    with suppress(OSError):  # a closed stderr changes nothing of the verdict
-        for line in lines:
-            print(line, file=sys.stderr)
+    tell([f"lossctl: {visible(message, 2000)}"])

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import chdir, nullcontext, suppress
+from contextlib import chdir, nullcontext
 
 from lossctl.cli import options as o
 from lossctl.cli.run import SuiteFile
 from lossctl.errors import LossctlError, visible
 
-HELP = """Whether a suite makes sense, without reading its data.
+HELP = """Check a suite without reading its data.
 
 Example: lossctl validate
 
-Its keys, losses, gates and files are looked at. Everything that is wrong is told, a line each; what is not there yet,
-such as a baseline, is a warning.
+Checks keys, losses, gates and files, and reports every problem on a line of its own. Files that do not exist yet, such
+as a baseline, are warnings.
 """
 
 
 def command(file: SuiteFile = None, *, quiet: o.Quiet = False, debug: o.Debug = False) -> None:
     """See HELP."""
-    from lossctl.cli.show import warn
+    from lossctl.cli.show import tell, warn
     from lossctl.cli.suite import open_suite, plan_suite
     from lossctl.suites.suite import SuiteError
 
@@ -30,9 +29,7 @@ def command(file: SuiteFile = None, *, quiet: o.Quiet = False, debug: o.Debug = 
             planned = plan_suite(suite, suite.outputs, {"quiet": quiet, "debug": debug})
     except SuiteError as error:
         *others, last = error.problems
-        with suppress(OSError):  # the exit code says it as well
-            for problem in others:
-                print(f"lossctl: {visible(problem, 2000)}", file=sys.stderr)
+        tell(f"lossctl: {visible(problem, 2000)}" for problem in others)
         raise last from None
     if not quiet:
         warn([*warnings, *(f"{name}: {each}" for name, each in planned.items() if isinstance(each, LossctlError))])

@@ -6,17 +6,18 @@ import time
 from typing import Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Option
+from lossctl.declarations import Option
 from lossctl.errors import UsageError
 
-HELP = """Compile losses and gradients into the cache ahead of use.
+HELP = """Compile losses and gradients into the cache ahead of time.
 
 Example: lossctl warmup --loss bce --loss scce:input=logit
 
-For an image, --all fills $LOSSCTL_CACHE_DIR: a folder that every user may read and its owner alone may write.
+For a container image, --all fills $LOSSCTL_CACHE_DIR, which should be readable by every user and writable only by its
+owner.
 """
 
-All = Annotated[bool, Option("--all", help="Every loss, in all its forms.")]
+All = Annotated[bool, Option("--all", help="Compile every loss, in all its forms.")]
 
 
 def command(loss: o.LossSpecs = None, everything: All = False, quiet: o.Quiet = False, debug: o.Debug = False) -> None:

@@ -6,31 +6,30 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
-from lossctl.cli.declarations import Argument
-from lossctl.cli.list import RowsFormat, rows_format
+from lossctl.declarations import Argument
 from lossctl.errors import UsageError
 
 if TYPE_CHECKING:
     from lossctl.why import Explanation
 
-HELP = """What makes two numbers differ: options, versions, data, files.
+HELP = """Explain why two results differ: options, versions, data, files.
 
 Example: lossctl why yesterday.json today.json
 
-Both are result documents, as lossctl eval writes them with -o FILE.json, - for stdin; results are matched by their
-loss. Exit code 0 whatever is found.
+A and B are result documents, as written by `lossctl eval … -o FILE.json`, or - for stdin; results are matched by loss.
+The exit code is 0 whatever the outcome.
 """
 
-First = Annotated[str, Argument(metavar="A.json", help="A result document.")]
-Second = Annotated[str, Argument(metavar="B.json", help="Another one.")]
+First = Annotated[str, Argument(metavar="A.json", help="Result document.")]
+Second = Annotated[str, Argument(metavar="B.json", help="Result document to compare with.")]
 
 
-def command(first: First, second: Second, format: RowsFormat = None, debug: o.Debug = False) -> None:
+def command(first: First, second: Second, format: o.RowsFormat = None, debug: o.Debug = False) -> None:
     """See HELP."""
     from lossctl.documents import read_document
     from lossctl.why import SCHEMA, explain
 
-    wanted = rows_format(format)
+    wanted = o.rows_format(format)
     if first == second == "-":
         raise UsageError("stdin can be read once, not as both documents", hint="name a file for one")
     found, alone = explain(read_document(first), read_document(second))

@@ -32,6 +32,7 @@ ARRAYS: dict[str, Any] = {
     "index_from_1": [1, 2, 3],
     "index_minus_1": [0, -1, 2],
     "index_minus_100": [0, -100, 2],
+    "index_255": [0, 255, 2],
     "index_large": np.array([2**63 + 5, 1, 2], np.uint64),
     "index_half": [0.0, 1.5, 2.0],
     "index_whole": [0.0, 1.0, 2.0],

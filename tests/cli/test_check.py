@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from lossctl.schemas import schema
 from tests.cli.commands import call, refused
 from tests.own_files import ASYMMETRIC
 
@@ -49,6 +51,8 @@ def test_json_and_tables() -> None:
     right = json.loads(call("check", "huber:delta=2", "--format", "json").out)
     assert (right["status"], right["faults"]) == ("ok", [])
     assert right["gradient"]["parameters"] == {"delta": 2.0}
+    for found in (document, right, json.loads(call("check", "mine.py:plain", "--format", "json").out)):
+        Draft202012Validator(schema("check")).validate(found)
     assert "verdict" in call("check", "mse", "--format", "table").out
 
 

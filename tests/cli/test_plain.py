@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from lossctl.cli.app import app, for_typer
 from lossctl.cli.commands import COMMANDS
-from lossctl.cli.declarations import parameters_of
 from lossctl.cli.plain import call_of
+from lossctl.declarations import parameters_of
 
 Arguments = dict[str, Any]
 
@@ -159,7 +159,7 @@ def pieces_of(name: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     usual: list[tuple[str, ...]] = [("a",), ("b=c",)]
     odd: list[tuple[str, ...]] = [(word,) for word in ("--", "-", "-1", "--no-quiet", "=", "")]
     for parameter in parameters_of(import_module(COMMANDS[name]).command):
-        for spelling in getattr(parameter.declared, "names", ()):
+        for spelling in parameter.declared.names:
             usual += [(spelling,)] if parameter.kind is bool else [(spelling, "2"), (f"{spelling}=2",)]
             odd += [(spelling, value) for value in ("007", "1_0", " 5", "5 ", "٣", "9" * 20, "-1", "")]
             odd += [(f"{spelling}{value}",) for value in ("", "=", "=-1", "2", "q", "=a")]

@@ -1,0 +1,52 @@
+"""What is said of command lines that make no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import refused
+
+EVAL = "see `lossctl eval --help`"
+MISTAKES = [
+    ("eval p y --lss bce", f"there is no option '--lss'; did you mean --loss? {EVAL}"),
+    ("eval p y --zzz", f"there is no option '--zzz'; {EVAL}"),
+    ("eval p y -l bce --json", f"there is no option '--json'; here it is --format json; {EVAL}"),
+    ("eval p y --metric bce", f"there is no option '--metric'; here it is --loss; {EVAL}"),
+    ("eval p y --no-color", f"there is no option '--no-color'; here it is NO_COLOR=1 in the environment; {EVAL}"),
+    ("schema --json", "there is no option '--json'; see `lossctl schema --help`"),
+    ("eval p y -loss bce", f"unexpected argument 'bce'; long options have two dashes: --loss; {EVAL}"),
+    ("eval p y bce", f"unexpected argument 'bce'; a loss is given with --loss bce; {EVAL}"),
+    ("eval p y p", f"unexpected argument 'p'; a glob needs quotes, so that the shell leaves it whole; {EVAL}"),
+    ("eval p y z w", f"unexpected argument 'z w'; {EVAL}"),
+    (
+        "list p",
+        "unexpected argument 'p'; a glob needs quotes, so that the shell leaves it whole; see `lossctl list --help`",
+    ),
+    ("eval", f"missing argument 'PREDS'; {EVAL}"),
+    ("eval p y -l", f"option '-l' requires an argument; {EVAL}"),
+    ("eval p y --quiet=1", f"option '--quiet' does not take a value; {EVAL}"),
+    ("eval p y --threads two", f"--threads 'two' is not a whole number; {EVAL}"),
+    ("eval p y --threads=1.5", f"--threads '1.5' is not a whole number; {EVAL}"),
+    ("nope", "there is no command 'nope'; see `lossctl --help`"),
+    ("--nope", "there is no option '--nope'; see `lossctl --help`"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), MISTAKES, ids=lambda part: part[:40])
+def test_a_mistake_and_its_remedy(line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p").touch()
+    assert refused(2, *line.split()) == said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [("LOSSCTL_THREADS", "two", "a whole number"), ("LOSSCTL_QUIET", "perhaps", "1 or 0")],
+)
+def test_a_variable_is_named_where_it_is_wrong(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert refused(2, "eval", "p", "y", "-l", "bce") == f"{variable} '{value}' is not {said}; {EVAL}"
