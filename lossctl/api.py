@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lossctl.class_names import check_classes, class_names
+from lossctl.class_names import class_names
 from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
 from lossctl.further_inputs import check_names, whole_inputs
-from lossctl.input_parts import selections_of_keys, target_selection
-from lossctl.inputs import put_together, reading_options
+from lossctl.input_parts import Part, target_selection
+from lossctl.inputs import open_parts, reading_options
 from lossctl.loss_spec import LossSpec, parse
 from lossctl.nonfinite import check_policy
 from lossctl.results import LossResult
-from lossctl.sources import Reader, Selection, memory_reader, open_reader
+from lossctl.sources import Selection
 from lossctl_kernels import LOSSES, Loss
 
 if TYPE_CHECKING:
     from typing import TypedDict, Unpack
 
-    from lossctl.slices.api import Beside, By
+    from lossctl.slices.api import By, SliceRequest
 
     class _Options(TypedDict, total=False):
         """The keyword arguments of `evaluate`, for type checkers."""
@@ -103,11 +103,11 @@ def evaluate(
     """
     reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs(loss), reduction, backend, threads)
-    beside = _beside(by, cross, min_slice, top)
-    with closing(_feed(predictions, targets, weights, inputs, request.specs, reading, beside)) as feed:
+    slices = _slices(by, cross, min_slice, top)
+    with closing(_feed(predictions, targets, weights, inputs, request.specs, reading, slices)) as feed:
         evaluation = Evaluation(feed, request)
-        if beside is not None:
-            beside.prepare(evaluation)
+        if slices is not None:
+            slices.plan.prepare(evaluation)
         results = evaluation.run().results
     return results[0] if isinstance(loss, str) else list(results)
 
@@ -239,18 +239,24 @@ class _Reading:
             class_axis=self.class_axis,
         )
 
-    def selection(self, role: str) -> Selection:
+    def part(self, role: str, data: Data, is_whole: bool) -> Part:
+        """An array, or a file by its path, for a role; what `is_whole` has no keys. Raises UsageError."""
+        selection = Selection(None, gaps=self.gaps)
         if role == "target":
-            return target_selection(None, self.classes, self.gaps)
-        return Selection(None, gaps=self.gaps)
+            selection = target_selection(None, self.classes, self.gaps)
+        if isinstance(data, str | os.PathLike):
+            return Part(role, os.fspath(data), None, selection)
+        if self.on and not is_whole:
+            raise UsageError(f"the {role} array has no column '{visible(self.on[0])}'", hint="on= is of files")
+        return Part(role, "", None, selection, data)
 
 
-def _beside(by: By | None, cross: bool, min_slice: int, top: int | None) -> Beside | None:
+def _slices(by: By | None, cross: bool, min_slice: int, top: int | None) -> SliceRequest | None:
     if by is None and top is None and not cross and min_slice == 1:
         return None
-    from lossctl.slices.api import Beside
+    from lossctl.slices.api import SliceRequest
 
-    return Beside.of(by, cross, min_slice, top)
+    return SliceRequest.of(by, cross, min_slice, top)
 
 
 def _feed(
@@ -260,7 +266,7 @@ def _feed(
     inputs: Mapping[str, Data] | None,
     specs: Sequence[LossSpec],
     reading: _Reading,
-    beside: Beside | None = None,
+    slices: SliceRequest | None = None,
 ) -> Feed:
     if predictions is None or targets is None:
         missing = "predictions" if predictions is None else "targets"
@@ -269,21 +275,16 @@ def _feed(
     check_names(specs, further)
     whole = whole_inputs(specs, further)
     given = {"prediction": predictions, "target": targets, "weights": weights, **further}
-    readers: dict[str, Reader] = {}
-    try:
-        for role, data in given.items():
-            if data is not None:
-                readers[role] = _reader(role, data, reading, () if role in whole else reading.on)
-        if reading.classes is not None:
-            check_classes(reading.classes, {role: reader.arrays[role] for role, reader in readers.items()}, {})
-        in_step = [reader for role, reader in readers.items() if role not in whole]
-        if beside is not None:
-            in_step = beside.with_readers(in_step, predictions, targets, reading.on)
-        return put_together(in_step, [readers[role] for role in sorted(whole)], reading.on, reading.missing)
-    except BaseException:
-        for reader in readers.values():
-            reader.close()
-        raise
+    parts = [reading.part(role, data, role in whole) for role, data in given.items() if data is not None]
+    return open_parts(
+        parts,
+        [] if slices is None else slices.parts(predictions, targets, reading.on),
+        whole=whole,
+        on=reading.on,
+        missing=reading.missing,
+        classes=reading.classes,
+        numbered=slices is not None and slices.plan.top is not None,
+    )
 
 
 def _further_inputs(inputs: Mapping[str, Data] | None) -> dict[str, Data]:
@@ -295,12 +296,3 @@ def _further_inputs(inputs: Mapping[str, Data] | None) -> dict[str, Data]:
         if data is None:
             raise UsageError(f"the input '{visible(name)}' is None", hint="give an array or a path, or leave it out")
     return dict(inputs)
-
-
-def _reader(role: str, data: Data, reading: _Reading, keys: Sequence[str]) -> Reader:
-    selection = reading.selection(role)
-    if isinstance(data, str | os.PathLike):
-        return open_reader(data, {role: selection, **selections_of_keys(tuple(keys))})
-    if keys:
-        raise UsageError(f"the {role} array has no column '{visible(keys[0])}'", hint="on= is of files")
-    return memory_reader({role: data}, {role: selection})

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 from lossctl.errors import EnvironmentFault, UsageError, visible
-from lossctl_kernels import Plan, Scope
+from lossctl_kernels import Plan
 from lossctl_kernels.batch import Backend
 from lossctl_kernels.gpu import BackendUnavailable, DeviceFailure
 from lossctl_kernels.processors import usable_processors
@@ -20,9 +20,6 @@ BACKENDS = ("auto", "python", "cpu", "cuda")
 # links compiled code that is kept; up to the second, before Numba is imported and has compiled it.
 INTERPRETED_VALUES = 250_000
 INTERPRETED_VALUES_UNCOMPILED = 3_000_000
-# What NumPy does to so many values takes as long as a row function for one value, or for one that meets another row.
-VALUES_OF_A_ROW_FUNCTION = 60
-VALUES_OF_A_MEETING = 15
 # From here on a GPU has earned its start-up.
 GPU_VALUES = 2_000_000_000
 
@@ -35,7 +32,7 @@ def usable_threads() -> int:
 def choose(
     name: str, values: int, threads: int | None, plans: Sequence[tuple[Plan, str]] = (), gradient: bool = False
 ) -> Backend:
-    """The backend called `name`; for `auto`, the one for about this many predicted values.
+    """The backend called `name`; for `auto`, the one for about this many predicted values (see `requests.work_of`).
 
     `plans` are what will be computed, each with the dtype of its predictions, and `gradient` whether their gradients
     will be too: what is compiled already pays sooner.
@@ -59,19 +56,11 @@ def choose(
 
 
 def _automatic(values: int, plans: Sequence[tuple[Plan, str]], gradient: bool) -> str:
-    values = max([values, *(_steps(values, plan) for plan, _ in plans)])
     if values <= INTERPRETED_VALUES:
         return "python"
     if _gpu_pays(values):
         return "cuda"
     return "cpu" if values > INTERPRETED_VALUES_UNCOMPILED or _are_compiled(plans, gradient) else "python"
-
-
-def _steps(values: int, plan: Plan) -> int:
-    """How many values NumPy would have done when these are interpreted: row functions go value by value."""
-    if plan.scope is Scope.PAIRS:
-        return values * -(-values // plan.width) * VALUES_OF_A_MEETING
-    return values * (VALUES_OF_A_ROW_FUNCTION if plan.definition.row_function else 1)
 
 
 def _are_compiled(plans: Sequence[tuple[Plan, str]], gradient: bool) -> bool:

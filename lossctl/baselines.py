@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossctl.documents import other_values, read_document
-from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
+from lossctl.errors import DataError, EnvironmentFault, UsageError, reason_of, visible
 from lossctl.results import InputInfo, LossResult, RunResult
 from lossctl.strict_json import indented
 
@@ -81,9 +81,9 @@ class Baseline:
                 return f"it has {visible(role)}, this run has none"
             if role not in theirs:
                 return f"this run has {visible(role)}, it has none"
-            before, now = theirs[role]["shape"], list(ours[role].shape)
+            before, now = tuple(theirs[role]["shape"]), ours[role].shape
             if before != now:
-                return f"its {visible(role)} has shape {_shape(before)}, that of this run {_shape(now)}"
+                return f"its {visible(role)} has shape {before}, that of this run {now}"
             if other_values(ours[role].digest, theirs[role].get("digest")):
                 return f"its {visible(role)} has other values than that of this run"
         return ""
@@ -93,10 +93,6 @@ class Baseline:
             f"the baseline {visible(self.path)} cannot be compared: {why}",
             hint="make it anew, or give --baseline-any to compare it all the same",
         )
-
-
-def _shape(sizes: Sequence[int]) -> str:
-    return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
 
 
 def _of_signatures(theirs: str, ours: str) -> list[str]:
@@ -133,7 +129,7 @@ def kept(folder: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise DataError(f"cannot read {visible(folder)}: {_reason(error)}") from None
+        raise DataError(f"cannot read {visible(folder)}: {reason_of(error)}") from None
     names = (file.removesuffix(EXTENSION) for file in files if file.endswith(EXTENSION))
     return sorted(name for name in names if _NAME.fullmatch(name))
 
@@ -166,10 +162,6 @@ def _has_value(entry: Mapping[str, Any]) -> bool:
     return entry["value"] is not None and (has_mean or entry.get("reduction") != "sum")
 
 
-def _reason(error: OSError) -> str:
-    return visible((error.strerror or str(error)).lower())
-
-
 def store(baseline: Baseline, name: str, folder: str, *, replace: bool) -> str:
     """Writes a baseline under a name, and returns its path. The folder is made where there is none.
 
@@ -187,6 +179,6 @@ def store(baseline: Baseline, name: str, folder: str, *, replace: bool) -> str:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise EnvironmentFault(f"cannot make the folder {visible(folder)}: {_reason(error)}") from None
+        raise EnvironmentFault(f"cannot make the folder {visible(folder)}: {reason_of(error)}") from None
     write_text(path, indented(baseline.document))
     return path

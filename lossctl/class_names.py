@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from lossctl.errors import DataError, UsageError, visible
+from lossctl.errors import DataError, UsageError, reason_of, visible
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import option
 
@@ -38,7 +38,7 @@ def read_classes(text: str) -> tuple[str, ...]:
             f"--classes {visible(text)} is neither a list of names nor a file", hint="such as --classes cat,dog"
         ) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        reason = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8"
         raise DataError(f"cannot read the classes of {visible(text)}: {reason}") from error
     stripped = content.strip()
     if stripped.startswith("[") or (stripped.startswith("{") and stripped.endswith("}")):

@@ -16,7 +16,7 @@ from lossctl.preparation import row_shapes
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import Array
 
-__all__ = ["QUANTILES", "SCHEMA", "Difference", "Place", "Quantiles", "Tolerance", "compare_files"]
+__all__ = ["QUANTILES", "SCHEMA", "BinnedQuantiles", "Difference", "Place", "Tolerance", "compare_files"]
 
 SCHEMA = "lossctl.difference/1"
 
@@ -46,6 +46,7 @@ class Place:
     second: float
 
     def to_document(self) -> dict[str, Any]:
+        """The `largest` and `largest_relative` of the document."""
         numbers = {"size": self.size, "first": self.first, "second": self.second}
         document: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         return document | {"row": self.row, "column": self.column}
@@ -133,7 +134,7 @@ class _Differences:
         self._same_argmax = 0 if axes == 1 else None
         self._largest: Place | None = None
         self._largest_relative: Place | None = None
-        self._quantiles = Quantiles()
+        self._quantiles = BinnedQuantiles()
 
     def add(self, first: Array, second: Array) -> None:
         """Takes the next rows of both."""
@@ -223,7 +224,7 @@ def _argmax(values: Array, nan: Mask) -> NDArray[np.intp]:
     return np.asarray(np.argmax(np.where(nan, -np.inf, values) if nan.any() else values, axis=1))
 
 
-class Quantiles:
+class BinnedQuantiles:
     """Quantiles of numbers from 0 up, in bins of the same relative width: 1/128 of a number, whatever its size."""
 
     SHIFT = 45  # of the 52 bits of the mantissa 7 are kept, and the exponent
@@ -233,6 +234,7 @@ class Quantiles:
         self._counts = np.zeros(self.BINS, np.int64)
 
     def add(self, values: Floats) -> None:
+        """Counts numbers from 0 up, infinity among them, of shape (n,)."""
         bins = np.ascontiguousarray(values).view(np.int64) >> self.SHIFT
         self._counts += np.bincount(bins, minlength=self.BINS)
 

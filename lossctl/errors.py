@@ -21,7 +21,8 @@ class LossctlError(Exception):
     exit_code: ClassVar[int] = 70
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message if hint is None else f"{message}; {hint}")
+        joint = " " if message.endswith("?") else "; "
+        super().__init__(f"{message}{joint}{hint}" if hint else message)
         self.message = message
         self.hint = hint
 
@@ -54,6 +55,12 @@ class EnvironmentFault(LossctlError, OSError):
     """The machine refuses: no permission, a full disk, a failed write, a missing backend or extra."""
 
     exit_code = 4
+
+
+def reason_of(error: BaseException) -> str:
+    """What the system says is wrong, as it stands within a message: "no space left on device"."""
+    text = visible(getattr(error, "strerror", None) or error)
+    return text[:1].lower() + text[1:]
 
 
 def visible(text: object, limit: int = 120) -> str:

@@ -32,8 +32,8 @@ from lossctl.nonfinite import (
 )
 from lossctl.requests import Request, planned, samples_of, work_of
 from lossctl.results import InputInfo, RunResult
-from lossctl.run_kinds import again, make_run
-from lossctl.runs import Run, Task
+from lossctl.runs.kinds import make_run, runs_for_statistics
+from lossctl.runs.run import Run, Task
 from lossctl.sources.base import Array, is_beside
 from lossctl.suspicions import suspicions
 from lossctl_kernels import Plan
@@ -86,7 +86,7 @@ class Evaluation:
 
     @compiler_faults()
     def run(self, per_sample: Callable[[NDArray[np.float64]], None] | None = None) -> RunResult:
-        """All losses in one pass. Raises DataError.
+        """All losses together: in one pass over the data, or as many as one of them needs. Raises DataError.
 
         `per_sample` gets the losses of each chunk: shape (rows,), or (rows, losses) of several.
         """
@@ -95,9 +95,9 @@ class Evaluation:
         with self._results_alone_on_stdout():
             while waiting:
                 self._pass(waiting, per_sample if first_pass else None, first_pass)
-                waiting = [run for run in waiting if run.needs_another_pass()]
+                waiting = [run for run in waiting if run.end_pass()]
                 first_pass = False
-            while waiting := again(waiting or self.runs):
+            while waiting := runs_for_statistics(waiting or self.runs):
                 self._pass(waiting, None, False)
         for watcher in self.watchers:
             watcher.finish(self)
@@ -118,7 +118,7 @@ class Evaluation:
         """Where losses of one's own may be running: what interpreted code of theirs prints goes to stderr."""
         if not any(run.settings.loss.origin for run in self.runs):
             return nullcontext()
-        from lossctl.own_prints import printing_aside
+        from lossctl.own.prints import printing_aside
 
         return printing_aside
 

@@ -53,6 +53,7 @@ class Feed:
         return next((info.shape[0] for info in self._in_step.values() if info.shape[0] is not None), None)
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
+        """Where a value stands: see `Reader.place`."""
         return self._of_role[role].place(role, row, column)
 
     def begin(self) -> None:
@@ -81,6 +82,7 @@ class Feed:
             yield {role: array for part in parts if part is not None for role, array in part.items()} | whole
 
     def close(self) -> None:
+        """Closes every reader."""
         for reader in (*self.readers, *self.whole_readers):
             reader.close()
 

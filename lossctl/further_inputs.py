@@ -49,12 +49,11 @@ def whole_inputs(specs: Sequence[LossSpec], given: Collection[str]) -> set[str]:
 def check_differentiable(loss: str, known: Sequence[str], wanted: str) -> None:
     """Raises UsageError unless `wanted` is among the arrays that a loss has a derivative by."""
     if wanted not in known:
-        from difflib import get_close_matches
+        from lossctl.guesses import did_you_mean
 
-        close = get_close_matches(wanted, known, n=1)
-        guess = f"did you mean {close[0]}? " if close else ""
         raise UsageError(
-            f"{loss} has no gradient by '{visible(wanted)}'", hint=f"{guess}it has one by {' and by '.join(known)}"
+            f"{loss} has no gradient by '{visible(wanted)}'",
+            hint=f"{did_you_mean(wanted, known)}it has one by {' and by '.join(known)}",
         )
 
 
@@ -76,13 +75,11 @@ def _refuse_unknown(losses: Sequence[str], taken: dict[str, Input], given: Colle
         if not taken:
             takes = f"{losses[0]} takes no further input" if one else f"{', '.join(losses)} take no further input"
             raise UsageError(f"{takes}: found {found}", hint="leave it out")
-        from difflib import get_close_matches
+        from lossctl.guesses import did_you_mean
 
-        close = get_close_matches(name, list(taken), n=1)
-        guess = f"did you mean {close[0]}? " if close else ""
         known = ", ".join(f"{each} ({facts.description})" for each, facts in taken.items())
         takes = f"{losses[0]} does not take" if one else f"none of {', '.join(losses)} takes"
-        raise UsageError(f"{takes} {found}", hint=f"{guess}known: {known}")
+        raise UsageError(f"{takes} {found}", hint=f"{did_you_mean(name, taken)}known: {known}")
 
 
 def _refuse_missing(loss: Loss, required: Sequence[str], given: Collection[str]) -> None:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.feed import Feed
 from lossctl.input_parts import (
+    OpenGroup,
     Part,
     by_table,
     check_class_names,
     check_names,
     check_stdin,
-    open_table,
+    open_group,
     order_warnings,
     parts_of,
+    read_once,
     selections_of_keys,
 )
 from lossctl.sources import Reader, Selection, open_reader
 from lossctl.sources.base import Encoder
 from lossctl_kernels.records import Record, field
 
-__all__ = ["InputFiles", "class_weights", "open_feed", "put_together", "reading_options"]
+__all__ = ["InputFiles", "class_weights", "open_feed", "open_parts", "reading_options"]
 
 
 class InputFiles(Record):
@@ -103,76 +105,95 @@ def open_feed(files: InputFiles, whole: Collection[str] = ()) -> Feed:
     """
     check_names(files)
     parts = parts_of(files)
+    slices: list[Part] = []
+    if files.by:
+        from lossctl.slices.inputs import slice_parts
+
+        slices = slice_parts(files)
+    return open_parts(
+        parts,
+        slices,
+        whole=whole,
+        on=files.on,
+        missing=files.missing,
+        classes=files.classes,
+        numbered=files.numbered,
+        warnings=order_warnings(files),
+    )
+
+
+def open_parts(
+    parts: Sequence[Part],
+    slices: Sequence[Part] = (),
+    *,
+    whole: Collection[str],
+    on: tuple[str, ...],
+    missing: str,
+    classes: Sequence[str] | None,
+    numbered: bool = False,
+    warnings: Sequence[str] = (),
+    open_group: OpenGroup = open_group,
+) -> Feed:
+    """One feed of parts, predictions first, whose rows belong together; the parts in `whole` are in step with nothing.
+
+    `slices` are the columns of slices; `on`, `missing`, `classes` and `numbered` are those of `InputFiles`. Raises
+    UsageError and DataError.
+    """
+    keys = selections_of_keys(on)
     in_step = [part for part in parts if part.role not in whole]
-    readers: list[Reader] = []
-    whole_readers: list[Reader] = []
-    try:
-        keys = selections_of_keys(files.on)
-        beside = _beside(files, in_step) if files.by else []
-        groups = list(by_table(in_step, bool(keys)))
-        check_stdin([group[0] for group in groups])
-        for group in groups:
-            readers.append(open_table(group, keys))
+    beside: list[Part] = []
+    for part in slices:
+        (in_step if read_once(part.path) else beside).append(part)
+    groups = list(by_table(in_step, bool(keys)))
+    whole_groups = list(by_table([part for part in parts if part.role in whole], False))
+    check_stdin([group[0] for group in (*groups, *whole_groups)])
+    with ExitStack() as stack:
+
+        def opened(group: list[Part], keys: Mapping[str, Selection]) -> Reader:
+            reader = open_group(group, keys)
+            stack.callback(reader.close)
+            return reader
+
+        readers = [opened(group, keys) for group in groups]
         if beside:
-            _open_beside(beside, groups, readers, keys)
-        if files.numbered:
+            _add_slices(beside, groups, readers, keys, opened)
+        if numbered:
             from lossctl.slices.inputs import NumberedReader
 
             readers[0] = NumberedReader(readers[0])
-        for group in by_table([part for part in parts if part.role in whole], False):
-            whole_readers.append(open_table(group, {}))
-        if files.classes is not None:
-            check_class_names(files, parts, readers)
-        return put_together(readers, whole_readers, files.on, files.missing, [] if keys else order_warnings(files))
-    except BaseException:
-        for reader in (*readers, *whole_readers):
-            reader.close()
-        raise
+        whole_readers = [opened(group, {}) for group in whole_groups]
+        if classes is not None:
+            check_class_names(classes, parts, [*readers, *whole_readers])
+        left_out: list[str] = []
+        if on:
+            from lossctl.alignment import aligned
+
+            readers, left_out = aligned(readers, on, missing)
+        feed = Feed(readers, whole_readers, [*warnings, *left_out])
+        stack.pop_all()
+    return feed
 
 
-def put_together(
-    readers: Sequence[Reader], whole: Sequence[Reader], on: Sequence[str], missing: str, warnings: Sequence[str] = ()
-) -> Feed:
-    """One feed of readers whose rows belong together, matched by the key `on` where there is one, and of whole arrays.
-
-    Raises UsageError and DataError.
-    """
-    if not on:
-        return Feed(readers, whole, warnings)
-    from lossctl.alignment import aligned
-
-    in_order, left_out = aligned(readers, on, missing)
-    return Feed(in_order, whole, [*warnings, *left_out])
-
-
-def _beside(files: InputFiles, in_step: list[Part]) -> list[Part]:
-    """The columns of slices that are read beside the data; to `in_step` are added those of a file that is read once.
+def _add_slices(
+    slices: Sequence[Part],
+    groups: Sequence[list[Part]],
+    readers: list[Reader],
+    keys: Mapping[str, Selection],
+    opened: OpenGroup,
+) -> None:
+    """Opens the columns of slices: each joins the reader of the data of its file, or has one of its own.
 
     A column of slices may be one of numbers as well, or a key, which no reader takes for both.
     """
-    from lossctl.slices.inputs import read_once, slice_parts
-
-    own: list[Part] = []
-    for role, place, selection in slice_parts(files):
-        part = Part(role, place.path, place.format, selection)
-        (in_step if read_once(part.path) else own).append(part)
-    return own
-
-
-def _open_beside(
-    beside: list[Part], groups: list[list[Part]], readers: list[Reader], keys: dict[str, Selection]
-) -> None:
-    """Opens the columns of slices: each joins the reader of the data of its file, or has one of its own."""
     from lossctl.slices.inputs import JoinedReader
 
-    paths = [os.path.realpath(group[0].path) for group in groups]
-    for group in by_table(beside, bool(keys)):
-        path = os.path.realpath(group[0].path)
-        if path in paths:
-            place = paths.index(path)
-            readers[place] = JoinedReader(readers[place], open_table(group, {}))
+    places = [group[0].place for group in groups]
+    for group in by_table(slices, bool(keys)):
+        if group[0].place in places:
+            position = places.index(group[0].place)
+            readers[position] = JoinedReader(readers[position], opened(group, {}))
         else:
-            readers.append(open_table(group, keys))
+            readers.append(opened(group, keys))
 
 
 def class_weights(path: str) -> tuple[float, ...]:

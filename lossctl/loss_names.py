@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["guess", "in_framework"]
+__all__ = ["ARGUMENTS", "guess", "in_framework"]
 
 # What the path of a loss in a framework begins with, as in torch.nn.BCELoss, F.mse_loss and tf.keras.losses.Huber.
 _FRAMEWORKS = {
@@ -21,7 +21,16 @@ _FRAMEWORKS = {
 _KERAS_METRICS = {"denom": "weight", "sign": "1"}
 """Unlike losses of Keras, its metrics are divided by the weights, and the cosine grows as rows are more alike."""
 
+ARGUMENTS = {
+    "axis": "the option --class-axis",
+    "from_logits": "input=logit",
+    "reduction": "the option --reduction, in Python reduction=",
+    "size_average": "the option --reduction, in Python reduction=",
+}
+"""Arguments of frameworks that have another name here, or are no option of a SPEC."""
+
 _SCORE = "a score is 1 - L / L of a constant prediction: evaluate both, as with mse"
+_ACCURACY = "it is 1 - zero_one"
 _OWN_PARAMETERS = "it has parameters of its own: save its logits and use scce:input=logit"
 _OTHERWISE = {
     "smooth_labels": "it is an option of a loss, as in cce:label_smoothing=0.1",
@@ -30,9 +39,12 @@ _OTHERWISE = {
     "AdaptiveLogSoftmaxWithLoss": _OWN_PARAMETERS,
     "LinearCrossEntropyLoss": _OWN_PARAMETERS,
     "linear_cross_entropy": _OWN_PARAMETERS,
-    "accuracy_score": "it is 1 - zero_one",
+    "accuracy_score": _ACCURACY,
+    "accuracy": _ACCURACY,
     "r2_score": _SCORE,
+    "r2": _SCORE,
     "explained_variance_score": _SCORE,
+    "explained_variance": _SCORE,
     "d2_absolute_error_score": _SCORE,
     "d2_brier_score": _SCORE,
     "d2_log_loss_score": _SCORE,
@@ -69,7 +81,10 @@ def guess(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(_letters(name), list(by_letters), n=1, cutoff=0.0 if alike else 0.6)
-    return f"did you mean {by_letters[close[0]]}? " if close else ""
+    if not close:
+        return ""
+    meant = by_letters[close[0]]
+    return f"a scorer is minus the loss: use {meant}; " if alike and _is_scorer(name) else f"did you mean {meant}? "
 
 
 def _letters(name: str) -> str:
@@ -78,6 +93,11 @@ def _letters(name: str) -> str:
 
 def _bare(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _is_scorer(name: str) -> bool:
+    """Whether scikit-learn calls a scorer so: the larger, the better."""
+    return name.startswith("neg_")
 
 
 def _core(name: str) -> str:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from lossctl.errors import UsageError, visible
-from lossctl.loss_names import guess, in_framework
+from lossctl.loss_names import ARGUMENTS, guess, in_framework
 from lossctl.results import spelled
 from lossctl_kernels import LOSSES, Loss, Settings, SpecificationError, resolve
 from lossctl_kernels.domains import TargetKind
@@ -118,7 +118,7 @@ def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
     if of_path and (theirs := _of_framework(bare, of_path)):
         return theirs
     if OWN.fullmatch(name):
-        from lossctl.own_losses import find_own
+        from lossctl.own.losses import find_own
 
         return ((find_own(name), {}),)
     from lossctl.plugins import find_plugin, plugin_names
@@ -168,6 +168,7 @@ def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes, reduction: 
                 f"{loss.name} has: {', '.join(sorted(option_names(loss)))}",
             )
     given = dict(spec.options)
+    implied = _meant(loss, implied, {**flags, **given})
     for source, options in ((f"the name {spec.name} means", implied), ("the command says", flags)):
         for option, value in options.items():
             if option in given and str(given[option]) != str(value):
@@ -180,7 +181,23 @@ def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes, reduction: 
     try:
         return resolve(loss, given, reduction)
     except SpecificationError as error:
-        raise UsageError(visible(str(error), 300), hint=error.hint) from None
+        unknown = (ARGUMENTS[name] for name in spec.options if name in ARGUMENTS and name not in option_names(loss))
+        meant = next(unknown, None)
+        hint = error.hint if meant is None else f"here that is {meant}"
+        raise UsageError(visible(str(error), 300), hint=hint) from None
+
+
+def _meant(loss: Loss, implied: Mapping[str, str], given: Mapping[str, Any]) -> Mapping[str, str]:
+    """What a name implies, but for parameters whose usual value in its framework is replaced.
+
+    optax.dice_loss:smooth=0.5 is dice_loss(smooth=0.5) of optax, and no contradiction; jaccard:alpha=2 is one.
+    """
+    usual = loss.presets.get(str({**implied, **given}.get("preset")), {})
+    return {
+        option: value
+        for option, value in implied.items()
+        if option not in given or option not in loss.parameters or option not in usual or usual[option] != float(value)
+    }
 
 
 def _by_shape(

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from lossctl.errors import UsageError, visible
-from lossctl.own_prints import printing_aside
+from lossctl.own.prints import printing_aside
 from lossctl.process import Ended
 from lossctl_kernels import LOSSES, Loss
 from lossctl_kernels.spec import registering
@@ -81,8 +81,8 @@ def _loaded(entry: EntryPoint) -> Loss:
 
 
 def _made(entry: EntryPoint) -> Loss:
-    from lossctl.own_definitions import make_loss
-    from lossctl.own_losses import registered
+    from lossctl.own.definitions import make_loss
+    from lossctl.own.losses import registered
 
     registry = _registries.setdefault(entry.module, {})
     with printing_aside, registering(registry):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,7 +19,7 @@ PEER_NAMES = {"keras": "Keras", "torch": "PyTorch", "optax": "optax", "sklearn":
 FAMILIES = {
     "Regression": (
         "Predictions of numbers: by their error, or as the mean of a distribution.",
-        ("regression", "relative", "pooled", "rates"),
+        ("regression", "relative", "pooled", "rates", "tweedie"),
     ),
     "Binary": (
         "A probability, logit, score or distance against one of two labels; labels against labels.",
@@ -124,7 +123,7 @@ def _numbers(domain: Domain) -> str:
 def _computed(loss: Loss) -> dict[str, str]:
     """How a form is computed so that no digits are lost, where its definition says so."""
     forms = list(loss.forms.items())[1:]
-    said = {name: inspect.cleandoc(form.function.__doc__ or "").replace("\n", " ") for name, form in forms}
+    said = {name: " ".join((form.function.__doc__ or "").split()) for name, form in forms}
     return {name: text for name, text in said.items() if text}
 
 
@@ -157,13 +156,11 @@ def _preset(facts: Mapping[str, Any], loss: Loss) -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            known = {*loss.options, *loss.parameters}
-            public = {option: setting for option, setting in value.items() if option in known}
             where = f"reduction={name}" if name == "mean" else f"input={name}"
-            flat |= {option: f"{spelled(setting)} with {where}" for option, setting in public.items()}
+            flat |= {option: f"{spelled(setting)} with {where}" for option, setting in value.items()}
         else:
             flat[name] = spelled(value)
-    return flat
+    return {option: said for option, said in flat.items() if option in loss.options or option in loss.parameters}
 
 
 def _option(loss: Loss, name: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossctl.errors import UsageError, visible
+from lossctl.errors import DataError, UsageError, visible
 from lossctl.feed import Feed
 from lossctl.further_inputs import check_settled
 from lossctl.labels import check_blank
@@ -70,11 +70,15 @@ class Request(Record):
     """Whether `inputs` will have digests of the values of all but the predictions."""
     class_axis: int | None = None
     """The axis of predictions that the classes are on; the last one by default."""
+    class_weights_file: str | None = None
+    """The file that the class weights of `flags` are from."""
 
     def __post_init__(self) -> None:
         check_policy(self.nonfinite)
         if self.reduction not in ("mean", "sum"):
-            raise UsageError(f"reduction must be mean or sum, found {self.reduction}")
+            rows = "--per-sample FILE writes the loss of each row; in Python, lossctl.per_sample"
+            hint = rows if self.reduction == "none" else None
+            raise UsageError(f"reduction must be mean or sum, found {visible(self.reduction)}", hint=hint)
         if self.class_axis is not None and type(self.class_axis) is not int:
             raise UsageError(
                 f"the class axis is a whole number, found {visible(repr(self.class_axis))}", hint="such as class_axis=1"
@@ -113,6 +117,7 @@ def planned(feed: Feed, request: Request) -> tuple[int, list[tuple[Plan, str]]]:
     for loss in losses:
         check_shapes(loss, shapes, prediction, target)
         check_input_shapes(loss, shapes, feed.arrays)
+    _check_class_weights(request, shapes.width)
     # Of rows without end, a chunk may not fit in memory.
     rows = min(chunk_rows, feed.rows or chunk_rows)
     check_room(f"{prediction.path}: a chunk of {rows} rows", COPIES * 8 * rows * shapes.width)
@@ -120,6 +125,17 @@ def planned(feed: Feed, request: Request) -> tuple[int, list[tuple[Plan, str]]]:
     for plan, _ in plans:
         check_blank(plan, shapes.prediction[-1] if shapes.prediction else 1)
     return chunk_rows, plans
+
+
+def _check_class_weights(request: Request, classes: int) -> None:
+    if request.class_weights_file is None:
+        return
+    found = len(request.flags["class_weight"])
+    if found != classes:
+        raise DataError(
+            f"{visible(request.class_weights_file)} has {found} weights for {classes} classes",
+            hint="give one weight for each class",
+        )
 
 
 def _chunk_rows(feed: Feed, request: Request, width: int) -> int:
@@ -150,7 +166,7 @@ def _with_spacing(settings: Settings, dtype: str) -> Settings:
 
 
 def work_of(plan: Plan, feed: Feed) -> int:
-    """The number of values that takes the interpreter as long, where a loss is a value after the other."""
+    """How many predicted values of a plain loss take the interpreter as long as this one; 0 where nobody knows."""
     values = _values(feed, plan.width)
     if plan.definition.row_function is None:
         return values

@@ -100,8 +100,8 @@ def interval_about(value: float, error: float, count: int, confidence: float | N
 class SampleStatistics:
     """Those of one loss: `add` every chunk in order, then `result`.
 
-    `confidence` asks for an interval, None for none; `block_rows` are those of the blocks that sums are made of. While
-    `needs_another_pass`, which is for the quantiles of long streams, the same chunks have to come again.
+    `confidence` asks for an interval, None for none; `block_rows` are those of the blocks that sums are made of. Where
+    `end_pass` says so, as it may of the quantiles of long streams, the same chunks have to come again.
     """
 
     def __init__(self, confidence: float | None = None, block_rows: int = 4096) -> None:
@@ -177,10 +177,10 @@ class SampleStatistics:
         """Where in the files a row of the piece at hand stands."""
         return self._rows + row if self.positions is None else int(self.positions[self._chunk_rows + row])
 
-    def needs_another_pass(self) -> bool:
+    def end_pass(self) -> bool:
         """Ends a pass: whether the chunks must come again, from the first one."""
         self.passes += 1
-        return self._quantiles.needs_another_pass()
+        return self._quantiles.end_pass()
 
     def result(self, value: float, denominator: float, reduction: str) -> Statistics | None:
         """What was found, about the value that was reported; NaN all of it where that of some sample is.

@@ -27,8 +27,8 @@ def suspicions(plan: Plan, chunk: Mapping[str, Array], path: str) -> Iterator[st
         return
     if plan.settings.input == "logit" and _are_probabilities(plan, given):
         yield (
-            f"{path}: the logits of {loss.name} all look like probabilities; if they are, leave out --from-logits, or "
-            "use input=prob"
+            f"{path}: the logits of {loss.name} all look like probabilities; if they are, use "
+            f"{loss.name}:input=prob, without --from-logits"
         )
     if loss.target_kind is not TargetKind.SAME or given.size < _FEWEST:
         return

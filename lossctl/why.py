@@ -87,6 +87,7 @@ class Explanation:
         return {"function": self.function, "data": self.data, "count": self.counts, "run": self.run}
 
     def to_document(self) -> dict[str, Any]:
+        """The `explanations` entry of the document."""
         document: dict[str, Any] = {
             "loss": self.loss,
             "verdict": self.verdict,
@@ -249,7 +250,7 @@ def _finding(what: str, first: Any, second: Any, meaning: str | None = None) -> 
 
 def _spelled(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(each, int) and not isinstance(each, bool) for each in value):
-        return "(" + ", ".join(map(str, value)) + ("," if len(value) == 1 else "") + ")"
+        return str(tuple(value))  # a shape
     return visible(spelled(value), 300)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.errors import UsageError, visible
+from lossctl.input_parts import read_once
 from lossctl.preparation import Prepared
 from lossctl.results import LossResult, is_gain
-from lossctl.slices.inputs import Place, check_column, place_of, read_once
+from lossctl.slices.inputs import Place, check_column, place_of
 from lossctl.slices.levels import Texts
 from lossctl.slices.results import WorstRow
 from lossctl.sources import Selection, open_reader

@@ -28,3 +28,10 @@ def test_every_room_is_named(package: Path) -> None:
 def test_every_module_that_is_named_is_there() -> None:
     there = {path.name for package in (*PACKAGES, ROOT / "benchmarks") for path in package.rglob("*")}
     assert {name for name in NAMED if name.endswith(".py")} <= there
+
+
+def test_nothing_but_the_outermost_frame_knows_the_command_line() -> None:
+    package = ROOT / "lossctl"
+    knowing = {"cli", "__main__.py"}
+    modules = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in knowing)
+    assert not [path.name for path in modules if "lossctl.cli" in path.read_text(encoding="utf-8")]

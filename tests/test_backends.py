@@ -26,17 +26,6 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return kinds
 
 
-@pytest.mark.parametrize(
-    ("loss", "values"),
-    [("sparsemax", backends.INTERPRETED_VALUES_UNCOMPILED // 60), ("circle", 446)],
-)
-def test_auto_compiles_row_functions_sooner(loss: str, values: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are interpreted value by value; of pairs, each row meets all others."""
-    monkeypatch.setattr(roads, "are_kept", lambda recipes: False)
-    assert choose("auto", values, None, [plan(loss)]).name == "python"
-    assert choose("auto", values + 2, None, [plan(loss)]).name == "cpu"
-
-
 def test_auto_interprets_what_is_small_and_compiles_what_is_not(kept: set[str]) -> None:
     assert choose("auto", 0, None).name == "python"
     assert choose("auto", backends.INTERPRETED_VALUES_UNCOMPILED, None, [plan()]).name == "python"

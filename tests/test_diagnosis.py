@@ -116,7 +116,7 @@ def test_data_that_changes_between_two_readings_is_told_as_such(monkeypatch: pyt
         prediction[1] = 0.5
         return diagnose(*arguments)
 
-    monkeypatch.setattr("lossctl.runs.diagnose", heal)
+    monkeypatch.setattr("lossctl.runs.run.diagnose", heal)
     with pytest.raises(DataError, match="changed while it was read"):
         lossctl.evaluate(prediction, [1, 1], "bce")
 

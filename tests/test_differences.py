@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lossctl import differences
-from lossctl.differences import QUANTILES, Difference, Quantiles, Tolerance, compare_files
+from lossctl.differences import QUANTILES, BinnedQuantiles, Difference, Tolerance, compare_files
 from lossctl.errors import DataError
 from lossctl.feed import Feed
 from lossctl.sources import memory_reader
@@ -143,7 +143,7 @@ def test_empty_files_are_refused() -> None:
 
 @pytest.mark.parametrize("size", [5e-324, 1e-300, 1e-9, 1.0, 3.7, 1e300, np.finfo(np.float64).max])
 def test_quantiles_hold_numbers_of_every_size(size: float) -> None:
-    quantiles = Quantiles()
+    quantiles = BinnedQuantiles()
     quantiles.add(np.array([0.0, size, size, math.inf]))
     found = quantiles.at((0.25, 0.5, 0.75, 1.0), math.inf)
     assert (found[0.25], found[1.0]) == (0.0, math.inf)

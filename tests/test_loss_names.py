@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lossctl.errors import UsageError
-from lossctl.loss_names import guess
-from lossctl.loss_spec import find, names
+from lossctl.loss_names import ARGUMENTS, guess
+from lossctl.loss_spec import Shapes, find, names, parse, settle
 from lossctl_kernels import LOSSES
+from lossctl_kernels.options import option_names
 
 # By framework: our losses, the names of classes and functions that mean them.
 PEERS = {
@@ -41,7 +42,7 @@ PEERS = {
         "binary_focal": "sigmoid_focal_loss",
         "cce scce": "CrossEntropyLoss cross_entropy",
         "cosine_embedding": "CosineEmbeddingLoss cosine_embedding_loss",
-        "cosine_similarity": "cosine_similarity",
+        "cosine_similarity": "CosineSimilarity cosine_similarity",
         "ctc": "CTCLoss ctc_loss",
         "gaussian_nll": "GaussianNLLLoss gaussian_nll_loss",
         "hinge_embedding": "HingeEmbeddingLoss hinge_embedding_loss",
@@ -163,6 +164,24 @@ def test_a_path_in_a_framework_is_the_name_under_its_preset(peer: str) -> None:
                 assert of_peer == {name: {**alone[name], "preset": peer} for name in of_peer}
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("torch.nn.functional.ctc_loss", "ctc"),
+        ("F.ctc_loss", "ctc"),
+        ("optax.ctc_loss", "ctc"),
+        ("torch.nn.CosineSimilarity", "cosine_similarity"),
+        ("keras.losses.CosineSimilarity", "cosine_similarity"),
+        ("torch.cosine_similarity", "cosine_similarity"),
+    ],
+)
+def test_a_name_that_several_frameworks_have_takes_the_preset_of_its_path(path: str, meant: str) -> None:
+    ((loss, implied),) = find(path)
+    assert loss.name == meant
+    preset = {"F": "torch"}.get(path.partition(".")[0], path.partition(".")[0])
+    assert implied["preset"] == preset
+
+
 def test_metrics_of_keras_are_not_its_losses() -> None:
     assert dict(find("tf.keras.metrics.MeanSquaredError")[0][1]) == {"preset": "keras", "denom": "weight"}
     assert dict(find("keras.metrics.CosineSimilarity")[0][1]) == {"preset": "keras", "denom": "weight", "sign": "1"}
@@ -188,8 +207,6 @@ def test_a_path_leads_to_the_losses_of_that_framework_alone() -> None:
         ("RMSE", "rmse"),
         ("NT-Xent", "ntxent"),
         ("InfoNCELoss", "infonce"),
-        ("neg_mean_squared_error", "mean_squared_error"),
-        ("neg_log_loss", "log_loss"),
         ("kullback_leibler", "kullback_leibler_divergence"),
         ("Smooth-L1", "smooth_l1"),
         ("logloss", "log_loss"),
@@ -210,6 +227,12 @@ def test_another_spelling_is_guessed(name: str, meant: str) -> None:
         ("AdaptiveLogSoftmaxWithLoss", "scce:input=logit"),
         ("r2_score", "evaluate both"),
         ("accuracy_score", "1 - zero_one"),
+        ("accuracy", "1 - zero_one"),
+        ("r2", "evaluate both"),
+        ("neg_mean_squared_error", "minus the loss: use mean_squared_error; "),
+        ("neg_root_mean_squared_log_error", "minus the loss: use root_mean_squared_log_error; "),
+        ("neg_brier_score", "minus the loss: use brier_score_loss; "),
+        ("neg_log_loss", "minus the loss: use log_loss; "),
     ],
 )
 def test_what_is_no_loss_is_told(name: str, says: str) -> None:
@@ -228,3 +251,23 @@ def test_every_alias_is_another_name_than_a_loss_or_the_loss_itself() -> None:
         for alias in (name for peer in loss.aliases.values() for name in peer):
             bare = alias.partition(":")[0]
             assert loss in [meant for meant, _ in find(bare)] or bare in LOSSES
+
+
+@pytest.mark.parametrize(
+    ("spec", "meant"),
+    [
+        ("bce:from_logits=true", "input=logit"),
+        ("keras.losses.BinaryCrossentropy:from_logits=true", "input=logit"),
+        ("mse:reduction=none", "the option --reduction, in Python reduction="),
+        ("cosine_similarity:axis=1", "the option --class-axis"),
+    ],
+)
+def test_arguments_of_frameworks_have_names_here(spec: str, meant: str) -> None:
+    with pytest.raises(UsageError, match="has no option") as caught:
+        settle(parse(spec), {}, Shapes((3,), (3,)))
+    assert caught.value.hint == f"here that is {meant}"
+
+
+def test_an_argument_that_is_an_option_is_none_of_them() -> None:
+    for loss in LOSSES.values():
+        assert not ARGUMENTS.keys() & set(option_names(loss))

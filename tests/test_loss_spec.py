@@ -163,12 +163,30 @@ def test_a_flag_and_a_spec_that_agree_are_one() -> None:
         ("bce:log_base=2", {"log_base": "10"}, "the command says log_base=10"),
         ("BCEWithLogitsLoss:input=prob", {}, "the name BCEWithLogitsLoss means input=logit"),
         ("mse", {"input": "logit"}, "mse has no option 'input', which the command gives"),
+        ("jaccard:alpha=2", {}, "the name jaccard means alpha=1"),
+        ("dice_loss:smooth=0.5", {}, "the name dice_loss means smooth=1"),
+        ("optax.dice_loss:scope=all", {}, "the name optax.dice_loss means scope=sample-class"),
+        ("HalfGammaLoss:half=false,preset=sklearn", {}, "the name HalfGammaLoss means half=true"),
     ],
 )
 def test_a_contradiction_is_refused(text: str, flags: dict[str, str], says: str) -> None:
     with pytest.raises(UsageError) as caught:
         settle(parse(text), flags, FLAT)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("optax.dice_loss:smooth=0.5", {}),
+        ("optax.losses.binary_dice_loss:smooth=0.5", {}),
+        ("dice_loss:preset=optax,smooth=0.5", {}),
+        ("dice_loss:smooth=0.5", {"preset": "optax"}),
+    ],
+)
+def test_an_argument_of_a_function_in_its_framework_may_be_given(text: str, flags: dict[str, str]) -> None:
+    settled = settle(parse(text), flags, SPARSE)
+    assert (settled["smooth"], settled.input) == (0.5, "logit")
 
 
 def test_presets_fill_in_and_never_contradict() -> None:

@@ -25,6 +25,8 @@ def test_every_loss_is_described_whole(name: str) -> None:
     (found,) = describe(name)
     for part in ("description", "formula", "gradient", "unit", "of", "predictions", "targets", "options", "example"):
         assert found[part], part
+    known = {option["name"] for option in found["options"]}
+    assert all(set(sets) <= known for sets in found["presets"].values())
     for option in found["options"]:
         assert option["default"], option
         assert option["allowed"], option

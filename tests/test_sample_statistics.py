@@ -223,7 +223,7 @@ def test_to_say_that_all_rows_count_changes_no_bit(rows: int, odd: float) -> Non
     given[1].add(losses, None, ones, every, every)
     given[2].add(losses, ones, ones)
     for each in given:
-        each.needs_another_pass()
+        each.end_pass()
     with np.errstate(over="ignore"):
         first, second, third = (repr(each.result(float(losses.mean()), float(rows), "mean")) for each in given)
     assert first == second == third
@@ -236,7 +236,7 @@ def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
         gathered = SampleStatistics(0.9)
         every = np.ones(80, np.bool_)
         gathered.add(losses, weights, weights, every, every)
-        gathered.needs_another_pass()
+        gathered.end_pass()
         found = gathered.result(float(losses @ weights / weights.sum()), float(weights.sum()), "mean")
         assert found is not None
         inside += (found.ci_low or 0.0) <= 1.0 <= (found.ci_high or 0.0)

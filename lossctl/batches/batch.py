@@ -14,41 +14,24 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from lossctl._version import __version__
-from lossctl.backends import BACKENDS, INTERPRETED_VALUES, INTERPRETED_VALUES_UNCOMPILED, choose, usable_threads
+from lossctl.backends import INTERPRETED_VALUES, INTERPRETED_VALUES_UNCOMPILED, usable_threads
 from lossctl.batches.inputs import SharedInputs
 from lossctl.batches.patterns import BatchFile, short_names
 from lossctl.batches.results import Leaderboard, Row, failed_row, leaderboard, row_of
 from lossctl.batches.resume import Earlier, state_of
-from lossctl.errors import EnvironmentFault, LossctlError, UsageError, visible
+from lossctl.errors import EnvironmentFault, LossctlError
 from lossctl.evaluation import Evaluation, Request
 from lossctl.feed import Feed
-from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle
-from lossctl.memory import available_bytes
 from lossctl.outputs.labels import labelled
-from lossctl.outputs.leaderboards import RESERVED
 from lossctl.requests import TEXT_BYTES
 from lossctl.results import RunResult
 from lossctl_kernels.records import replace
 
 if TYPE_CHECKING:
     from lossctl.gates.gating import Gating
-    from lossctl.inputs import InputFiles
 
-__all__ = [
-    "BYTES_OF_A_JOB",
-    "MOST_JOBS",
-    "Batch",
-    "check_request",
-    "chosen_jobs",
-    "sorting_loss",
-    "taken_names",
-    "targets_among",
-]
+__all__ = ["Batch"]
 
-BYTES_OF_A_JOB = 256 << 20
-"""More than one evaluation holds: a few chunks of each array, and the text or pages that they come from."""
-
-MOST_JOBS = 64
 LEAVE_SECONDS = 0.2
 """How long an interrupt waits for evaluations to notice that nobody waits for them."""
 
@@ -58,64 +41,8 @@ KEEP_SECONDS = 60.0
 _VALUE_BYTES = 4
 
 
-def check_request(request: Request) -> None:
-    """Raises UsageError for what no file could make right: a loss that is given twice, options, numbers of threads."""
-    choose(request.backend if request.backend not in BACKENDS else "python", 0, request.threads)
-    texts = [spec.text for spec in request.specs]
-    for position, spec in enumerate(request.specs):
-        if spec.text in texts[:position]:
-            raise UsageError(f"the loss '{visible(spec.text)}' is given twice", hint="give it once")
-        # Which of several losses a name means, the shapes of the data decide.
-        if len(find(spec.name)) == 1:
-            settle(spec, request.flags, Shapes((), ()))
-
-
-def taken_names(specs: Sequence[LossSpec]) -> list[str]:
-    """What a column of the leaderboard is called already."""
-    return [*RESERVED, *(loss.name for spec in specs for loss, _ in find(spec.name))]
-
-
-def sorting_loss(text: str | None, specs: Sequence[LossSpec]) -> int:
-    """Which of the losses ranks: the first, or the one that `text` names. Raises UsageError for another."""
-    if text is None:
-        return 0
-    wanted = parse(text)
-    spelled = [position for position, spec in enumerate(specs) if spec.text == wanted.text]
-    named = [position for position, spec in enumerate(specs) if not wanted.options and spec.name == wanted.name]
-    for found in (spelled, named):
-        if len(found) == 1:
-            return found[0]
-    told = ", ".join(visible(spec.text) for spec in specs)
-    raise UsageError(f"--sort '{visible(text)}' is not one of the losses", hint=f"they are {told}")
-
-
-def chosen_jobs(asked: int | None, files: int, backend: str = "auto") -> int:
-    """How many files are evaluated at a time: as many as were asked for, else as there are processors and memory for.
-
-    A GPU has one at a time. Raises UsageError for a number that does not exist.
-    """
-    if asked is not None:
-        if not 1 <= asked <= MOST_JOBS:
-            raise UsageError(f"--jobs must be from 1 to {MOST_JOBS}, found {asked}")
-        return min(asked, max(1, files))
-    if backend == "cuda":
-        return 1
-    room = available_bytes()
-    by_memory = MOST_JOBS if room is None else max(1, room // 2 // BYTES_OF_A_JOB)
-    return max(1, min(usable_threads(), by_memory, files, MOST_JOBS))
-
-
-def targets_among(files: Sequence[BatchFile], inputs: InputFiles) -> list[str]:
-    """Warnings about predictions that are the targets, as a glob may have it: nothing is better than they are."""
-    state = None if inputs.targets is None else state_of(inputs.targets)
-    if state is None or inputs.pred_columns != inputs.target_columns:
-        return []
-    same = [file for file in files if state_of(file.path) == state]
-    return [f"{visible(file.path)} is the file of targets: it is compared with itself" for file in same]
-
-
 class _Stopped(BaseException):
-    """Nobody waits for this evaluation any more."""
+    """Nobody waits for this evaluation: the batch was interrupted, or has failed."""
 
 
 class Batch:
@@ -196,7 +123,7 @@ class Batch:
         for position in waiting:
             todo.put(position)
         found: SimpleQueue[tuple[int, Row | Exception]] = SimpleQueue()
-        # Of a thread that no longer answers, an interrupted process need not wait for the end.
+        # Of a thread that does not answer, an interrupted process need not wait for the end.
         threads = [
             Thread(target=self._serve, args=(todo, found), name=f"batch-{number + 1}", daemon=True)
             for number in range(self.jobs)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -20,16 +21,15 @@ from lossctl.feed import Feed
 from lossctl.input_parts import (
     Part,
     by_table,
-    check_class_names,
     check_names,
     check_stdin,
-    open_table,
+    open_group,
     order_warnings,
     parts_of,
     selections_of_keys,
 )
-from lossctl.inputs import InputFiles, put_together
-from lossctl.sources import Reader
+from lossctl.inputs import InputFiles, open_parts
+from lossctl.sources import Reader, Selection
 from lossctl.sources.arrays import deliver, rechunk
 from lossctl.sources.base import Array, is_remote
 from lossctl.sources.opening import bare_name
@@ -59,43 +59,40 @@ class SharedInputs:
     def __init__(self, files: InputFiles, whole: Collection[str] = ()) -> None:
         self._files = replace(files, predictions=OWN)
         check_names(self._files)
-        parts = parts_of(self._files)
-        self._parts, self._keys = parts, selections_of_keys(files.on)
-        in_step = [part for part in parts if part.role not in whole]
-        self._groups = list(by_table(in_step, bool(self._keys)))
-        self._whole_groups = list(by_table([part for part in parts if part.role in whole], False))
-        check_stdin([group[0] for group in (*self._groups, *self._whole_groups)])
+        self._parts, self._whole = parts_of(self._files), whole
+        keys = selections_of_keys(files.on)
+        groups = [*by_table([part for part in self._parts if part.role not in whole], bool(keys))]
+        whole_groups = [*by_table([part for part in self._parts if part.role in whole], False)]
+        check_stdin([group[0] for group in (*groups, *whole_groups)])
         self._shared: dict[str, _Shared] = {}
         with ExitStack() as stack:
-            for group, keys in [*((each, self._keys) for each in self._groups), *((w, {}) for w in self._whole_groups)]:
+            for group, own_keys in [*((each, keys) for each in groups), *((each, {}) for each in whole_groups)]:
                 if group[0].path != OWN:
-                    shared = _Shared(group, keys)
+                    shared = _Shared(group, own_keys)
                     stack.callback(shared.close)
                     self._shared[group[0].role] = shared
             self._stack = stack.pop_all()
 
     def feed(self, predictions: str) -> Feed:
         """A file of predictions with all that belongs to it. Raises UsageError and DataError."""
-        with ExitStack() as stack:
-            readers = [self._reader(group, self._keys, predictions, stack) for group in self._groups]
-            whole = [self._reader(group, {}, predictions, stack) for group in self._whole_groups]
-            files = replace(self._files, predictions=predictions)
-            if files.classes is not None:
-                check_class_names(files, self._parts, readers)
-            warnings = order_warnings(files) if not files.on and _is_cheap(files.targets) else []
-            feed = put_together(readers, whole, files.on, files.missing, warnings)
-            stack.pop_all()
-        return feed
+        files = replace(self._files, predictions=predictions)
+        return open_parts(
+            self._parts,
+            whole=self._whole,
+            on=files.on,
+            missing=files.missing,
+            classes=files.classes,
+            warnings=order_warnings(files) if _is_cheap(files.targets) else [],
+            open_group=partial(self._open_group, predictions),
+        )
 
-    def _reader(self, group: list[Part], keys: Any, predictions: str, stack: ExitStack) -> Reader:
+    def _open_group(self, predictions: str, group: list[Part], keys: Mapping[str, Selection]) -> Reader:
         if group[0].path == OWN:
-            reader = open_table([replace(part, path=predictions) for part in group], keys)
-        else:
-            reader = self._shared[group[0].role].lend()
-        stack.callback(reader.close)
-        return reader
+            return open_group([replace(part, path=predictions) for part in group], keys)
+        return self._shared[group[0].role].lend()
 
     def close(self) -> None:
+        """Closes what is shared; no feed can be read after that."""
         self._stack.close()
 
 
@@ -109,7 +106,7 @@ class _Shared:
 
     def __init__(self, group: list[Part], keys: Any) -> None:
         self._group, self._keys = group, keys
-        self.reader = open_table(group, keys)
+        self.reader = open_group(group, keys)
         self.lock = threading.Lock()
         self.first = dict(self.reader.arrays)
         as_it_is = isinstance(self.reader, RawArrayReader) and not any(part.selection.is_text for part in group)
@@ -126,7 +123,7 @@ class _Shared:
 
     def lend(self) -> Reader:
         """A reader of the same that is for one feed; closing it closes nothing that others read."""
-        return _Lent(self) if self._lendable else open_table(self._group, self._keys)
+        return _Lent(self) if self._lendable else open_group(self._group, self._keys)
 
     def close(self) -> None:
         self.reader.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl._version import __version__
 from lossctl.batches.results import SCHEMA, Leaderboard, Row
-from lossctl.errors import DataError, LossctlError, visible
+from lossctl.errors import DataError, LossctlError, reason_of, visible
 from lossctl.files import write_text
 from lossctl.loss_spec import OWN
 from lossctl.sources.base import is_remote
@@ -109,7 +109,7 @@ def read_earlier(path: str, request: Mapping[str, str | None]) -> Earlier:
     except FileNotFoundError:
         return Earlier({})
     except OSError as error:
-        raise DataError(f"cannot read {visible(path)}: {visible((error.strerror or str(error)).lower())}") from None
+        raise DataError(f"cannot read {visible(path)}: {reason_of(error)}") from None
     if len(text) > MOST_BYTES:
         raise _malformed(path, f"it is larger than {MOST_BYTES >> 20} MiB")
     try:

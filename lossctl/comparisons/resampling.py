@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "bootstrap", "bootstrap_p", "interval", "margin_p", "permutation_p", "sign_flips"]
+__all__ = ["ConfidenceInterval", "bootstrap", "bootstrap_p", "interval", "margin_p", "permutation_p", "sign_flips"]
 
 Floats = NDArray[np.float64]
 
@@ -93,21 +93,21 @@ def margin_p(found: float, drawn: Floats, margin: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A confidence interval."""
+class ConfidenceInterval:
+    """Of a difference."""
 
     low: float
     high: float
 
 
-def interval(found: float, drawn: Floats, left_out: Floats, confidence: float) -> Interval:
+def interval(found: float, drawn: Floats, left_out: Floats, confidence: float) -> ConfidenceInterval:
     """The bias-corrected and accelerated bootstrap interval (Efron 1987).
 
     `drawn` are resampled differences, and `left_out` those without one group each (the jackknife).
     """
     drawn = drawn[np.isfinite(drawn)]
     if not drawn.size or drawn.min() == drawn.max():
-        return Interval(found, found)
+        return ConfidenceInterval(found, found)
     normal = NormalDist()
     below = (np.count_nonzero(drawn < found) + np.count_nonzero(drawn <= found)) / 2.0
     # Where all lie on one side the share is not 0, but less than can be seen.
@@ -118,7 +118,7 @@ def interval(found: float, drawn: Floats, left_out: Floats, confidence: float) -
         shifted = bias + normal.inv_cdf(tail)
         bounds.append(normal.cdf(bias + shifted / (1.0 - acceleration * shifted)))
     low, high = np.quantile(drawn, bounds)
-    return Interval(float(low), float(high))
+    return ConfidenceInterval(float(low), float(high))
 
 
 def _acceleration(left_out: Floats) -> float:

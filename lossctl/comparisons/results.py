@@ -81,6 +81,7 @@ class System:
     letters: str
 
     def to_document(self) -> dict[str, Any]:
+        """The `systems` entry of a comparison."""
         return {"name": self.name, "value": finite_or_none(self.value), "rank": self.rank, "letters": self.letters}
 
 
@@ -118,6 +119,7 @@ class Pair:
         return self.verdict != "undecided"
 
     def to_document(self) -> dict[str, Any]:
+        """The `pairs` entry of a comparison."""
         document: dict[str, Any] = {
             "first": self.first,
             "second": self.second,
@@ -156,6 +158,7 @@ class LossComparison:
     signature: str
 
     def to_document(self) -> dict[str, Any]:
+        """The `comparisons` entry of the document."""
         return {
             "loss": self.loss,
             "options": {name: plain(value) for name, value in self.options.items()},

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lossctl.comparisons.groups import ResamplingSums
 from lossctl.comparisons.ranks import holm, letters, ranks, wilcoxon_p
 from lossctl.comparisons.resampling import (
-    Interval,
+    ConfidenceInterval,
     bootstrap,
     bootstrap_p,
     interval,
@@ -25,7 +25,7 @@ from lossctl.comparisons.results import Inference, LossComparison, Pair, System
 from lossctl.errors import DataError, EnvironmentFault, UsageError
 from lossctl.memory import available_bytes, spelled_bytes
 from lossctl.results import LossResult
-from lossctl.runs import Run
+from lossctl.runs.run import Run
 
 __all__ = ["PairedRows"]
 
@@ -182,7 +182,7 @@ class PairedRows:
         self,
         found: Sequence[LossResult],
         names: Sequence[str],
-        intervals: Sequence[Interval],
+        intervals: Sequence[ConfidenceInterval],
         p: dict[str, list[float]],
         margins: Sequence[tuple[float, float, float]],
     ) -> list[Pair]:

@@ -49,6 +49,7 @@ class Interval(Record):
 
     @classmethod
     def at(cls, point: float) -> Interval:
+        """A number without an interval."""
         return cls(point, point, point)
 
     def __neg__(self) -> Interval:
@@ -104,8 +105,7 @@ class Evaluator:
             case Comparison():
                 return self._compared(condition)
             case Not(operand):
-                inner = self.holds(operand)
-                return None if inner is None else not inner
+                return _negated(self.holds(operand))
             case And(left, right) | Or(left, right):
                 # Both are looked at, also where one decides: what is not finite in the other fails all the same.
                 either = (self.holds(left), self.holds(right))
@@ -139,6 +139,7 @@ class Evaluator:
         return _negated(_equal(left, right))
 
     def of(self, quantity: Quantity) -> Interval:
+        """What a quantity is; NaN where there is no such slice. Raises DataError where the baseline lacks it."""
         match quantity:
             case Number(value):
                 return Interval.at(value)

@@ -1,6 +1,7 @@
 """Gates: what `--fail-if` and `--warn-if` ask of the results of a run, and what they answer.
 
-How a condition is decided is in `evaluator.py`; a gate about every slice is asked of each, in `every_slice.py`.
+How a condition is decided is in `evaluator.py`; a gate about every slice is asked of each, in `every_slice.py`; what
+is said of the answers is in `conclusion.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lossctl.errors import CheckFailed, Undecided, UsageError, visible
+from lossctl.errors import UsageError, visible
 from lossctl.gates.evaluator import Entries, Evaluator, Interval
 from lossctl.gates.grammar import parse_gate
 from lossctl.gates.trees import Base, Condition, Measure, Quantity, comparisons, quantities
@@ -20,7 +21,7 @@ from lossctl_kernels.records import Record
 if TYPE_CHECKING:
     from lossctl.loss_spec import LossSpec
 
-__all__ = ["Decision", "Gate", "conclude", "decide", "parse_gates", "report"]
+__all__ = ["Decision", "Gate", "decide", "parse_gates"]
 
 
 class Gate(Record):
@@ -77,9 +78,6 @@ class Decision(Record):
     quantities: tuple[tuple[str, Interval], ...]
 
 
-# ---- before the data
-
-
 def parse_gates(fail_if: Sequence[str], warn_if: Sequence[str], specs: Sequence[LossSpec]) -> list[Gate]:
     """The gates of a command that evaluates `specs`. Raises UsageError for what means nothing."""
     names = _names(specs)
@@ -105,9 +103,6 @@ def _names(specs: Sequence[LossSpec]) -> dict[str, list[int]]:
         for name in dict.fromkeys((spec.text, spec.name, *meant)):
             names.setdefault(name, []).append(position)
     return names
-
-
-# ---- with the results
 
 
 def decide(gate: Gate, results: Sequence[LossResult], base: Entries | None = None, *, noisy: bool = False) -> Decision:
@@ -143,72 +138,3 @@ def _decide_each(
     note = "; ".join(worst.missing)
     result = GateResult(gate.text, worst.value, worst.verdict, worst.limit, gate.severity, more, note, slices)
     return Decision(result, worst.evaluator.shown(gate.condition))
-
-
-# ---- what is said of them
-
-_MARKS = {"pass": "✓", "fail": "✗", "warn": "!", "inconclusive": "?"}
-_ASCII_MARKS = {"pass": "ok", "fail": "FAIL", "warn": "WARN", "inconclusive": "OPEN"}
-
-
-def report(decisions: Sequence[Decision], encoding: str | None) -> list[str]:
-    """A line a gate: "✗ bce > 0.35 (bce = 0.412)"; in ASCII where the encoding has no such marks."""
-    try:
-        "".join(_MARKS.values()).encode(encoding or "ascii")
-        marks = _MARKS
-    except (UnicodeError, LookupError):
-        marks = _ASCII_MARKS
-    lines = []
-    for decision in decisions:
-        result = decision.result
-        mark = "warn" if (result.verdict, result.severity) == ("fail", "warn") else result.verdict
-        lines.append(f"{marks[mark]} {visible(result.expression, 500)} ({_found(decision)}){_open(result)}")
-    return lines
-
-
-def _found(decision: Decision) -> str:
-    result = decision.result
-    measured = ", ".join(f"{visible(text)} = {_spelled(interval)}" for text, interval in decision.quantities)
-    told = "" if result.slices is None else result.slices.told()
-    return "; ".join(part for part in (told, measured, visible(result.note, 1000)) if part) or "constant"
-
-
-def _spelled(interval: Interval) -> str:
-    if interval.low == interval.high or math.isnan(interval.point):
-        return f"{interval.point:.6g}"
-    return f"{interval.point:.6g} [{interval.low:.6g}, {interval.high:.6g}]"
-
-
-def _open(result: GateResult) -> str:
-    if result.verdict != "inconclusive":
-        return ""
-    if result.more_samples is None:
-        return ": cannot be told from the limit"
-    return f": about {result.more_samples:,} more samples would decide it"
-
-
-def conclude(decisions: Sequence[Decision], *, strict: bool = False) -> str:
-    """The verdict of all gates in a line, where they let the run pass.
-
-    Raises CheckFailed where one fails, and Undecided where one that matters is open and `strict`.
-    """
-    results = [decision.result for decision in decisions]
-    serious = [result for result in results if result.severity == "fail"]
-    failed, undecided = (
-        [result for result in serious if result.verdict == verdict] for verdict in ("fail", "inconclusive")
-    )
-    warnings = sum(result.severity == "warn" and result.verdict == "fail" for result in results)
-    told = f", {warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""
-    many = f"{len(serious)} {'gate' if len(serious) == 1 else 'gates'}"
-    if failed:
-        raise CheckFailed(f"{len(failed)} of {many} failed{told}: {_listed(failed)}")
-    if undecided and strict:
-        raise Undecided(f"{len(undecided)} of {many} cannot be decided{told}: {_listed(undecided)}")
-    if not serious:
-        return f"no gate can fail{told}"
-    open_ones = f", {len(undecided)} cannot be decided" if undecided else ""
-    return f"{len(serious) - len(undecided)} of {many} passed{open_ones}{told}"
-
-
-def _listed(results: Sequence[GateResult]) -> str:
-    return "; ".join(visible(result.expression, 100) for result in results)

@@ -84,7 +84,18 @@ def tables(shown: Sequence[Section], stream: TextIO | None) -> str:
     """A table a section, laid out for `stream`."""
     display = display_of(stream)
     text = StringIO()
-    console = Console(
+    console = console_on(text, display)
+    for number, section in enumerate(shown):
+        if number:
+            console.print()
+        _print_section(console, section, display)
+    lines = text.getvalue().splitlines()
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def console_on(text: StringIO, display: Display) -> Console:
+    """What lays out tables as text: of unlimited width, with colours where the display takes them."""
+    return Console(
         file=text,
         width=UNLIMITED,
         height=25,  # rich takes a width seriously only where it comes with a height
@@ -94,12 +105,6 @@ def tables(shown: Sequence[Section], stream: TextIO | None) -> str:
         legacy_windows=False,
         highlight=False,
     )
-    for number, section in enumerate(shown):
-        if number:
-            console.print()
-        _print_section(console, section, display)
-    lines = text.getvalue().splitlines()
-    return "".join(line.rstrip() + "\n" for line in lines)
 
 
 def _print_section(console: Console, section: Section, display: Display) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 
 from lossctl.errors import visible
-from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics, spelled
+from lossctl.outputs.labels import changed_options
+from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics
 from lossctl_kernels.records import field_names
 
 
@@ -100,7 +100,7 @@ def _gradient_columns(gradients: tuple[GradientResult, ...]) -> tuple[Column, ..
         cells = tuple(_rounded(getattr(g.stats, name)) for g in gradients)
         columns.append(Column(title, cells, numeric=True))
     columns.append(Column("file", tuple(visible(g.path, limit=4096) for g in gradients)))
-    columns.append(Column("options", tuple(_options(g.options, g.changed) for g in gradients)))
+    columns.append(Column("options", tuple(changed_options(g.options, g.changed) for g in gradients)))
     return _told(columns)
 
 
@@ -122,9 +122,5 @@ def _rounded(value: float) -> str:
 
 def _loss_options(result: LossResult) -> str:
     """What makes this number another than the loss's plain mean."""
-    given = _options(result.options, result.changed)
+    given = changed_options(result.options, result.changed)
     return given if result.reduction == "mean" else f"{given} reduction={result.reduction}".lstrip()
-
-
-def _options(options: Mapping[str, object], changed: tuple[str, ...]) -> str:
-    return " ".join(f"{name}={spelled(options[name])}" for name in changed)

@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from lossctl.errors import DataError, UsageError, visible
-from lossctl.input_parts import selections_of_keys
+from lossctl.input_parts import Part
 from lossctl.inputs import InputFiles
-from lossctl.slices.inputs import NumberedReader, slice_parts
-from lossctl.slices.levels import Bins, Levels, encoder_of
+from lossctl.slices.inputs import slice_parts
+from lossctl.slices.plan import SlicePlan
 from lossctl.slices.slicing import Slicing, parse_columns
-from lossctl.sources import Reader, memory_reader, open_reader
+from lossctl.sources import Selection
 from lossctl.sources.base import SLICE_ROLE, Array
-from lossctl.worst import WorstWatch, check_count
+from lossctl_kernels.records import Record
 
-if TYPE_CHECKING:
-    from lossctl.evaluation import Evaluation
-
-__all__ = ["Beside", "By"]
+__all__ = ["By", "SliceRequest"]
 
 By: TypeAlias = str | Sequence[str] | Mapping[str, Any]
 """Columns as `--by` has them, or arrays under what `--by` would say of them."""
 
 
-@dataclass(frozen=True)
-class Beside:
-    """What is asked beside the losses."""
+class SliceRequest(Record):
+    """The slices and the worst rows that a call asks for; `arrays` are those of slices, by the names of the columns."""
 
-    slicing: Slicing
-    encoders: Mapping[str, Levels | Bins]
+    plan: SlicePlan
     arrays: Mapping[str, Any]
-    top: int | None
 
     @classmethod
-    def of(cls, by: By | None, cross: bool, min_slice: int, top: int | None) -> Beside:
+    def of(cls, by: By | None, cross: bool, min_slice: int, top: int | None) -> SliceRequest:
         """Raises UsageError for what means nothing."""
         texts = [by] if isinstance(by, str) else list(by or ()) if isinstance(by, Sequence | Mapping | None) else [by]
         if not all(isinstance(text, str) for text in texts):
@@ -44,25 +37,18 @@ class Beside:
         columns = parse_columns(texts)
         names = (column.name for column in columns)
         given = dict(zip(names, by.values(), strict=True)) if isinstance(by, Mapping) else {}
-        slicing = Slicing.of(columns, cross, min_slice)
-        encoders = {column.name: encoder_of(column) for column in columns}
-        return cls(slicing, encoders, given, None if top is None else check_count(top))
+        return cls(SlicePlan.of(Slicing.of(columns, cross, min_slice), top), given)
 
-    def with_readers(
-        self, readers: Sequence[Reader], predictions: object, targets: object, on: Sequence[str]
-    ) -> list[Reader]:
-        """The readers of the data, and those of what is beside it."""
-        found = list(readers)
-        if self.top is not None:
-            found[0] = NumberedReader(found[0])
-        if self.arrays:
-            if on:
-                raise UsageError("by is arrays, which have no key for on=", hint="name columns of the files")
-            codes = {f"{SLICE_ROLE}{name}": self._codes(name, array) for name, array in self.arrays.items()}
-            found.append(memory_reader(codes))
-        elif self.encoders:
-            found += self._of_files(predictions, targets, on)
-        return found
+    def parts(self, predictions: object, targets: object, on: tuple[str, ...]) -> list[Part]:
+        """What the slices are read from, of these arrays or files. Raises UsageError and DataError."""
+        if not self.arrays:
+            return self._of_files(predictions, targets, on) if self.plan.encoders else []
+        if on:
+            raise UsageError("by is arrays, which have no key for on=", hint="name columns of the files")
+        return [
+            Part(f"{SLICE_ROLE}{name}", "", None, Selection(), self._codes(name, array))
+            for name, array in self.arrays.items()
+        ]
 
     def _codes(self, name: str, values: Any) -> Array:
         """The codes of an array of any kind. Raises DataError."""
@@ -79,23 +65,14 @@ class Beside:
             array = array.combine_chunks()
         if pa.types.is_nested(array.type):
             raise DataError(f"the array of by '{visible(name)}' has more than one value a row", hint="it is (rows,)")
-        return self.encoders[name].encode(array, lambda row: f"by '{visible(name)}', row {row}")
+        return self.plan.encoders[name].encode(array, lambda row: f"by '{visible(name)}', row {row}")
 
-    def _of_files(self, predictions: object, targets: object, on: Sequence[str]) -> list[Reader]:
+    def _of_files(self, predictions: object, targets: object, on: tuple[str, ...]) -> list[Part]:
         paths = [os.fspath(each) if isinstance(each, str | os.PathLike) else None for each in (predictions, targets)]
         first = next((path for path in paths if path is not None), None)
         if first is None:
             raise UsageError("by names columns, and predictions and targets are arrays", hint="by={'country': array}")
         second = paths[1] if paths[0] is not None else None
-        files = InputFiles(str(first), None if second is None else str(second), on=tuple(on), by=self.encoders)
-        keys = selections_of_keys(tuple(on))
-        return [open_reader(part.place.path, {part.role: part.selection, **keys}) for part in slice_parts(files)]
-
-    def prepare(self, evaluation: Evaluation) -> None:
-        """Tells an evaluation, before it runs."""
-        if self.slicing.columns:
-            from lossctl.slices.streaming import SliceWatch
-
-            SliceWatch(evaluation, self.slicing, self.encoders)
-        if self.top is not None:
-            WorstWatch(evaluation, self.top, None)
+        return slice_parts(
+            InputFiles(str(first), None if second is None else str(second), on=on, by=self.plan.encoders)
+        )

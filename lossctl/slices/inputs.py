@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from lossctl.errors import DataError, UsageError, visible
+from lossctl.guesses import did_you_mean
+from lossctl.input_parts import Part, is_stream
 from lossctl.sources import Reader, Selection, contents
-from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array, ArrayInfo, is_remote
-from lossctl.sources.opening import STDIN
+from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array, ArrayInfo
 
 if TYPE_CHECKING:
     from lossctl.inputs import InputFiles
 
-__all__ = [
-    "JoinedReader",
-    "NumberedReader",
-    "Place",
-    "SlicePart",
-    "check_column",
-    "place_of",
-    "read_once",
-    "slice_parts",
-]
+__all__ = ["JoinedReader", "NumberedReader", "Place", "check_column", "place_of", "slice_parts"]
 
 
 class Place(NamedTuple):
@@ -35,15 +26,7 @@ class Place(NamedTuple):
     nameless: bool = False
 
 
-class SlicePart(NamedTuple):
-    """A column to be read: its role, and where it stands."""
-
-    role: str
-    place: Place
-    selection: Selection
-
-
-def slice_parts(files: InputFiles) -> list[SlicePart]:
+def slice_parts(files: InputFiles) -> list[Part]:
     """The columns of the slices of a command. Raises UsageError for one that is nowhere, or in two tables."""
     found = []
     for name, encoder in files.by.items():
@@ -54,7 +37,7 @@ def slice_parts(files: InputFiles) -> list[SlicePart]:
                 hint="save them in a table, or with np.savez",
             )
         selection = Selection(None if place.nameless else (name,), encoder=encoder)
-        found.append(SlicePart(f"{SLICE_ROLE}{name}", place, selection))
+        found.append(Part(f"{SLICE_ROLE}{name}", place.path, place.format, selection))
     return found
 
 
@@ -66,12 +49,10 @@ def place_of(files: InputFiles, name: str, option: str) -> Place:
             return Place(files.by_file, None, names is None)
         raise _absent(name, option, [(files.by_file, names)])
     places = _places(files)
-    tables = [
-        (place, contents(place.path, format=place.format) or []) for place in places if not _is_stream(place.path)
-    ]
+    tables = [(place, contents(place.path, format=place.format) or []) for place in places if not is_stream(place.path)]
     holding = [place for place, names in tables if name in names]
     # What is in a stream only its reader tells.
-    holding = holding or [place for place in places if _is_stream(place.path)][:1]
+    holding = holding or [place for place in places if is_stream(place.path)][:1]
     if not holding:
         raise _absent(name, option, [(place.path, names) for place, names in tables])
     if len(holding) > 1 and name not in files.on:
@@ -96,11 +77,7 @@ def _same(path: str, other: str) -> bool:
 
 
 def _absent(name: str, option: str, tables: Sequence[tuple[str, Sequence[str]]]) -> UsageError:
-    import difflib
-
-    every = [each for _, names in tables for each in names]
-    close = difflib.get_close_matches(name, every[:1000], n=1)
-    guess = f"did you mean '{visible(close[0])}'? " if close else ""
+    guess = did_you_mean(name, (each for _, names in tables for each in names), quoted=True)
     listed = "; ".join(
         f"{visible(path)} has {', '.join(visible(each, 40) for each in names[:20])}{', …' if len(names) > 20 else ''}"
         if names
@@ -110,18 +87,6 @@ def _absent(name: str, option: str, tables: Sequence[tuple[str, Sequence[str]]])
     return UsageError(
         f"there is no column '{visible(name)}' ({option})", hint=f"{guess}{listed}; --by-file FILE names another table"
     )
-
-
-def read_once(path: str) -> bool:
-    """Whether a file is for one reader: a stream, and what is fetched."""
-    return is_remote(path) or _is_stream(path)
-
-
-def _is_stream(path: str) -> bool:
-    try:
-        return path == STDIN or stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False  # said when it is opened
 
 
 class NumberedReader(Reader):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lossctl.errors import DataError, visible
 from lossctl.results import LossResult
-from lossctl.runs import Run
+from lossctl.runs.run import Run
 from lossctl.slices.results import SliceResult
 from lossctl.sources.base import Array
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lossctl.preparation import Prepared
 from lossctl.results import LossResult
-from lossctl.runs import Run
+from lossctl.runs.run import Run
 from lossctl.sample_statistics import counted_rows, interval_about, standard_error
 from lossctl.slices.results import SliceResult
 from lossctl.slices.sums import GroupCounts, GroupMoments, GroupSums, Ratio

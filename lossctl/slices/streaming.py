@@ -87,7 +87,7 @@ class SliceWatch:
     def finish(self, evaluation: Evaluation) -> None:
         """Passes over the data once more where a slice of a loss needs it."""
         waiting = [run for pooled in self._pooled.values() for run in pooled.runs()]
-        while waiting := [run for run in waiting if run.needs_another_pass()]:
+        while waiting := [run for run in waiting if run.end_pass()]:
             for run in waiting:
                 run.poisoned = 0
             for chunk, weights in evaluation.again():

@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GroupCounts", "GroupMoments", "GroupSums", "Ratio", "grown"]
+__all__ = ["GroupCounts", "GroupMoments", "GroupSums", "Ratio"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -32,7 +32,7 @@ SHIFT = 256
 """Numbers beyond 2**LARGE_EXPONENT are halved so often, and their sums with them: nothing overflows on the way."""
 
 
-def grown(array: NDArray[Number], size: int) -> NDArray[Number]:
+def _grown(array: NDArray[Number], size: int) -> NDArray[Number]:
     """The array with zeros up to `size` entries along its last axis."""
     missing = size - array.shape[-1]
     return array if missing <= 0 else np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
@@ -46,7 +46,7 @@ class GroupCounts:
 
     def add(self, codes: Codes, groups: int, chosen: Mask | None = None) -> None:
         """Counts rows, or those `chosen`; codes are below `groups`."""
-        self.counts = grown(self.counts, groups)
+        self.counts = _grown(self.counts, groups)
         self.counts += np.bincount(codes if chosen is None else codes[chosen], minlength=groups)
 
     def of(self, code: int) -> int:
@@ -63,7 +63,7 @@ class GroupSums:
 
     def add(self, codes: Codes, values: Floats, groups: int) -> None:
         """Adds rows, both arrays of shape (rows,); codes are below `groups`."""
-        self._high, self._low, self._special = (grown(each, groups) for each in (self._high, self._low, self._special))
+        self._high, self._low, self._special = (_grown(each, groups) for each in (self._high, self._low, self._special))
         finite = np.isfinite(values)
         if not finite.all():
             with np.errstate(invalid="ignore"):
@@ -145,7 +145,7 @@ class GroupMoments:
     def add(self, codes: Codes, a: Floats, b: Floats, groups: int) -> None:
         """Adds rows, all arrays of shape (rows,); codes are below `groups`."""
         self._counts, self._means, self._products = (
-            grown(each, groups) for each in (self._counts, self._means, self._products)
+            _grown(each, groups) for each in (self._counts, self._means, self._products)
         )
         for start in range(0, codes.size, PIECE_ROWS):
             piece = slice(start, start + PIECE_ROWS)

@@ -9,7 +9,7 @@ import sys
 from select import select
 from typing import Any, NamedTuple
 
-from lossctl.errors import EnvironmentFault, UsageError, visible
+from lossctl.errors import EnvironmentFault, UsageError, reason_of, visible
 
 __all__ = ["SuiteText", "find_suite", "parse_toml"]
 
@@ -48,7 +48,7 @@ def find_suite(path: str | None) -> SuiteText:
     if shared is None:
         raise UsageError(
             f"there is no {FILE} here, and no [{TABLE}] in {SHARED_FILE}",
-            hint="write one, or name a file: lossctl run FILE",
+            hint="write one, or give the name of a suite as FILE",
         )
     return shared
 
@@ -82,10 +82,9 @@ def _text_of(path: str) -> SuiteText:
     except IsADirectoryError:
         raise UsageError(f"'{visible(path)}' is a folder", hint=f"name a file in it, such as {FILE}") from None
     except PermissionError as error:
-        raise EnvironmentFault(f"cannot read '{visible(path)}': {visible(error.strerror).lower()}") from None
+        raise EnvironmentFault(f"cannot read '{visible(path)}': {reason_of(error)}") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read '{visible(path)}': {visible(reason).lower()}") from None
+        raise UsageError(f"cannot read '{visible(path)}': {reason_of(error)}") from None
     return SuiteText(path, content, folder, table)
 
 

@@ -18,7 +18,7 @@ from lossctl.suites.files import SuiteText, parse_toml
 from lossctl.suites.values import from_environment, from_toml, guess, key_of, keys_of, named
 
 if TYPE_CHECKING:
-    from lossctl.cli.declarations import Parameter
+    from lossctl.declarations import Parameter
 
 __all__ = [
     "OF_THE_COMMAND",
@@ -129,7 +129,7 @@ def resolved(
             continue
         given = Setting(flags.get(each.name), f"--{key_of(each)}")
         if given.value is None:
-            given = Setting(from_environment(each, environment), getattr(each.declared, "envvar", None) or "")
+            given = Setting(from_environment(each, environment), each.declared.envvar or "")
         if given.value is not None:
             outer[each.name] = (
                 given._replace(value=from_here(given.value)) if suite.is_away and _is_path(each) else given

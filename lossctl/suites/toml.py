@@ -10,7 +10,7 @@ from lossctl.suites.suite import EVALUATIONS, OUTPUTS, Suite
 from lossctl.suites.values import key_of
 
 if TYPE_CHECKING:
-    from lossctl.cli.declarations import Parameter
+    from lossctl.declarations import Parameter
 
 __all__ = ["render", "spelled"]
 

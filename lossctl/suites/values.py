@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 from lossctl.errors import UsageError, visible
+from lossctl.guesses import did_you_mean
 
 if TYPE_CHECKING:
-    from lossctl.cli.declarations import Parameter
+    from lossctl.declarations import Parameter
 
 __all__ = ["PLACEHOLDER", "from_environment", "from_toml", "guess", "key_of", "keys_of", "named"]
 
@@ -32,8 +32,8 @@ _KINDS = {
 
 def key_of(parameter: Parameter) -> str:
     """What a suite calls an argument or an option: its long name, without dashes in front."""
-    names: Iterable[str] = getattr(parameter.declared, "names", ())
-    return next((name.removeprefix("--") for name in names if name.startswith("--")), parameter.name)
+    names = (name.removeprefix("--") for name in parameter.declared.names if name.startswith("--"))
+    return next(names, parameter.name)
 
 
 def keys_of(parameters: Iterable[Parameter]) -> dict[str, Parameter]:
@@ -45,8 +45,8 @@ def guess(name: str, known: Iterable[str]) -> str:
     """A hint for a key or a name that nothing has: what was probably meant, else what there is."""
     names = list(known)
     alike = [each for each in names if each.lower() == name.lower().replace("_", "-")]
-    close = alike or difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    meant = f"did you mean {alike[0]}?" if alike else did_you_mean(name, names).rstrip()
+    return meant or f"there are {', '.join(names)}"
 
 
 def from_toml(parameter: Parameter, value: object) -> Any:
@@ -64,7 +64,7 @@ def from_toml(parameter: Parameter, value: object) -> Any:
         return float(value)
     # A file that is called by a number is more often a slip.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is str and is_number and hasattr(parameter.declared, "names"):
+    if kind is str and is_number and parameter.declared.names:
         return str(value)
     if kind == list[str]:
         return _texts(parameter, value)
@@ -121,7 +121,7 @@ def from_environment(parameter: Parameter, environment: Mapping[str, str]) -> An
 
     Raises UsageError for a text that does not say it.
     """
-    variable = getattr(parameter.declared, "envvar", None)
+    variable = parameter.declared.envvar
     text = environment.get(variable, "") if variable else ""
     if not text:
         return None

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from lossctl.errors import CheckFailed, DataError, EnvironmentFault, LossctlError, Undecided, UsageError
-from lossctl.gates.judging import Decision, conclude
+from lossctl.gates.conclusion import conclude
+from lossctl.gates.judging import Decision
 from lossctl.results import GateResult
 from lossctl.suites.results import EvaluationResult, most_serious
 from lossctl_kernels.records import replace

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from lossctl.batches import batch
-from lossctl.batches.batch import Batch, check_request, chosen_jobs, sorting_loss, taken_names
+from lossctl.batches.batch import Batch
 from lossctl.batches.inputs import OWN, SharedInputs
 from lossctl.batches.patterns import BatchFile, find_files
 from lossctl.batches.results import Leaderboard, value_of
-from lossctl.errors import UsageError
 from lossctl.evaluation import Evaluation, Request
 from lossctl.inputs import InputFiles, open_feed
 from lossctl.loss_spec import parse
@@ -159,56 +158,3 @@ def test_code_that_many_files_repay_is_compiled_whatever_comes_first(monkeypatch
     monkeypatch.setattr(batch, "INTERPRETED_VALUES_UNCOMPILED", 10_000)
     assert {row.backend for row in done(request()).rows} == {"cpu"}
     assert {row.backend for row in done(replace(request(), backend="python")).rows} == {"python"}
-
-
-# ---- what is asked
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        (request("bce", "bce"), "the loss 'bce' is given twice"),
-        (request("bce:nope=1"), "bce has no option 'nope'"),
-        (request("huber:delta=-1"), "delta"),
-        (request("bce", flags={"ignore_index": 3}), "ignore_index"),
-        (request(threads=100_000), "threads must be from 1 to"),
-        (request(backend="abacus"), "there is no backend 'abacus'"),
-    ],
-)
-def test_what_no_file_could_make_right(asked: Request, said: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        check_request(asked)
-    assert said in str(caught.value)
-
-
-def test_requests_that_may_be_right() -> None:
-    check_request(request("bce", "bce:eps=1e-7", "CrossEntropyLoss", "huber:delta=2", threads=1))
-
-
-def test_the_loss_that_ranks() -> None:
-    specs = request("bce", "huber:delta=1", "huber:delta=2").specs
-    assert sorting_loss(None, specs) == 0
-    assert sorting_loss("bce", specs) == 0
-    assert sorting_loss("huber:delta=2", specs) == 2
-    for wrong in ("huber", "mae", "huber:delta=3"):
-        with pytest.raises(UsageError, match="is not one of the losses"):
-            sorting_loss(wrong, specs)
-    assert sorting_loss("huber", specs[:2]) == 1
-
-
-def test_names_of_columns_are_taken() -> None:
-    assert {"rank", "file", "value", "bce", "cce", "scce"} <= {*taken_names(request("bce", "CrossEntropyLoss").specs)}
-
-
-def test_jobs_are_bounded_by_files_processors_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "usable_threads", lambda: 16)
-    monkeypatch.setattr(batch, "available_bytes", lambda: None)
-    assert (chosen_jobs(None, 100), chosen_jobs(None, 3), chosen_jobs(7, 100), chosen_jobs(7, 2)) == (16, 3, 7, 2)
-    monkeypatch.setattr(batch, "available_bytes", lambda: 8 * batch.BYTES_OF_A_JOB)
-    assert (chosen_jobs(None, 100), chosen_jobs(7, 100)) == (4, 7)
-    monkeypatch.setattr(batch, "available_bytes", lambda: 1)
-    assert chosen_jobs(None, 100) == 1
-    assert (chosen_jobs(None, 100, "cuda"), chosen_jobs(3, 100, "cuda")) == (1, 3)
-    for wrong in (0, -1, batch.MOST_JOBS + 1):
-        with pytest.raises(UsageError, match="--jobs must be from 1 to 64"):
-            chosen_jobs(wrong, 3)

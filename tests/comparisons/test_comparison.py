@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from lossctl.api import evaluate, per_sample
-from lossctl.comparisons.comparison import Comparison, check_systems, open_systems
+from lossctl.comparisons.comparison import Comparison
 from lossctl.comparisons.results import ComparisonResult, Inference, Margin
+from lossctl.comparisons.systems import check_systems, open_systems
 from lossctl.conventions import small_rows
 from lossctl.errors import DataError, EnvironmentFault, UsageError
 from lossctl.evaluation import Request

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import lossctl
 from lossctl.errors import CheckFailed, DataError, Undecided, UsageError
-from lossctl.gates.judging import Decision, conclude, decide, parse_gates, report
+from lossctl.gates.conclusion import conclude, report
+from lossctl.gates.judging import Decision, decide, parse_gates
 from lossctl.loss_spec import parse
 from lossctl.results import LossResult, Statistics
 from lossctl.sample_statistics import SampleStatistics
@@ -243,7 +244,7 @@ def test_that_many_samples_do_decide() -> None:
         every = np.ones(losses.size, np.bool_)
         gathered = SampleStatistics(0.95)
         gathered.add(losses, None, np.ones(losses.size), every, every)
-        gathered.needs_another_pass()
+        gathered.end_pass()
         stats = gathered.result(float(losses.mean()), float(losses.size), "mean")
         (gate,) = parse_gates(["mae > 0.9"], [], [parse("mae")])
         return decide(gate, [result("mae", float(losses.mean()), samples=losses.size, stats=stats)], noisy=True)

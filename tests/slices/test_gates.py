@@ -11,7 +11,8 @@ import pytest
 
 import lossctl
 from lossctl.errors import DataError, UsageError
-from lossctl.gates.judging import Decision, decide, parse_gates, report
+from lossctl.gates.conclusion import report
+from lossctl.gates.judging import Decision, decide, parse_gates
 from lossctl.loss_spec import parse
 from lossctl.results import LossResult
 from lossctl.slices.results import SliceResult, SliceTable

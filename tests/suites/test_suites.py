@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lossctl.cli.declarations import Argument, Parameter
 from lossctl.cli.suite import parameters
+from lossctl.declarations import Argument, Parameter
 from lossctl.errors import UsageError
 from lossctl.suites.files import SuiteText
 from lossctl.suites.suite import OF_THE_COMMAND, Suite, SuiteError, load, resolved, selected

@@ -1,0 +1,24 @@
+"""What was probably meant by a name that nothing has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from lossctl.errors import visible
+
+__all__ = ["did_you_mean"]
+
+MOST_COMPARED = 1000
+"""Names: a table may have a column for each of a hundred thousand features."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, quoted: bool = False) -> str:
+    """How a hint begins where something known is close, "did you mean X? ", else "". Names of the data are `quoted`."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(islice(known, MOST_COMPARED)), n=1)
+    if not close:
+        return ""
+    shown = visible(close[0])
+    return f"did you mean '{shown}'? " if quoted else f"did you mean {shown}? "
