@@ -17,7 +17,7 @@ from lossctl_kernels.domains import REAL, TargetKind
 from lossctl_kernels.options import OPTIONS
 from lossctl_kernels.program import LEADING
 from lossctl_kernels.records import replace
-from lossctl_kernels.spec import Definition, Loss, Parameter, Scope, definition_of
+from lossctl_kernels.spec import Definition, Loss, Monoid, Parameter, Scope, definition_of
 
 __all__ = ["make_loss"]
 
@@ -60,6 +60,7 @@ def make_loss(
     _refuse_kinds(loss, function, path)
     for _, each in _functions(loss):
         _check_arguments(loss, each, path)
+    _refuse_values(loss, path)
     digest = source_digest(path, source, function.__globals__.get("__package__") or "")
     code = f"lossctl_own.{digest}.{_computed(loss, source, path)}"
     forms = {name: _stamped(form, code, name) for name, form in loss.forms.items()}
@@ -163,15 +164,21 @@ def _example(facts: Parameter) -> float:
     return 1.0
 
 
-def _functions(loss: Loss) -> Iterator[tuple[str, Any]]:
-    """Every function of a loss, with what it is for."""
+def _forms(loss: Loss) -> dict[str, Definition]:
+    """Every definition of a loss, by what it is for."""
     forms = dict(loss.forms)
     for option, values in loss.variants.items():
         for value, facts in values.items():
             forms |= {f"{option}={value}, {name}": form for name, form in facts.get("forms", {}).items()}
-    for name, form in forms.items():
+    return forms
+
+
+def _functions(loss: Loss) -> Iterator[tuple[str, Any]]:
+    """Every function of a loss, with what it is for."""
+    for name, form in _forms(loss).items():
         yield f"{name} value", form.function
         yield from ((f"{name} fold {fold.name}", fold.term) for fold in form.folds)
+        yield from ((f"{name} condition of {fold.name}", fold.when) for fold in form.folds if fold.when is not None)
         if form.gradient is not None:
             yield f"{name} gradient", form.gradient
         yield from ((f"{name} gradient by {by}", each) for by, each in form.gradient_by.items())
@@ -196,10 +203,7 @@ def _refuse_kinds(loss: Loss, function: FunctionType, path: str) -> None:
 
 def _check_arguments(loss: Loss, function: Callable[..., Any], path: str) -> None:
     """Raises UsageError for an argument that nothing provides."""
-    folds = {fold.name for form in loss.forms.values() for fold in form.folds}
-    for values in loss.variants.values():
-        for facts in values.values():
-            folds |= {fold.name for form in facts.get("forms", {}).values() for fold in form.folds}
+    folds = {fold.name for form in _forms(loss).values() for fold in form.folds}
     provided = [*LEADING, *loss.parameters, *loss.inputs, *sorted(folds), *sorted(_with_defaults(loss))]
     if loss.scope is Scope.DATASET:
         provided.append("weight")
@@ -215,6 +219,20 @@ def _check_arguments(loss: Loss, function: Callable[..., Any], path: str) -> Non
             raise UsageError(
                 f"{where} asks for '{visible(name)}', which nothing provides",
                 hint=f"{_meant(name, provided)}it may ask for {', '.join(provided)}; a parameter needs a default",
+            )
+
+
+def _refuse_values(loss: Loss, path: str) -> None:
+    """Raises UsageError where a function that is called once for a row asks for one of the row's values."""
+    folds = [fold for form in _forms(loss).values() for fold in form.folds]
+    once = [fold.when for fold in folds if fold.when is not None]
+    once += [fold.term for fold in folds if fold.monoid is Monoid.ONCE]
+    for function in once:
+        value = next((name for name in argument_names(function) if name in LEADING), None)
+        if value is not None:
+            raise UsageError(
+                f"{visible(path)}: {function.__name__} is computed once for each row and asks for '{value}'",
+                hint="it may ask for earlier folds and parameters",
             )
 
 

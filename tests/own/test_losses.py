@@ -267,6 +267,45 @@ BAD_FILES = {
 }
 
 
+CONDITION = """
+from lossctl_kernels.spec import Monoid, Scope, fold, loss
+@fold(Monoid.MAX)
+def largest(prediction): return prediction
+{condition}
+@fold(Monoid.SUM, when=condition)
+def total(prediction): return prediction
+@loss(scope=Scope.ROW, folds=(largest, total), options=())
+def f(largest, total): return total
+"""
+BAD_FILES |= {
+    f"condition_{name}.py": (CONDITION.format(condition=condition), says)
+    for name, condition, says in [
+        ("unknown", "def condition(largets): return largets > 0.0", "did you mean largest?"),
+        (
+            "of_values",
+            "def condition(prediction): return prediction > 0.0",
+            "for each row and asks for 'prediction'",
+        ),
+        (
+            "branches",
+            "def condition(largest):\n    if largest > 0.0: return True\n    return False",
+            "write return where(",
+        ),
+        ("raises", "def condition(largest): return largest > missing", "NameError"),
+        ("text", "def condition(largest): return 'x'", "it returns str"),
+    ]
+}
+
+
+@pytest.mark.parametrize("backend", ["python", "cpu"])
+def test_a_fold_with_a_condition(backend: str) -> None:
+    """A row that does not meet it has the sum 0."""
+    condition = "def condition(largest, least=0.5): return largest > least"
+    Path("some.py").write_text(CONDITION.format(condition=condition))
+    rows = np.array([[0.25, 0.5], [0.25, 0.75], [3.0, -1.0]])
+    assert lossctl.per_sample(rows, rows, "some.py:f", backend=backend).tolist() == [0.0, 1.0, 2.0]
+
+
 @pytest.mark.parametrize("name", list(BAD_FILES))
 def test_a_bad_file(name: str) -> None:
     text, says = BAD_FILES[name]
