@@ -88,10 +88,10 @@ class _JsonLinesReader(Reader):
     def _table_of(self, kinds: dict[str, str]) -> ArrowTable:
         schema = self._schema(kinds)
         chosen = {role: replace(self._roles[role], columns=columns) for role, columns in self._selected.items()}
-        first = {name: [self._first[name]] for name in kinds}
 
         def first_of(name: str) -> pa.RecordBatch:
-            return pa.record_batch({name: pa.array(first[name])})
+            # Only its length is asked for: what it holds may be more than one type of Arrow has room for.
+            return pa.record_batch({name: pa.array([[0.0] * len(self._first[name])])})
 
         return ArrowTable(self._file, "jsonl", schema, chosen, first_of, where=self._lines.where)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lossctl.errors import DataError
+from lossctl.errors import DataError, visible
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def memory_reader(arrays: Mapping[str, npt.ArrayLike], selections: Mapping[str, 
 
     `selections` may say that an array holds names of classes, or that masked elements are NaN.
 
-    Raises DataError for an array without an axis of rows or without values, of a dtype that is not numeric, with a
-    mask, or of another length than the rest.
+    Raises DataError for what NumPy makes no array of, and for an array without an axis of rows or without values, of a
+    dtype that is not numeric, with a mask, or of another length than the rest.
     """
     import numpy as np
 
@@ -35,10 +35,7 @@ def memory_reader(arrays: Mapping[str, npt.ArrayLike], selections: Mapping[str, 
             given = np.ma.filled(given.astype(exact), np.nan)  # noqa: PLW2901
         if isinstance(given, np.ma.MaskedArray):
             raise DataError(f"{name} is a masked array", hint="fill or drop its masked elements first")
-        try:
-            array = np.asarray(given)
-        except ValueError as error:
-            raise DataError(f"{name} is not an array: its rows differ in length", hint="make it rectangular") from error
+        array = _as_array(given, name)
         if selection.classes is not None and (array.ndim == 1 or array.dtype.kind in "UO"):
             array = _indices(array, selection, name)
         check_dtype(array.dtype, name)
@@ -52,6 +49,23 @@ def memory_reader(arrays: Mapping[str, npt.ArrayLike], selections: Mapping[str, 
         found = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
         raise DataError(f"the arrays differ in their number of rows: {found}")
     return _MemoryReader(checked)
+
+
+def _as_array(given: npt.ArrayLike, name: str) -> Array:
+    """What NumPy makes of it. Raises DataError where that is no array."""
+    import numpy as np
+
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise DataError(f"{name} is not an array: its rows differ in length", hint="make it rectangular") from error
+    except (RuntimeError, TypeError) as error:
+        # A tensor that requires a gradient, on a device, sparse, or of a dtype unknown to NumPy: its library tells.
+        reason = visible(str(error).rstrip("."), 300)
+        raise DataError(
+            f"{name} cannot be converted to a NumPy array: {reason}",
+            hint="for a PyTorch tensor give tensor.detach().cpu(), and .float() for bfloat16",
+        ) from error
 
 
 def _indices(names: Array, selection: Selection, label: str) -> Array:

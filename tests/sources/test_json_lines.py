@@ -79,6 +79,25 @@ def test_numbers_that_are_too_large_are_to_be_rescaled(
     assert refusal(tmp_path / "a.jsonl").hint == "rescale the numbers"
 
 
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        ("[9007199254740993, 0.5]", "9007199254740993 is a whole number that float64 does not hold"),
+        ("[true, 0.5]", "true or false among numbers"),
+        ("[0.5, true]", "true or false among numbers"),
+    ],
+)
+def test_a_first_list_that_is_refused(tmp_path: Path, refusal: Refusal, first: str, says: str) -> None:
+    """Its length is asked for before its numbers are looked at."""
+    (tmp_path / "a.jsonl").write_text(f'{{"p": {first}, "t": [1, 2]}}\n')
+    assert f"line 1, column 'p': {says}" in str(refusal(tmp_path / "a.jsonl", prediction="p", target="t"))
+
+
+def test_a_first_list_of_large_numbers(tmp_path: Path, read_all: ReadAll) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"p": [{2**70}, 1], "t": [0.5, 1]}}\n')
+    assert read_all(tmp_path / "a.jsonl", prediction="p", target="t")["prediction"].tolist() == [[2.0**70, 1.0]]
+
+
 def test_whole_numbers_that_are_too_large_are_to_be_rescaled(tmp_path: Path, refusal: Refusal) -> None:
     for first in ("1", "99999999999999999999"):
         (tmp_path / "a.jsonl").write_text(f'{{"p": 0.5, "t": {first}}}\n{{"p": 0.5, "t": 99999999999999999999}}\n')

@@ -48,6 +48,18 @@ def test_what_is_told() -> None:
         assert reader.place("target", 2) == "target array, row 2"
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, TypeError])
+def test_a_tensor_that_numpy_cannot_take(kind: type[Exception]) -> None:
+    class Tensor:
+        def __array__(self, *_: object, **__: object) -> Any:
+            raise kind("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+    with pytest.raises(
+        DataError, match=r"the target array cannot be converted .* requires grad.*; for a PyTorch tensor"
+    ):
+        memory_reader({"target": Tensor()})
+
+
 def test_no_rows() -> None:
     assert list(memory_reader({"prediction": np.zeros((0, 3))}).chunks(5)) == []
 
