@@ -144,6 +144,8 @@ def read_baseline(given: str, folder: str = FOLDER) -> Baseline:
     if not is_file and not os.path.lexists(path):
         names = ", ".join(kept(folder))
         known = f"kept here: {names}" if names else "make one with `lossctl baseline save NAME RESULT.json`"
+        if os.path.isfile(given):
+            known = f"for the file of this name write ./{visible(given)}"
         raise DataError(f"there is no baseline {visible(path)}", hint=known)
     document = read_document(path)
     for entry in document["results"]:

@@ -32,6 +32,10 @@ ARGUMENTS = {
 _SCORE = "a score is 1 - L / L of a constant prediction: evaluate both, as with mse"
 _ACCURACY = "it is 1 - zero_one"
 _OWN_PARAMETERS = "it has parameters of its own: save its logits and use scce:input=logit"
+_ACCURACY_OF_SCORES = "save the labels that are predicted: it is 1 - zero_one of them"
+_OF_ALL_ROWS = "it is of all rows together, and no mean of losses"
+_RANKS = "it is of ranks, and no loss here is; pairs of labels in the wrong order cost in multilabel_margin"
+_TOOL = "it makes losses and is none: name the loss itself, such as keras.losses.Huber"
 _OTHERWISE = {
     "smooth_labels": "it is an option of a loss, as in cce:label_smoothing=0.1",
     "mean_with_sample_weight": "it is how a mean is taken: denom=weight, as in mse:denom=weight",
@@ -41,6 +45,25 @@ _OTHERWISE = {
     "linear_cross_entropy": _OWN_PARAMETERS,
     "accuracy_score": _ACCURACY,
     "accuracy": _ACCURACY,
+    "binary_accuracy": _ACCURACY_OF_SCORES,
+    "categorical_accuracy": _ACCURACY_OF_SCORES,
+    "sparse_categorical_accuracy": _ACCURACY_OF_SCORES,
+    "auc": _OF_ALL_ROWS,
+    "f1": _OF_ALL_ROWS,
+    "f1_score": _OF_ALL_ROWS,
+    "precision": _OF_ALL_ROWS,
+    "precision_score": _OF_ALL_ROWS,
+    "recall": _OF_ALL_ROWS,
+    "recall_score": _OF_ALL_ROWS,
+    "roc_auc": _OF_ALL_ROWS,
+    "roc_auc_score": _OF_ALL_ROWS,
+    "coverage_error": _RANKS,
+    "label_ranking_loss": _RANKS,
+    "Loss": _TOOL,
+    "LossFunctionWrapper": _TOOL,
+    "deserialize": _TOOL,
+    "get": _TOOL,
+    "serialize": _TOOL,
     "r2_score": _SCORE,
     "r2": _SCORE,
     "explained_variance_score": _SCORE,
@@ -84,7 +107,9 @@ def guess(name: str, known: Iterable[str]) -> str:
     if not close:
         return ""
     meant = by_letters[close[0]]
-    return f"a scorer is minus the loss: use {meant}; " if alike and _is_scorer(name) else f"did you mean {meant}? "
+    if alike and _is_scorer(name):
+        return f"a scorer is minus the loss: use {_in_scikit_learn(meant)}; "
+    return f"did you mean {meant}? "
 
 
 def _letters(name: str) -> str:
@@ -98,6 +123,14 @@ def _bare(name: str) -> str:
 def _is_scorer(name: str) -> bool:
     """Whether scikit-learn calls a scorer so: the larger, the better."""
     return name.startswith("neg_")
+
+
+def _in_scikit_learn(name: str) -> str:
+    """With the path that implies the conventions of scikit-learn, where it has the name: its MAPE is no percentage."""
+    from lossctl_kernels import LOSSES
+
+    theirs = (alias for loss in LOSSES.values() for alias in loss.aliases.get("sklearn", ()))
+    return f"sklearn.metrics.{name}" if name in {alias.partition(":")[0] for alias in theirs} else name
 
 
 def _core(name: str) -> str:

@@ -171,6 +171,13 @@ def test_an_unknown_name_lists_those_there_are(path: str, tmp_path: Path) -> Non
         read_baseline("mian", str(tmp_path))
 
 
+def test_a_file_that_is_taken_for_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("result").write_text("{}")
+    with pytest.raises(DataError, match=r"there is no baseline .*; for the file of this name write \./result"):
+        read_baseline("result")
+
+
 @pytest.mark.parametrize("name", ["", ".hidden", "a b", "-x", "é", "a\n", "x" * 101])
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(UsageError, match="is no name of a baseline"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+import lossctl
 from lossctl.errors import UsageError
 from lossctl.loss_names import ARGUMENTS, guess
 from lossctl.loss_spec import Shapes, find, names, parse, settle
@@ -229,16 +231,33 @@ def test_another_spelling_is_guessed(name: str, meant: str) -> None:
         ("accuracy_score", "1 - zero_one"),
         ("accuracy", "1 - zero_one"),
         ("r2", "evaluate both"),
-        ("neg_mean_squared_error", "minus the loss: use mean_squared_error; "),
-        ("neg_root_mean_squared_log_error", "minus the loss: use root_mean_squared_log_error; "),
-        ("neg_brier_score", "minus the loss: use brier_score_loss; "),
-        ("neg_log_loss", "minus the loss: use log_loss; "),
+        ("keras.metrics.BinaryAccuracy", "1 - zero_one of them"),
+        ("keras.metrics.sparse_categorical_accuracy", "1 - zero_one of them"),
+        ("precision", "no mean of losses"),
+        ("sklearn.metrics.roc_auc_score", "no mean of losses"),
+        ("sklearn.metrics.coverage_error", "multilabel_margin"),
+        ("sklearn.metrics.label_ranking_loss", "multilabel_margin"),
+        ("keras.losses.Loss", "name the loss itself"),
+        ("neg_mse", "minus the loss: use mse; "),
+        ("neg_mean_squared_error", "minus the loss: use sklearn.metrics.mean_squared_error; "),
+        ("neg_root_mean_squared_log_error", "minus the loss: use sklearn.metrics.root_mean_squared_log_error; "),
+        ("neg_brier_score", "minus the loss: use sklearn.metrics.brier_score_loss; "),
+        ("neg_log_loss", "minus the loss: use sklearn.metrics.log_loss; "),
     ],
 )
 def test_what_is_no_loss_is_told(name: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         find(name)
     assert says in (caught.value.hint or "")
+
+
+def test_the_hint_for_a_scorer_leads_to_the_number_of_scikit_learn() -> None:
+    """Its MAPE is a share, and no percentage."""
+    with pytest.raises(UsageError) as caught:
+        find("neg_mean_absolute_percentage_error")
+    name = str(caught.value.hint).partition("use ")[2].partition(";")[0]
+    found = lossctl.evaluate(np.array([90.0, 110.0]), np.array([100.0, 100.0]), name)
+    assert found.value == pytest.approx(0.1, rel=1e-15)
 
 
 def test_nothing_close_is_no_guess() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 from lossctl.cli.commands import COMMANDS
 from lossctl.declarations import Option, Parameter, parameters_of
 from lossctl.errors import visible
+from lossctl.guesses import did_you_mean
 
 __all__ = ["explained"]
 
@@ -51,7 +51,7 @@ def _what_is_wrong(error: Any, arguments: Sequence[str], options: _Options) -> t
     said = " ".join(error.format_message().split()).rstrip(".")
     if "No such command" in said:
         name = next((word for word in arguments if not word.startswith("-") and word != "help"), "help")
-        return f"there is no command '{visible(name)}'", _nearest(name, COMMANDS)
+        return f"there is no command '{visible(name)}'", did_you_mean(name, COMMANDS)
     if "No such option" in said:
         return f"there is no option '{visible(error.option_name)}'", _instead(error.option_name, options)
     extra = _EXTRA.search(said)
@@ -68,12 +68,7 @@ def _instead(name: str, options: _Options) -> str:
     spelling = ELSEWHERE.get(name)
     if spelling is not None and (spelling.split()[0] in options or not spelling.startswith("-")):
         return f"here it is {spelling}; "
-    return _nearest(name, [each for each in options if each.startswith("--")])
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]}? " if close else ""
+    return did_you_mean(name, (each for each in options if each.startswith("--")))
 
 
 def _meant(arguments: Sequence[str], words: str, options: _Options) -> str:
@@ -89,7 +84,7 @@ def _meant(arguments: Sequence[str], words: str, options: _Options) -> str:
         if words in names():
             return f"a loss is given with --loss {words}; "
     if any(os.path.exists(word) for word in words.split()):
-        return "a glob needs quotes, so that the shell leaves it whole; "
+        return "if the shell expanded a glob, quote it; "
     return ""
 
 

@@ -18,11 +18,11 @@ MISTAKES = [
     ("schema --json", "there is no option '--json'; see `lossctl schema --help`"),
     ("eval p y -loss bce", f"unexpected argument 'bce'; long options have two dashes: --loss; {EVAL}"),
     ("eval p y bce", f"unexpected argument 'bce'; a loss is given with --loss bce; {EVAL}"),
-    ("eval p y p", f"unexpected argument 'p'; a glob needs quotes, so that the shell leaves it whole; {EVAL}"),
+    ("eval p y p", f"unexpected argument 'p'; if the shell expanded a glob, quote it; {EVAL}"),
     ("eval p y z w", f"unexpected argument 'z w'; {EVAL}"),
     (
         "list p",
-        "unexpected argument 'p'; a glob needs quotes, so that the shell leaves it whole; see `lossctl list --help`",
+        "unexpected argument 'p'; if the shell expanded a glob, quote it; see `lossctl list --help`",
     ),
     ("eval", f"missing argument 'PREDS'; {EVAL}"),
     ("eval p y -l", f"option '-l' requires an argument; {EVAL}"),
