@@ -6,6 +6,7 @@ the processor, whose name and features are part of what it is found by.
 
 from __future__ import annotations
 
+import mmap
 import os
 from functools import cache
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ _SETTINGS = (
     "NUMBA_ENABLE_AVX",
     "NUMBA_OPT",
 )
+_LINKER_BYTES = 4 << 20
+"""Several times what LLVM takes to begin with, and what a library takes meanwhile."""
 
 
 class Named(Protocol):
@@ -67,7 +70,11 @@ def keep(wanted: Named, code: bytes) -> None:
 
 
 def link(wanted: Named, code: bytes) -> int | None:
-    """The address of the function in this process; None where LLVM does not take the code."""
+    """The address of the function in this process; None where LLVM does not take the code.
+
+    Raises MemoryError where there is no room for it.
+    """
+    _check_room(_LINKER_BYTES + 2 * len(code))
     try:
         engine = _engine()
         engine.add_object_file(binding.ObjectFileRef.from_data(code))
@@ -75,6 +82,14 @@ def link(wanted: Named, code: bytes) -> int | None:
         return engine.get_function_address(wanted.symbol) or None
     except (OSError, RuntimeError):
         return None
+
+
+def _check_room(size: int) -> None:
+    """Raises MemoryError where the system does not give as many bytes: LLVM would end the process."""
+    try:
+        mmap.mmap(-1, size, access=mmap.ACCESS_COPY).close()  # takes room among the addresses, and no memory
+    except OSError as error:
+        raise MemoryError(f"no room for {size} bytes of compiled code") from error
 
 
 @cache

@@ -173,3 +173,31 @@ def test_a_library_that_does_not_load(raised: str, says: str, folder: Path) -> N
     assert done.returncode == ENVIRONMENT
     assert is_one_line(done)
     assert says in done.stderr
+
+
+FULL = """
+import errno, mmap, os
+class Full(mmap.mmap):
+    def __new__(cls, descriptor, size, **options):
+        if descriptor == -1:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return super().__new__(cls, descriptor, size, **options)
+from lossctl_kernels import objects
+objects.mmap.mmap = Full
+objects.find = lambda wanted: b"what LLVM is not to see"
+from lossctl.__main__ import main
+main()
+"""
+
+
+def test_no_room_for_compiled_code(folder: Path, tmp_path: Path) -> None:
+    """Where LLVM finds none it ends the process, and leaves what is half written."""
+    out = tmp_path / "out.npy"
+    out.write_bytes(b"old")
+    words = [sys.executable, "-c", FULL, *(each.replace("python", "cpu") for each in ARRAYS), "--per-sample", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=folder)
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert "out of memory" in done.stderr
+    assert os.listdir(tmp_path) == [out.name]
+    assert out.read_bytes() == b"old"
