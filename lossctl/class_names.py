@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from lossctl.errors import DataError, UsageError, reason_of, visible
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import option
+from lossctl.sources.opening import take_pipe
 
 __all__ = ["check_classes", "class_names", "file_of_classes", "read_classes"]
 
@@ -27,6 +28,7 @@ def read_classes(text: str) -> tuple[str, ...]:
     """The classes of "a,b,c", or of a file: one name a line, or a JSON list. Raises UsageError and DataError."""
     if file_of_classes(text) is None:
         return class_names([name.strip() for name in text.split(",")])
+    take_pipe(text)
     try:
         with open(text, "rb") as handle:
             data = handle.read(LARGEST_FILE + 1)

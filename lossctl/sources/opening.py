@@ -10,12 +10,13 @@ from select import select
 from typing import Literal, TypeAlias
 
 from lossctl.errors import DataError, EnvironmentFault, UsageError, reason_of, visible
+from lossctl.process import is_owned
 from lossctl.sources.base import is_remote
 from lossctl.sources.input_file import InputFile, faults_of
 
 Codec: TypeAlias = Literal["gzip", "zstd"]
 
-__all__ = ["STDIN", "Codec", "bare_name", "is_glob", "is_many", "open_input"]
+__all__ = ["STDIN", "Codec", "bare_name", "is_glob", "is_many", "open_input", "take_pipe"]
 
 STDIN = "-"
 _STDIN_DESCRIPTOR = 0
@@ -26,6 +27,8 @@ _MAGIC = {
     "zstd": (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))),
 }
 _READ_BY_RANGES = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
+
+_taken: set[tuple[int, int]] = set()
 
 
 def open_input(path: str) -> InputFile:
@@ -120,6 +123,17 @@ def _standard_input() -> InputFile:
         return spooled(STDIN, _Faulty(handle, STDIN))
 
 
+def take_pipe(path: str) -> None:
+    """Raises UsageError where `path` is a pipe that this command line has read: to open it again waits for ever."""
+    if not (is_owned() and _is_pipe(path)):  # whoever calls from Python may write to it again
+        return
+    status = os.stat(path)
+    identity = status.st_dev, status.st_ino
+    if identity in _taken:
+        raise UsageError(f"{visible(path)} is a pipe and can be read once", hint="name a file where it stands again")
+    _taken.add(identity)
+
+
 def _is_pipe(path: str) -> bool:
     try:
         mode = os.stat(path).st_mode
@@ -129,6 +143,7 @@ def _is_pipe(path: str) -> bool:
 
 
 def _pipe(path: str) -> InputFile:
+    take_pipe(path)
     with faults_of(visible(path)):
         handle = open(path, "rb", buffering=0)  # noqa: SIM115
     from lossctl.sources.spool import spooled

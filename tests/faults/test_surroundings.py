@@ -9,6 +9,7 @@ import sys
 import time
 from io import FileIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -228,3 +229,26 @@ def test_a_signal_while_a_file_of_losses_is_run_is_no_fault_of_it(when: str, fol
     (folder / "own.py").write_text(f"import os, time\n{when}os.kill(os.getpid(), 15); time.sleep(1)\n")
     done = process("eval", "p.npy", "y.npy", "-l", "own.py:f", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "code"),
+    [
+        ("a\nb\n", ("eval", "p.csv", "y.csv", "--classes", "pipe", "--class-weights", "link"), USAGE),
+        ("a\nb\n", ("eval", "p.csv", "pipe", "--classes", "./pipe"), USAGE),
+        ("y\n0\n1\n", ("batch", "pipe", "p.csv", "--targets", "pipe", "--target-format", "csv"), DATA),
+    ],
+    ids=["classes and weights", "classes and targets", "batch and its targets"],
+)
+def test_a_pipe_that_stands_twice(content: str, arguments: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    """Whoever opens it again waits for a writer that has gone."""
+    (tmp_path / "p.csv").write_text("a,b\n0.5,0.5\n0.5,0.5\n")
+    (tmp_path / "y.csv").write_text("y\n0\n1\n")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    writer = Thread(target=(tmp_path / "pipe").write_text, args=(content,), daemon=True)
+    writer.start()
+    words = command(*arguments, "--pred-col", "a,b", "--loss", "scce", "--backend", "python")
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+    assert done.returncode == code
+    assert " is a pipe and can be read once; name a file where it stands again" in done.stderr
