@@ -51,7 +51,8 @@ def check_shapes(loss: Loss, shapes: Shapes, prediction: ArrayInfo, target: Arra
     found = f"predictions {_described(prediction)} and targets {_described(target)}"
     axes = len(shapes.prediction)
     unfit = axes == 0 if takes_masks(loss) else axes != dimensions(loss) - 1
-    if unfit and loss.scope in (Scope.ROW, Scope.PAIRS):
+    any_shape = "row" in loss.options  # it is one of values, of which a row holds one or many
+    if unfit and loss.scope in (Scope.ROW, Scope.PAIRS) and not any_shape:
         wanted = "rows of values, (rows, values)"
         if dimensions(loss) > 2:
             wanted = "predictions of three dimensions, (rows, frames, classes)"

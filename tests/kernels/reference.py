@@ -99,7 +99,7 @@ def row_loss(loss: str, options: Options, prediction: Row, target: Row, inputs: 
         return ROWWISE[loss](prediction, target, options)
     values = [ELEMENTWISE[loss](p, y, options) for p, y in zip(prediction, target, strict=True)]
     total = mpmath.fsum(values)
-    return total if options.get("row") == "sum" else total / len(values)
+    return {"sum": total, "any": mpmath.mpf(total > 0)}.get(options.get("row", "mean"), total / len(values))
 
 
 def losses(loss: str, options: Options, prediction: Array, target: Array, digits: int = DIGITS, **inputs: Array) -> Row:

@@ -1,4 +1,4 @@
-"""Where a framework's number depends on how it writes a constant: taken from PyTorch 2.13 and Keras 3.15.1."""
+"""Where a framework's number is one of its own: taken from PyTorch 2.13, Keras 3.15.1 and scikit-learn 1.9.1."""
 
 from __future__ import annotations
 
@@ -31,3 +31,35 @@ def test_keras_has_a_slope_where_the_right_answer_is_certain_and_its_logarithm_i
     np.testing.assert_allclose(slopes, [-held, held, -1.0 - np.log(2.0)], rtol=1e-9)
     exact = lossctl.gradient(*data, "binary_focal:gamma=1", reduction="sum", backend=backend)
     np.testing.assert_array_equal(exact[:2], 0.0)
+
+
+@pytest.mark.parametrize("backend", ["python", "cpu"])
+@pytest.mark.parametrize("spec", ["sklearn.metrics.zero_one_loss", "zero_one:preset=sklearn", "zero_one:row=any"])
+def test_scikit_learn_counts_a_row_of_labels_as_wrong_if_one_is(spec: str, backend: str) -> None:
+    predicted = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 1], [0, 1, 0]])
+    true = np.array([[1, 0, 1], [1, 1, 0], [1, 1, 0], [0, 1, 0]])
+    weights = np.array([1.0, 2.0, 0.5, 3.0])
+    found = lossctl.evaluate(predicted, true, spec, weights=weights, backend=backend)
+    assert (found.value, found.sum) == (pytest.approx(2.5 / 6.5, rel=1e-15), 2.5)
+    assert lossctl.per_sample(predicted, true, spec, backend=backend).tolist() == [0.0, 1.0, 1.0, 0.0]
+    of_shares = [0.0, 1.0, 1 / 3, 0.0]
+    np.testing.assert_allclose(lossctl.per_sample(predicted, true, "zero_one", backend=backend), of_shares, rtol=1e-15)
+    hamming = lossctl.per_sample(predicted, true, "sklearn.metrics.hamming_loss", backend=backend)
+    np.testing.assert_allclose(hamming, of_shares, rtol=1e-15)
+
+
+@pytest.mark.parametrize("backend", ["python", "cpu"])
+def test_a_row_may_be_one_label_or_have_several_axes_where_one_wrong_label_counts(backend: str) -> None:
+    labels, other = np.array([2, 0, 1]), np.array([2, 1, 1])
+    assert lossctl.evaluate(labels, other, "zero_one:preset=sklearn", backend=backend).sum == 1.0
+    assert lossctl.evaluate(labels[:, None], other[:, None], "zero_one:preset=sklearn", backend=backend).sum == 1.0
+    grid = np.zeros((3, 2, 2))
+    grid[1, 1, 0] = grid[1, 0, 0] = 1.0
+    found = lossctl.per_sample(grid, np.zeros_like(grid), "zero_one:preset=sklearn", backend=backend)
+    assert found.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_a_row_of_which_nothing_is_known_is_not_wrong_but_nothing() -> None:
+    predicted, true = np.array([[np.nan, 1.0], [1.0, 1.0]]), np.array([[0.0, 0.0], [1.0, 1.0]])
+    found = lossctl.per_sample(predicted, true, "zero_one:row=any", nonfinite="propagate")
+    np.testing.assert_array_equal(found, [np.nan, 0.0])

@@ -6,7 +6,19 @@ import numpy as np
 
 from ..domains import BINARY_LABEL, EITHER_LABEL, NONNEGATIVE, PROBABILITY, REAL, SIGN_LABEL
 from ..scalar import absolute, exp, maximum, minimum, normal_exp, sigmoid, softplus, square, where
-from ..spec import LOSSES, Parameter, TargetTransform, factored_form_of, gradient_of, loss, share
+from ..spec import (
+    LOSSES,
+    Monoid,
+    Parameter,
+    Scope,
+    TargetTransform,
+    define,
+    factored_form_of,
+    fold,
+    gradient_of,
+    loss,
+    share,
+)
 from .parts import KERAS, KINKED, KINKED_PRESETS, MEAN_PRESETS, PER_ELEMENT, step
 
 SMOOTH_OPTIONS, KINKED_OPTIONS = ("labels", *PER_ELEMENT), ("labels", *KINKED)
@@ -277,23 +289,37 @@ def contrastive_gradient(prediction: float, target: float, margin: float, half: 
     prediction=REAL,
     formula="1 if ŷ ≠ y, else 0",
     options=("row", "denom", "empty", "preset"),
+    variants={"row": {"mean": {}, "sum": {}}},
     aliases={"sklearn": ("zero_one_loss",)},
-    presets={"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}},
+    presets={**MEAN_PRESETS, "sklearn": {"row": "any"}},
 )
 def zero_one(prediction: float, target: float) -> float:
     """Whether the predicted label is wrong; its mean is the error rate, 1 - accuracy. It has no gradient.
 
-    A row of several labels counts as the share that is wrong, as in `hamming`; scikit-learn counts such a row as wrong
-    if one of them is.
+    A row of several labels counts as the share that is wrong, as in `hamming`; with `row=any` it is wrong if one of
+    them is, as in scikit-learn.
     """
     return where(prediction == target, 0.0, 1.0 + 0.0 * prediction + 0.0 * target)
+
+
+@fold(Monoid.SUM)
+def wrong(prediction: float, target: float) -> float:
+    return zero_one(prediction, target)
+
+
+def zero_one_of_rows(wrong: float) -> float:
+    return where(wrong > 0.0, 1.0, wrong)
 
 
 share(
     LOSSES["zero_one"],
     name="hamming",
+    variants={},
     aliases={"sklearn": ("hamming_loss",)},
+    presets=MEAN_PRESETS,
     description="""Share of the labels of a row that are wrong. It has no gradient.
 
     As `zero_one`, under the name that multilabel predictions have for it.""",
 )
+
+LOSSES["zero_one"].variants["row"]["any"] = {"forms": {"value": define(zero_one_of_rows, REAL, Scope.ROW, (wrong,))}}
