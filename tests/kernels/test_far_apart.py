@@ -97,8 +97,11 @@ def test_means_of_shortfalls_that_have_no_sum(backend: str) -> None:
 def test_shares_of_the_distance_to_the_largest_logit(backend: str) -> None:
     logits = np.array([[1.7e308, -1.7e308, 0.5], [-1.2e308, 1.0e308, 3.0], [0.5, -0.3, 1.7e308]])
     target = np.array([[0.75, 0.25, 0.0], [0.125, 0.5, 0.375], [0.1, 0.2, 0.7]])
-    for case in (Case("cce", {"input": "logit"}), Case("ranking_softmax")):
-        exact = reference.losses(case.loss, {"input": "logit"}, logits, target, VALUE_DIGITS)
+    focal = (Case("categorical_focal", {"input": "logit", "gamma": gamma}) for gamma in (0.0, 0.5, 2.0))
+    fenchel_young = (Case("fenchel_young", {"max_fun": name}) for name in ("logsumexp", "max", "sparsemax"))
+    for case in (Case("cce", {"input": "logit"}), Case("ranking_softmax"), Case("poly1"), *focal, *fenchel_young):
+        options = {**case.options, "input": "logit"}
+        exact = reference.losses(case.loss, options, logits, target, VALUE_DIGITS)
         assert_close(sample_losses(backend_of(backend), case.plan(3), logits, target), exact, RTOL)
 
 

@@ -270,3 +270,36 @@ def test_slopes_by_the_logit_of_a_share_that_was_given_take_no_logarithm(backend
     assert_close(bce, [p - y for p, y in pairs], RTOL)
     brier = sample_gradients(engine, Case("brier", {"grad_wrt": "logit"}).plan(1), shares, labels).ravel()
     assert_close(brier, [2 * (p - y) * p * (1 - p) for p, y in pairs], RTOL)
+
+
+@engines
+@pytest.mark.parametrize("max_fun", ["logsumexp", "max"])
+@pytest.mark.parametrize("scale", [1.0, 1e6, -1e12])
+def test_targets_that_sum_to_one_but_for_rounding(scale: float, max_fun: str, backend: str) -> None:
+    """What they are short of 1 counts as often as the largest score says."""
+    random = np.random.default_rng(6)
+    target = random.dirichlet(np.full(5, 0.3), 8)
+    target[:4] = np.eye(5)[:4] + 1e-11 * target[:4]
+    target /= target.sum(axis=1, keepdims=True)
+    scores = scale + random.normal(0.0, 3.0, target.shape)
+    case = Case("fenchel_young", {"max_fun": max_fun})
+    expected = reference.losses(case.loss, case.options, scores, target, digits=120)
+    assert_close(sample_losses(backend_of(backend), case.plan(5), scores, target), expected, RTOL)
+
+
+@engines
+@SHAPES
+@pytest.mark.parametrize("distance", [0.0, 1e-2, 1e-5, 1e-9])
+def test_divergences_of_two_rows_of_logarithms(distance: float, classes: int, spread: float, backend: str) -> None:
+    random = np.random.default_rng(8)
+    target = random.normal(0.0, spread, (6, classes))
+    prediction = target + distance * random.normal(0.0, 1.0, target.shape)
+    log_target, log_prediction = (
+        np.minimum(z - np.log(np.exp(z).sum(1, keepdims=True)), 0.0) for z in (target, prediction)
+    )
+    case = Case("kl_divergence", {"input": "log_prob", "target": "log_prob"})
+    expected = reference.losses(case.loss, case.options, log_prediction, log_target, digits=120)
+    found = sample_losses(backend_of(backend), case.plan(classes), log_prediction, log_target)
+    assert_close(found, expected, RTOL, atol=1e-30)
+    slopes = flattened(reference.gradients(case.loss, case.options, log_prediction, log_target, digits=120))
+    assert_close(sample_gradients(backend_of(backend), case.plan(classes), log_prediction, log_target), slopes, RTOL)

@@ -150,6 +150,45 @@ def test_rates_that_are_too_large_may_be_so_by_less_than_is_subtracted(backend: 
     check_values(Case("poisson_nll"), prediction[[0, 1, 3]], target[[0, 1, 3]], backend)
 
 
+TOO_LARGE = np.array([709.79, 709.9, 710.2, 710.45, 710.45, 709.8])
+
+
+@engines
+def test_means_that_are_too_large_may_be_next_to_a_target(backend: str) -> None:
+    """The deviance is finite up to some three times the largest number, the difference up to twice that."""
+    cases = [
+        *(Case("poisson_nll", {"full": full}) for full in ("no", "exact", "stirling")),
+        *(Case("poisson_deviance", {"link": "log", "half": half}) for half in ("false", "true")),
+        Case("tweedie_deviance", {"link": "log", "power": 1.0, "half": "true"}),
+    ]
+    target = np.array([1.79e308, 1.7e308, 1.75e308, 1.797e308, 1.78e308, 1e308])
+
+    def check(case: Case) -> None:
+        if case.options.get("full") != "no":
+            check_values(case, TOO_LARGE, target, backend)
+        exact = reference.gradients(case.loss, case.options, TOO_LARGE, target, digits=700)
+        with mpmath.workdps(50):
+            limited = [slope if slope < mpmath.mpf(2) ** 1024 else mpmath.inf for (slope,) in exact]
+        found = sample_gradients(backend_of(backend), case.plan(1), TOO_LARGE, target)
+        assert_close(found, limited, RTOL)
+
+    each(cases, check)
+
+
+@engines
+def test_divergences_of_logarithms_of_amounts_that_are_too_large(backend: str) -> None:
+    case = Case("generalized_kl", {"input": "log_prob"})
+    logarithms, target = TOO_LARGE[:, None], np.full((TOO_LARGE.size, 1), 1.75e308)
+    exact = reference.losses(case.loss, case.options, logarithms, target, digits=120)
+    assert_close(sample_losses(backend_of(backend), case.plan(1), logarithms, target), exact, RTOL)
+
+
+@engines
+def test_likelihoods_of_means_that_are_too_large_may_be_none(backend: str) -> None:
+    case = Case("poisson_deviance", {"link": "log", "drop_constant": True, "half": "true"})
+    check_values(case, np.array([709.9, 710.0, 709.5]), np.array([2e305, 3e305, 2.6e305]), backend)
+
+
 @engines
 def test_an_impossible_event_costs_infinitely_much_however_little_it_counts(backend: str) -> None:
     prediction, target = np.array([0.0, 1.0, 0.0]), np.array([1e-300, 1.0 - 2.0**-53, 0.0])

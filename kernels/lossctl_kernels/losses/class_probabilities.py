@@ -22,6 +22,7 @@ from .multiclass import (
     ties,
 )
 from .multiclass import KERAS as KERAS_ROWS
+from .near_shares import targets_below_grid, targets_on_grid
 from .parts import KERAS, power
 
 SOFTMAX = (largest, ties, tail)
@@ -179,6 +180,11 @@ SoftmaxEps = Annotated[
 ]
 
 
+def half_surprise(prediction: float, largest: float, ties: float, tail: float) -> float:
+    """Half of -ln p: the whole of it may be too large for a number where a share of it is not."""
+    return (0.5 * largest - 0.5 * prediction) + 0.5 * log1p(others(ties, tail))
+
+
 def held_rest(rest: float, eps: float) -> float:
     """1 - p where p is held in [eps, 1 - eps]; its least is of the rest of a rounded 1 - eps, as in Keras."""
     return minimum(maximum(rest, 1.0 - (1.0 - eps)), 1.0 - eps)
@@ -195,10 +201,10 @@ def focal_surprise_of_logits(
     gamma: float,
     softmax_eps: SoftmaxEps = 0.0,
 ) -> float:
-    surprise = (largest - prediction) + log1p(others(ties, tail))
-    surprise = minimum(maximum(surprise, -log1p(-softmax_eps)), -log(softmax_eps))
+    half = half_surprise(prediction, largest, ties, tail)
+    half = minimum(maximum(half, -0.5 * log1p(-softmax_eps)), -0.5 * log(softmax_eps))
     rest = held_rest(probability_of_others(prediction, largest, ties, tail), softmax_eps)
-    value = target * class_weight * power(rest, gamma) * surprise
+    value = 2.0 * (target * class_weight * power(rest, gamma) * half)
     return where(target * class_weight == 0.0, 0.0, value)
 
 
@@ -272,9 +278,9 @@ def miss(prediction: float, target: float, largest: float, ties: float, tail: fl
 def poly_surprise(prediction: float, target: float, largest: float, ties: float, tail: float, epsilon: float) -> float:
     """y (-ln p + ε (1 - p)); with m = 1 - p near 0, -ln p is m and a gap that ε = -1 leaves alone."""
     m = probability_of_others(prediction, largest, ties, tail)
-    surprise = (largest - prediction) + log1p(others(ties, tail))
-    value = where(m < 0.5, (1.0 + epsilon) * m + log1p_gap(-m), surprise + epsilon * m)
-    return where(target == 0.0, 0.0, target * value)
+    half = half_surprise(prediction, largest, ties, tail) + 0.5 * epsilon * m
+    value = where(m < 0.5, target * ((1.0 + epsilon) * m + log1p_gap(-m)), 2.0 * (target * half))
+    return where(target == 0.0, 0.0, value)
 
 
 @loss(
@@ -323,7 +329,7 @@ def poly1_gradient(
 
 @loss(
     scope=Scope.ROW,
-    folds=(*SOFTMAX, gap, mass),
+    folds=(*SOFTMAX, gap, targets_on_grid, targets_below_grid),
     target_kind=TargetKind.DISTRIBUTION,
     target=PROBABILITY,
     variants={"max_fun": {"logsumexp": {}}},
@@ -334,12 +340,14 @@ def poly1_gradient(
     presets=NO_PRESETS,
     source="Blondel, Martins and Niculae (2020), Learning with Fenchel-Young losses",
 )
-def fenchel_young(gap: float, mass: float, largest: float, ties: float, tail: float) -> float:
+def fenchel_young(
+    gap: float, targets_on_grid: float, targets_below_grid: float, largest: float, ties: float, tail: float
+) -> float:
     """Fenchel-Young loss of a row of scores: cross-entropy, with the maximum a perceptron, or `sparsemax`.
 
     A term of the targets alone is left out, which is 0 where they are one-hot.
     """
-    return gap + (1.0 - mass) * largest + log1p(others(ties, tail))
+    return gap + ((1.0 - targets_on_grid) - targets_below_grid) * largest + log1p(others(ties, tail))
 
 
 @gradient_of(fenchel_young)
@@ -347,9 +355,11 @@ def fenchel_young_gradient(prediction: float, target: float, largest: float, tie
     return cce_from_logits_gradient(prediction, target, largest, ties, tail, 1.0)
 
 
-@variant_of("fenchel_young", "max_fun", "max", REAL, (largest, winners, gap, mass))
-def fenchel_young_of_maximum(gap: float, mass: float, largest: float, winners: float) -> float:
-    return gap + (1.0 - mass) * largest + 0.0 * winners
+@variant_of("fenchel_young", "max_fun", "max", REAL, (largest, winners, gap, targets_on_grid, targets_below_grid))
+def fenchel_young_of_maximum(
+    gap: float, targets_on_grid: float, targets_below_grid: float, largest: float, winners: float
+) -> float:
+    return gap + ((1.0 - targets_on_grid) - targets_below_grid) * largest + 0.0 * winners
 
 
 @gradient_of(fenchel_young_of_maximum)

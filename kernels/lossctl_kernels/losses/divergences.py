@@ -5,6 +5,7 @@ itself: with s = (y - p)/(y + p), of which ln(y/p) is 2 atanh(s), that is (y - p
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from ..domains import CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
@@ -19,7 +20,7 @@ from ..scalar import (
     where,
 )
 from ..shares import log_of_quotient, split_log
-from ..spec import Monoid, Parameter, Scope, TargetTransform, fold, form_of, gradient_of, loss
+from ..spec import Loss, Monoid, Parameter, Scope, TargetTransform, define, fold, form_of, gradient_of, loss
 from .entropies import mean_less, relative_entropy, relative_entropy_of_log
 from .multiclass import cce_from_logits_gradient, largest, mass, tail, ties
 from .near_shares import (
@@ -29,6 +30,7 @@ from .near_shares import (
     inverse_total,
     is_small,
     kl_rest_of_log,
+    kl_rest_of_logs,
     kl_term_of_log,
     kl_terms_of_logits,
     log_total,
@@ -59,6 +61,13 @@ TARGETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 # ---- Kullback-Leibler
+
+
+def of_logarithms_alone(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Where both sides are logarithms, those of the targets are not rounded to shares first."""
+    if options["target"] != "log_prob" or options["input"] != "log_prob":
+        return {}
+    return {"forms": {**loss.forms, "log_prob": OF_LOG_TARGETS}, "target_transform": None}
 
 
 @fold(Monoid.SUM)
@@ -113,6 +122,7 @@ def held(share: float, eps: float) -> float:
     target_kind=TargetKind.DISTRIBUTION,
     target=PROBABILITY,
     variants=TARGETS,
+    adapt=of_logarithms_alone,
     formula="Σ y ln(y/p) over the row, 0 ln 0 = 0",
     gradient_formula="-y/p; by ln p -y; by the logits (Σ y) softmax(z) - y",
     unit="nat",
@@ -140,10 +150,10 @@ def kl_divergence(
 ) -> float:
     """Kullback-Leibler divergence of the prediction from the target, both distributions over the classes.
 
-    Exact where both are nearly equal, of logarithms and logits, too; only with `target=log_prob`, which is rounded to
-    shares first, and in the gradient by logits it is right to some 1e-16 of p and y. The mean is over rows, PyTorch's
-    `batchmean`; its `mean` divides by the number of values as well (`denom=elements`). Keras holds both sides at 1e-7.
-    `generalized_kl` takes rows of any sum.
+    Exact where both are nearly equal, of logarithms and logits, too. Only in the gradient by logits, and where targets
+    alone are logarithms, which are rounded to shares first, it is right to some 1e-16 of p and y. The mean is over
+    rows, PyTorch's `batchmean`; its `mean` divides by the number of values as well (`denom=elements`). Keras holds both
+    sides at 1e-7. `generalized_kl` takes rows of any sum.
     """
     return kl_terms + where(is_small(rounded_divergence), kl_grid + kl_remnant, kl_surplus)
 
@@ -160,7 +170,7 @@ def kl_terms_of_logs(prediction: float, target: float) -> float:
 
 
 @fold(Monoid.SUM, when=is_small)
-def kl_rest_of_logs(prediction: float, target: float) -> float:
+def kl_rest(prediction: float, target: float) -> float:
     return kl_rest_of_log(prediction, target)
 
 
@@ -169,14 +179,49 @@ def kl_surplus_of_logs(prediction: float, target: float) -> float:
     return surplus_of_log(prediction, target)
 
 
-@form_of("kl_divergence", "log_prob", LOG_PROBABILITY, (kl_terms_of_logs, kl_rest_of_logs, kl_surplus_of_logs))
-def kl_divergence_of_logs(rounded_divergence: float, kl_rest_of_logs: float, kl_surplus_of_logs: float) -> float:
-    return where(is_small(rounded_divergence), kl_rest_of_logs + kl_surplus_of_logs, rounded_divergence)
+@form_of("kl_divergence", "log_prob", LOG_PROBABILITY, (kl_terms_of_logs, kl_rest, kl_surplus_of_logs))
+def kl_divergence_of_logs(rounded_divergence: float, kl_rest: float, kl_surplus_of_logs: float) -> float:
+    return where(is_small(rounded_divergence), kl_rest + kl_surplus_of_logs, rounded_divergence)
 
 
 @gradient_of(kl_divergence_of_logs)
 def kl_divergence_of_logs_gradient(target: float) -> float:
     return 0.0 - target
+
+
+# Of logarithms of both sides.
+
+
+@fold(Monoid.SUM, "rounded_divergence")
+def kl_terms_of_log_targets(prediction: float, target: float) -> float:
+    return kl_term_of_log(prediction, exp(target))
+
+
+@fold(Monoid.SUM, "kl_rest", when=is_small)
+def kl_rest_of_log_targets(prediction: float, target: float) -> float:
+    return kl_rest_of_logs(prediction, target)
+
+
+@fold(Monoid.SUM, "kl_surplus_of_logs", when=is_small)
+def kl_surplus_of_log_targets(prediction: float, target: float) -> float:
+    return surplus_of_log(prediction, exp(target))
+
+
+def kl_divergence_of_log_targets(rounded_divergence: float, kl_rest: float, kl_surplus_of_logs: float) -> float:
+    return kl_divergence_of_logs(rounded_divergence, kl_rest, kl_surplus_of_logs)
+
+
+OF_LOG_TARGETS = define(
+    kl_divergence_of_log_targets,
+    LOG_PROBABILITY,
+    Scope.ROW,
+    (kl_terms_of_log_targets, kl_rest_of_log_targets, kl_surplus_of_log_targets),
+)
+
+
+@gradient_of(kl_divergence_of_log_targets)
+def kl_divergence_of_log_targets_gradient(target: float) -> float:
+    return 0.0 - exp(target)
 
 
 @form_of(

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..domains import POSITIVE, REAL
+from ..rare import rarely
 from ..records import replace
-from ..scalar import exp, log, where
+from ..scalar import absolute, exp, log, where
 from ..spec import Definition, Loss, Scope, define
+from ..wide_exp import rounded_exp, times_power_of_two
 from .parts import scaled
 
 __all__ = ["without_constant"]
@@ -26,8 +28,17 @@ def poisson_likelihood(prediction: float, target: float, half: float) -> float:
 
 
 def poisson_likelihood_of_log(prediction: float, target: float, half: float) -> float:
-    mean = exp(prediction)
-    return scaled(where(mean < math.inf, mean - xlog(target, prediction), mean), half)
+    mean, amount = exp(prediction), xlog(target, prediction)
+    is_large = (mean == math.inf) | (amount == math.inf)
+    return scaled(rarely(is_large, poisson_of_large_log, mean - amount, prediction, target), half)
+
+
+def poisson_of_large_log(log_mean: float, target: float) -> float:
+    """Where only the difference may be small enough for a number; infinite if the mean is too large and it is not."""
+    k, high, low = rounded_exp(log_mean)
+    mean = times_power_of_two(high, k - 4.0), times_power_of_two(low, k - 4.0)
+    value = 16.0 * ((mean[0] - (0.0625 * target) * log_mean) + mean[1])
+    return where((absolute(value) < math.inf) | (exp(log_mean) < math.inf), value, math.inf)
 
 
 def gamma_likelihood(prediction: float, target: float, half: float) -> float:

@@ -26,6 +26,18 @@ def below_grid(share: float) -> float:
     return share - on_grid(share)
 
 
+@fold(Monoid.SUM)
+def targets_on_grid(target: float) -> float:
+    """Σ y, but for what is below the grid."""
+    return on_grid(target)
+
+
+@fold(Monoid.SUM)
+def targets_below_grid(target: float) -> float:
+    """What that lacks: together they are Σ y to the digits of what it is short of 1."""
+    return below_grid(target)
+
+
 def is_small(rounded_divergence: float) -> bool:
     """Whether a row is to be summed again."""
     return rounded_divergence < SMALL
@@ -65,13 +77,21 @@ def divergence_from(share: float, share_low: float, log_share: float, target: fl
 # ---- log-probabilities
 
 
-def kl_rest_of_log(log_share: float, target: float) -> float:
-    """y ln(y/p) less what `surplus_of_log` has of it."""
+def kl_rest_of_log(log_share: float, target: float, target_low: float = 0.0) -> float:
+    """y ln(y/p) less what `surplus_of_log` has of it; `target_low` is what y lacks where it is rounded."""
     rounded = exp(log_share)
     is_near = is_next_to(rounded, target)
     share, low = wide_share(log_share)
+    low = low - target_low
     value = divergence_from(share, low, log_share, target, is_near)
     return value + where(is_near, ((target - share) - on_grid(target - rounded)) - low, 0.0)
+
+
+def kl_rest_of_logs(log_share: float, log_target: float) -> float:
+    """The same given ln y."""
+    target = exp(log_target)
+    high, low = wide_share(log_target)
+    return kl_rest_of_log(log_share, target, (high - target) + low)
 
 
 def surplus_of_log(log_share: float, target: float) -> float:

@@ -15,7 +15,6 @@ from ..records import replace
 from ..scalar import (
     HALF_LOG_TWO_PI,
     LN2_HIGH,
-    absolute,
     exp,
     factorial_excess,
     log_of_positive,
@@ -23,9 +22,9 @@ from ..scalar import (
 )
 from ..shares import log_of_quotient
 from ..spec import Loss, Parameter, factored_form_of, gradient_of, loss, variant_of
-from ..wide_exp import log_over_exp, rounded_exp, times_power_of_two
+from ..wide_exp import log_over_exp
 from .entropies import excess, mean_less, relative_entropy, relative_entropy_of_log
-from .likelihoods import without_constant
+from .likelihoods import poisson_of_large_log, without_constant
 from .parts import KERAS, MEAN_PRESETS, PER_ELEMENT, scaled
 
 Half = Annotated[float, Parameter("half of it, whose gradient has no factor 2", words=("false", "true"))]
@@ -115,15 +114,7 @@ def poisson_nll(prediction: float, target: float) -> float:
     rate = exp(prediction)
     amount = target * prediction
     is_large = (rate == math.inf) | (amount == math.inf)
-    return rarely(is_large, poisson_nll_of_large, rate - amount, prediction, target)
-
-
-def poisson_nll_of_large(log_rate: float, target: float) -> float:
-    """Where only the difference may be small enough for a number; infinite if the rate is too large and it is not."""
-    k, high, low = rounded_exp(log_rate)
-    rate = times_power_of_two(high, k - 4.0), times_power_of_two(low, k - 4.0)
-    value = 16.0 * ((rate[0] - (0.0625 * target) * log_rate) + rate[1])
-    return where((absolute(value) < math.inf) | (exp(log_rate) < math.inf), value, math.inf)
+    return rarely(is_large, poisson_of_large_log, rate - amount, prediction, target)
 
 
 @gradient_of(poisson_nll)

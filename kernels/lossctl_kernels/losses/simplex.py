@@ -171,7 +171,8 @@ def fenchel_young_of_sparsemax(row: int, prediction: Any, target: Any, scratch: 
         score, y = float(scores[j]) - largest, float(targets[j])
         p = score - tau if score > tau else 0.0
         distance += (p - y) * (p - y)
-        slack += y * (tau - score if score <= tau else 0.0)
+        # Half of it: the distance may be too large for a number where a share of it is not.
+        slack += y * (0.5 * tau - (0.5 * float(scores[j]) - 0.5 * largest) if score <= tau else 0.0)
         spread += y * (1.0 - y)
         # 1 - Σ y, and what it loses by rounding (Knuth).
         new = rest - y
@@ -183,7 +184,7 @@ def fenchel_young_of_sparsemax(row: int, prediction: Any, target: Any, scratch: 
         for j in range(scores.size):
             apart = share_less_target(float(scores[j]), float(targets[j]), largest, tau, q)
             distance += apart * apart
-    return 0.5 * spread + 0.5 * distance + slack + (0.5 + (largest + tau)) * (rest + lost)
+    return 0.5 * spread + 0.5 * distance + 2.0 * slack + (0.5 + (largest + tau)) * (rest + lost)
 
 
 @gradient_of(fenchel_young_of_sparsemax)
