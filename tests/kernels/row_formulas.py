@@ -200,7 +200,7 @@ ROWWISE: dict[str, Callable[[Row, Row, Options], Number]] = {
     "js_divergence": js_divergence,
     "cosine_similarity": lambda a, b, o: mpf(o.get("sign", -1)) * cosine(a, b, o),
     "cosine_distance": lambda a, b, o: 1 - cosine(a, b, o),
-    # One class of one sample; `tests/test_mask_runs.py` has the mean over them.
+    # One class of one sample; `tests/runs/test_masks.py` has the mean over them.
     "generalized_dice": lambda p, y, o: tversky(p, y, [mpf(1)] * len(y), {"smooth": 1, **o}),
 }
 
