@@ -219,8 +219,8 @@ def test_baselines_are_kept_by_name(files: Path, base: Path, tmp_path: Path) -> 
     other = tmp_path / "other.json"
     assert call("eval", "p.npy", "y.npy", "-l", "bce", "--weights", "w.npy", "-o", other, "-q").code == 0
     (row,) = json.loads(call("baseline", "bless", "main", other, *folder, "--format", "json").out)
-    assert float(row["before"]) != float(row["value"])
-    assert row["value"] in call("baseline", "show", "main", *folder).out
+    assert row["before"] != row["value"]
+    assert str(row["value"]) in call("baseline", "show", "main", *folder).out
     assert "there is no baseline 'next' to replace" in refused(2, "baseline", "bless", "next", other, *folder)
 
 
