@@ -299,27 +299,29 @@ def binary_focal_gradient(prediction: float, target: float, gamma: float, alpha:
     return counted(balance(target, alpha), whole)
 
 
+def focal_parts(logit: float, target: float, eps: float) -> tuple[float, float, float, float]:
+    """(σ(z), σ(-z), q, B) of a logit z."""
+    right, other = sigmoids(logit)
+    log_right, log_other = log_sigmoids(logit)
+    cross_entropy = entropy(target, clipped_log(log_right, eps), clipped_log_of_rest(log_other, eps))
+    return right, other, target * other + (1.0 - target) * right, cross_entropy
+
+
 @form_of("binary_focal", "logit", LOGIT)
 def binary_focal_from_logits(prediction: float, target: float, gamma: float, alpha: float, eps: float) -> float:
-    right, other = sigmoids(prediction)
-    wrong = target * other + (1.0 - target) * right
-    log_right, log_other = log_sigmoids(prediction)
-    logs = clipped_log(log_right, eps), clipped_log_of_rest(log_other, eps)
-    return focal(balance(target, alpha), wrong, gamma, entropy(target, logs[0], logs[1]))
+    _, _, wrong, cross_entropy = focal_parts(prediction, target, eps)
+    return focal(balance(target, alpha), wrong, gamma, cross_entropy)
 
 
 @gradient_of(binary_focal_from_logits)
 def binary_focal_from_logits_gradient(
     prediction: float, target: float, gamma: float, alpha: float, eps: float
 ) -> float:
-    right, other = sigmoids(prediction)
-    wrong = target * other + (1.0 - target) * right
-    log_right, log_other = log_sigmoids(prediction)
-    logs = clipped_log(log_right, eps), clipped_log_of_rest(log_other, eps)
+    right, other, wrong, cross_entropy = focal_parts(prediction, target, eps)
     held = (right < eps) | (other < eps)
     slope = where(held, 0.0, excess(prediction, target))
     wrong_slope = (1.0 - 2.0 * target) * right * other
-    return balance(target, alpha) * focal_slope(wrong, gamma, entropy(target, logs[0], logs[1]), wrong_slope, slope)
+    return balance(target, alpha) * focal_slope(wrong, gamma, cross_entropy, wrong_slope, slope)
 
 
 @gradient_of(binary_focal_from_logits, by="prob")
@@ -327,13 +329,10 @@ def binary_focal_from_logits_gradient_by_probability(
     prediction: float, target: float, gamma: float, alpha: float, eps: float
 ) -> float:
     """As that of a probability, with 1 - p = σ(-z)."""
-    right, other = sigmoids(prediction)
-    wrong = target * other + (1.0 - target) * right
-    log_right, log_other = log_sigmoids(prediction)
-    logs = clipped_log(log_right, eps), clipped_log_of_rest(log_other, eps)
+    right, other, wrong, cross_entropy = focal_parts(prediction, target, eps)
     held = (right < eps) | (other < eps)
     slope = where(held, 0.0, bce_from_logits_gradient_by_probability(prediction, target, 1.0))
-    whole = focal_slope(wrong, gamma, entropy(target, logs[0], logs[1]), 1.0 - 2.0 * target, slope)
+    whole = focal_slope(wrong, gamma, cross_entropy, 1.0 - 2.0 * target, slope)
     return counted(balance(target, alpha), whole)
 
 
