@@ -25,6 +25,20 @@ def test_rivals_take_turns_forwards_and_backwards() -> None:
     assert ran == list("abc" + "cba" + "abc")
 
 
+def test_all_find_what_the_same_task_has_left() -> None:
+    clock = Clock()
+    ran: list[str] = []
+
+    def leave() -> None:
+        ran.append("-")
+        clock.now += 5.0
+
+    tasks = {name: lambda name=name: ran.append(name) for name in "ab"}  # type: ignore[misc]
+    found = race(tasks, rounds=2, clock=clock, before=leave)
+    assert ran == list("-a-b-b-a")
+    assert found.seconds == {"a": [0.0, 0.0], "b": [0.0, 0.0]}
+
+
 def test_a_rival_that_has_used_its_share_rests() -> None:
     clock = Clock()
 
