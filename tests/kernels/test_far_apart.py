@@ -94,6 +94,20 @@ def test_means_of_shortfalls_that_have_no_sum(backend: str) -> None:
 
 
 @engines
+def test_means_over_pairs_that_have_no_sum(backend: str) -> None:
+    """Half of these scores are so far apart that a difference, or a sum of two, is too large, though no mean is."""
+    scores = np.array(
+        [[-8e307, 9e307, -1.5e308, 9e307, 0.0], [1e308, 0.5, -1e308, 0.0, 1e308], [0.2, 0.7, 0.1, -5.0, 3.0]]
+    )
+    labels = np.array([[0, -1, 2, 2, 1], [2, -1, 0, 0, 0], [1, 2, -1, 0, 0]])
+    plan = Case("multilabel_margin").plan(5)
+    exact = reference.losses("multilabel_margin", {}, scores, labels, VALUE_DIGITS)
+    assert_close(sample_losses(backend_of(backend), plan, scores, labels), exact, RTOL)
+    slopes = reference.gradients("multilabel_margin", {}, scores, labels, GRADIENT_DIGITS)
+    assert_close(sample_gradients(backend_of(backend), plan, scores, labels), flattened(slopes), RTOL)
+
+
+@engines
 def test_shares_of_the_distance_to_the_largest_logit(backend: str) -> None:
     logits = np.array([[1.7e308, -1.7e308, 0.5], [-1.2e308, 1.0e308, 3.0], [0.5, -0.3, 1.7e308]])
     target = np.array([[0.75, 0.25, 0.0], [0.125, 0.5, 0.375], [0.1, 0.2, 0.7]])

@@ -53,3 +53,15 @@ def test_slopes_of_squares_of_logits_keep_their_digits(backend: str) -> None:
     exact = reference.gradients(case.loss, case.options, logits, target, digits=150)
     found = sample_gradients(backend_of(backend), case.plan(3), logits, target)
     assert_close(found, [slope for row in exact for slope in row], GRADIENT_RTOL)
+
+
+@engines
+def test_slopes_of_overlaps_of_the_faintest_masks_are_numbers(backend: str) -> None:
+    """Where what is missed does not count, the whole is as faint as the prediction; some slopes are too large."""
+    target = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+    prediction = np.array([[1e-310, 2e-310, 1e-318], [3e-312, 1e-316, 0.0]])
+    case = Case("tversky", {"scope": "sample", "alpha": 1.0, "beta": 0.0})
+    exact = reference.gradients(case.loss, case.options, prediction, target, digits=1150)
+    found = sample_gradients(backend_of(backend), case.plan(3), prediction, target)
+    assert_close(found[target == 1.0], [exact[0][0], exact[0][1], exact[1][0], exact[1][2]], GRADIENT_RTOL)
+    np.testing.assert_array_equal(found[target == 0.0], np.inf)

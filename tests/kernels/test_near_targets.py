@@ -217,6 +217,17 @@ def test_margins_of_classes_are_where_exact_differences_have_them(backend: str) 
 
 
 @engines
+def test_margins_of_lists_of_labels_are_where_exact_differences_have_them(backend: str) -> None:
+    scores = np.array([[1.0, 1e-17, -1.0], [1e-9, 1.0, 0.0], [1.0, -1e-17, -2.0], [3.0, 2.0, 1e-300]])
+    labels = np.array([[0, -1, -1], [1, -1, -1], [0, -1, -1], [0, -1, -1]])
+    plan = Case("multilabel_margin").plan(3)
+    exact = reference.losses("multilabel_margin", {}, scores, labels, digits=400)
+    assert_close(sample_losses(backend_of(backend), plan, scores, labels), exact, RTOL)
+    slopes = sample_gradients(backend_of(backend), plan, scores, labels)
+    np.testing.assert_array_equal(slopes[:, 0] * 3, [-1.0, 1.0, 0.0, 0.0])
+
+
+@engines
 def test_generalized_cross_entropy_of_the_smallest_exponents_is_cross_entropy(backend: str) -> None:
     rows = np.array([[46.05, 0.0, 0.0], [700.0, 0.0, -1.0], [0.0, 1.0, 2.0]])
     labels = np.array([0, 0, 1])
@@ -224,6 +235,17 @@ def test_generalized_cross_entropy_of_the_smallest_exponents_is_cross_entropy(ba
         case = Case("gce", {"input": "logit", "q": q})
         exact = reference.losses(case.loss, case.options, rows, labels, digits=700)
         assert_close(sample_losses(backend_of(backend), case.plan(), rows, labels), exact, RTOL)
+
+
+@engines
+@pytest.mark.parametrize("epsilon", [2.0, -1.0])
+def test_slopes_of_poly1_keep_the_digits_of_small_targets_of_unlikely_classes(epsilon: float, backend: str) -> None:
+    logits = np.array([[40.0, 0.0, -1.0], [700.0, 1.0, 0.0], [3.0, 1.0, 2.0]])
+    target = np.array([[0.0, 1.0 - 1e-10, 1e-10], [1e-13, 1e-12, 1.0 - 1.1e-12], [0.5, 1e-10, 0.5 - 1e-10]])
+    case = Case("poly1", {"epsilon": epsilon})
+    exact = reference.gradients(case.loss, case.options, logits, target, digits=1150)
+    found = sample_gradients(backend_of(backend), case.plan(), logits, target)
+    assert_close(found, [slope for row in exact for slope in row], RTOL)
 
 
 @engines

@@ -117,7 +117,8 @@ def dice(overlap: float, false_positive: float, false_negative: float, smooth: S
     Two empty masks agree; Keras adds 1e-7 to the denominator alone, so that they disagree there. With `scope=sample`
     each row has a loss; `class` is the mean over the classes (the last axis), each over all rows; `sample-class` has a
     loss for each class of each sample, and that of the sample is their mean. Logits go through sigmoid, or through
-    softmax over the classes where the scope tells them apart.
+    softmax over the classes where the scope tells them apart. Squares and products of masks below 1e-154 are too small
+    for numbers: they count as 0.
     """
     return missing(overlap, false_positive, false_negative, 0.5, 0.5, 0.5 * smooth, 0.5 * eps)
 

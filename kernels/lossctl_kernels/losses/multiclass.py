@@ -70,8 +70,9 @@ def surprise(prediction: float, target: float, log_floor: float = -math.inf) -> 
 def cce(surprise: float) -> float:
     """Categorical cross-entropy of a row of probabilities with a distribution, one-hot or soft.
 
-    Never negative. Rows are not renormalised (`normalize=true` does, value and gradient) and not clipped (`eps`). The
-    gradient by logits is p - y of a rounded p: next to a soft target it is right to some 1e-16 of either.
+    Never negative. Rows are not renormalised (`normalize=true` does, value and gradient) and not clipped (`eps` does;
+    1 - eps and p + eps are rounded as p is). The gradient by logits is p - y of a rounded p: next to a soft target it
+    is right to some 1e-16 of either.
     """
     return surprise
 

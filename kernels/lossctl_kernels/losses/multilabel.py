@@ -1,10 +1,14 @@
 """Losses of a row of class scores of which several classes are right, by lists of them or by 0/1 rows."""
 
+import math
 from typing import Any
 
 from ..domains import BINARY_LABEL, REAL, TargetKind
 from ..spec import LOSSES, Scope, define, gradient_of, loss, row_function
 from .class_margins import PRESETS
+
+SHARE = 2.0**-64
+"""Of the largest scores: so much of all their pairs has a sum."""
 
 
 def scratch_of_labels(prediction: tuple[int, ...]) -> int:
@@ -26,17 +30,33 @@ def count_marked(labels: Any, counts: Any) -> None:
         counts[j] = 1.0 if float(labels[j]) == 1.0 else 0.0
 
 
-def shortfalls_of_labels(scores: Any, counts: Any) -> float:
-    """What right classes are short of being ahead of the others by 1, summed over all pairs."""
+def short_of(own: float, margin: float) -> tuple[float, float]:
+    """(m - s_a, what it lost by rounding): (s_b + the one) + the other has all digits of m - (s_a - s_b)."""
+    rest = margin - own
+    taken = rest - margin
+    return rest, (margin - (rest - taken)) - (own + taken)
+
+
+def shortfalls_of_labels(scores: Any, counts: Any, share: float) -> float:
+    """A share of what right classes are short of being ahead of the others by 1, summed over all pairs."""
     total = 0.0
     for a in range(scores.size):
         if counts[a] > 0.0:
-            own, short = float(scores[a]), 0.0
+            rest, lost = short_of(share * float(scores[a]), share)
+            short = 0.0
             for b in range(scores.size):
-                h = 1.0 - (own - float(scores[b]))
+                h = (share * float(scores[b]) + rest) + lost
                 short += h if counts[b] == 0.0 and h > 0.0 else 0.0
             total += counts[a] * short
     return total
+
+
+def mean_of_shortfalls(scores: Any, counts: Any) -> float:
+    """Their sum over the number of classes, which is a number where the sum may be none."""
+    total = shortfalls_of_labels(scores, counts, 1.0)
+    if total < math.inf:
+        return total / float(scores.size)
+    return shortfalls_of_labels(scores, counts, SHARE) / float(scores.size) / SHARE
 
 
 def slopes_of_labels(scores: Any, counts: Any, slopes: Any, kink: float) -> None:
@@ -44,9 +64,10 @@ def slopes_of_labels(scores: Any, counts: Any, slopes: Any, kink: float) -> None
     slopes[:] = 0.0
     for a in range(scores.size):
         if counts[a] > 0.0:
-            own, active = float(scores[a]), 0.0
+            rest, lost = short_of(float(scores[a]), 1.0)
+            active = 0.0
             for b in range(scores.size):
-                h = 1.0 - (own - float(scores[b]))
+                h = (float(scores[b]) + rest) + lost
                 if counts[b] == 0.0 and h >= 0.0:
                     slope = counts[a] * (1.0 if h > 0.0 else kink)
                     slopes[b] += slope
@@ -73,7 +94,7 @@ def multilabel_margin(row: int, prediction: Any, target: Any, scratch: Any) -> f
     """
     scores, counts = prediction[row], scratch[: prediction.shape[1]]
     count_listed(target[row], counts)
-    return shortfalls_of_labels(scores, counts) / float(scores.size)
+    return mean_of_shortfalls(scores, counts)
 
 
 @gradient_of(multilabel_margin)
@@ -92,7 +113,7 @@ def multilabel_margin_gradient(
 def multilabel_margin_of_rows(row: int, prediction: Any, target: Any, scratch: Any) -> float:
     scores, counts = prediction[row], scratch[: prediction.shape[1]]
     count_marked(target[row], counts)
-    return shortfalls_of_labels(scores, counts) / float(scores.size)
+    return mean_of_shortfalls(scores, counts)
 
 
 LOSSES["multilabel_margin"].variants["labels"]["dense"] = {

@@ -119,11 +119,12 @@ def missing_slope(
     eps: float,
 ) -> float:
     """Its derivative by a probability."""
-    # With the index R = 1 - L: [α R (1 - y) - (β R + L) y] / M, where neither R nor L is left of a difference.
+    # With the index R = 1 - L: [α R (1 - y) - (β R + L) y] / M, where neither R nor L is left of a difference. What is
+    # over M last is a number where M is so small that parts of it would not be.
     whole = overlap + alpha * false_positive + beta * false_negative + smooth + eps
     value = missing(overlap, false_positive, false_negative, alpha, beta, smooth, eps)
     index = ratio(overlap + smooth, whole)
-    return ratio(alpha * index, whole) * (1.0 - target) - ratio(beta * index + value, whole) * target
+    return ratio(alpha * index * (1.0 - target) - (beta * index + value) * target, whole)
 
 
 def power_slope(value: float, exponent: float) -> float:
@@ -174,7 +175,8 @@ def tversky(
     α weighs false positives, as in the paper; Keras up to 3.15 swaps α and β, and so does its preset. Two empty masks
     agree. With `scope=sample` each row has a loss; `class` is the mean over the classes (the last axis), each over all
     rows; `sample-class` has a loss for each class of each sample, and that of the sample is their mean, as in optax.
-    Logits go through sigmoid, or through softmax over the classes where the scope tells them apart.
+    Logits go through sigmoid, or through softmax over the classes where the scope tells them apart. Products of masks
+    below 1e-154 are too small for numbers: they count as 0.
     """
     a, b = where(swapped > 0.0, beta, alpha), where(swapped > 0.0, alpha, beta)
     value = missing(overlap, false_positive, false_negative, a, b, smooth, eps)
