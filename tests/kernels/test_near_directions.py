@@ -127,6 +127,42 @@ def test_slopes_of_rows_that_should_align_keep_their_digits(of: str, backend: st
     each(EMBEDDINGS, check)
 
 
+APART = [
+    Case("cosine_embedding", {**options, "margin": margin}) for options in ({}, AS_TORCH) for margin in (-1.0, 1.0)
+]
+
+
+@engines
+@widths
+def test_rows_that_should_not_align_keep_their_digits_next_to_the_margin(width: int, backend: str) -> None:
+    prediction, target = near_rows(width)
+    sign = -np.ones(len(prediction))
+
+    def check(case: Case) -> None:
+        exact = reference.losses(case.loss, case.options, prediction, target, DIGITS, sign=sign)
+        found = sample_losses(backend_of(backend), case.plan(width), prediction, target, sign=sign)
+        assert_close(found, exact, RTOL)
+
+    each(APART, check)
+
+
+@engines
+@pytest.mark.parametrize("of", ["prediction", "target"])
+def test_slopes_of_rows_that_should_not_align_keep_their_digits_next_to_the_margin(of: str, backend: str) -> None:
+    prediction, target = near_rows(3)
+    sign = -np.ones(len(prediction))
+
+    def check(case: Case) -> None:
+        sides = (prediction, target) if of == "prediction" else (target, prediction)
+        # The loss is the same with the sides exchanged.
+        with mpmath.workdps(DIGITS):
+            exact = reference.gradients_of("target", case.loss, case.options, sides[1], sides[0], DIGITS, sign=sign)
+        found = sample_gradients(backend_of(backend), case.plan(3), prediction, target, of, sign=sign)
+        assert_close(found, [slope for row in exact for slope in row], GRADIENT_RTOL)
+
+    each(APART, check)
+
+
 TRIPLETS = [Case("triplet_margin", {"distance": "cosine", "margin": 0.0, "swap": swap}) for swap in (False, True)]
 
 

@@ -54,13 +54,20 @@ def power_over(log_mean: float, exponent: float) -> float:
     return where(exponent == 0.0, log_mean, exp(exponent * log_mean) / where(exponent == 0.0, 1.0, exponent))
 
 
+def amount_by_power_over(target: float, log_mean: float, exponent: float) -> float:
+    """y μ^a / a; y ln μ at a = 0. By the root of the power, which may be too large or too small for a number itself."""
+    root = exp(0.5 * exponent * log_mean)
+    value = target * root * root / where(exponent == 0.0, 1.0, exponent)
+    return where(target == 0.0, 0.0, where(exponent == 0.0, target * log_mean, value))
+
+
 def tweedie_likelihood(prediction: float, target: float, power: float, half: float) -> float:
     return tweedie_likelihood_of_log(log(prediction), target, power, half)
 
 
 def tweedie_likelihood_of_log(prediction: float, target: float, power: float, half: float) -> float:
     """μ^(2 - p)/(2 - p) - y μ^(1 - p)/(1 - p)."""
-    return scaled(power_over(prediction, 2.0 - power) - xlog(target, power_over(prediction, 1.0 - power)), half)
+    return scaled(power_over(prediction, 2.0 - power) - amount_by_power_over(target, prediction, 1.0 - power), half)
 
 
 LIKELIHOODS: Mapping[str, Mapping[str, Definition]] = {

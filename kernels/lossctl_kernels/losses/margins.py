@@ -270,10 +270,10 @@ def contrastive(
 
     In the paper the label 0 means alike: `labels=inverted`. TensorFlow Addons do not halve it: `half=false`.
     """
-    alike, different = square(prediction), square(maximum(margin - prediction, 0.0))
-    # A square that is too large does not count without a share.
-    alike = where(target == 0.0, 0.0, target * alike)
-    return where(half > 0.0, 0.5, 1.0) * (alike + where(target == 1.0, 0.0, (1.0 - target) * different))
+    scale, short = where(half > 0.0, 0.5, 1.0), maximum(margin - prediction, 0.0)
+    # From left to right: a square may be too large where a share of it is not. Without a share it does not count.
+    alike = where(target == 0.0, 0.0, scale * target * prediction * prediction)
+    return alike + where(target == 1.0, 0.0, scale * (1.0 - target) * short * short)
 
 
 @gradient_of(contrastive)

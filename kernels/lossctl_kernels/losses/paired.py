@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import numpy as np
-
 from ..domains import NONNEGATIVE, POSITIVE, REAL, SIGN_LABEL
-from ..scalar import difference, exp, log, maximum, sqrt, square, where
+from ..rare import rarely
+from ..scalar import absolute, difference, exp, log, maximum, minimum, sqrt, where
 from ..spec import (
     LOSSES,
     Input,
@@ -23,22 +22,25 @@ from ..spec import (
     variant_of,
 )
 from .binary import TORCH_FLOOR
-from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, counted, scaled_root, step
-from .similarity import (
-    across,
-    aside,
-    distance_of,
-    dot,
-    has_zero_vector,
-    prediction_scale,
-    prediction_square,
-    residual_along,
-    residual_square,
-    target_scale,
-    target_square,
+from .embedding_cosines import (
+    above_margin,
+    alignment,
+    multiple_of_prediction,
+    multiple_of_target,
+    prediction_residual_along,
+    prediction_root,
+    residual_slope,
+    short_of_parallel,
+    target_residual_along,
+    target_residual_square,
+    target_root,
 )
+from .parts import KERAS, KINKED, MEAN_PRESETS, PER_ELEMENT, counted, step
+from .regression import half_square, multiple_of_error
+from .similarity import dot, has_zero_vector, prediction_scale, prediction_square, target_scale, target_square
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+BELOW_ONE = 1.0 - 2.0**-53
 KINKED_OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")
 # PyTorch has these itself, with the full slope at the kink; Keras and JAX would take the mean of both.
 PRESETS = {**MEAN_PRESETS, "keras": {**KERAS, "kink": "half"}, "optax": {"kink": "half"}}
@@ -63,13 +65,25 @@ def from_zero_on_if_held(settled: Loss, options: Mapping[str, Any]) -> dict[str,
 
 def half_likelihood(log_variance: float, score: float, full: float) -> float:
     """Half of the logarithm of the variance and of the squared error in standard deviations, with the constant."""
-    return 0.5 * (log_variance + square(score)) + full * HALF_LOG_2PI
+    return 0.5 * log_variance + half_square(score) + full * HALF_LOG_2PI
 
 
-def excess_over(score: float, divisor: float) -> float:
-    """(1 - r²)/d; of a square that is too large only the quotient may be a number."""
-    squared = square(score)
-    return where(squared < math.inf, (1.0 - squared) / divisor, -score * (score / divisor))
+def error_over(prediction: float, target: float, divisor: float) -> float:
+    """e/d for d > 0, where e alone may be too large for a number."""
+    error = prediction - target
+    return rarely(absolute(error) == math.inf, multiple_of_error, error / divisor, 1.0 / divisor, prediction, target)
+
+
+def error_times(prediction: float, target: float, factor: float) -> float:
+    """The same of a factor."""
+    error = prediction - target
+    return rarely(absolute(error) == math.inf, multiple_of_error, error * factor, factor, prediction, target)
+
+
+def half_excess_over(score: float, divisor: float) -> float:
+    """(1 - r²)/2d; of a square that is too large only the quotient may be a number."""
+    half = half_square(score)
+    return where(half < math.inf, (0.5 - half) / divisor, -0.5 * score * (score / divisor))
 
 
 def slope_below(inside: bool, slope: float, clamped_slope: float) -> float:
@@ -96,18 +110,18 @@ def gaussian_nll(prediction: float, target: float, var: float, full: Full = 0.0,
     the squared error is next to the variance, the slope by the variance is next to 0, and right to about 1e-16 / v.
     """
     held = maximum(var, eps)
-    return half_likelihood(log(held), (prediction - target) / sqrt(held), full)
+    return half_likelihood(log(held), error_over(prediction, target, sqrt(held)), full)
 
 
 @gradient_of(gaussian_nll)
 def gaussian_nll_gradient(prediction: float, target: float, var: float, eps: float) -> float:
-    return (prediction - target) / maximum(var, eps)
+    return error_over(prediction, target, maximum(var, eps))
 
 
 @gradient_of(gaussian_nll, of="var")
 def gaussian_nll_by_var(prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0) -> float:
     held = maximum(var, eps)
-    slope = 0.5 * excess_over((prediction - target) / sqrt(held), held)
+    slope = half_excess_over(error_over(prediction, target, sqrt(held)), held)
     return slope_below(var >= eps, slope, clamped_slope)
 
 
@@ -118,13 +132,13 @@ def held_logarithm(var: float, eps: float) -> float:
 @variant_of("gaussian_nll", "var_input", "log_var", REAL)
 def gaussian_nll_log_var(prediction: float, target: float, var: float, full: float, eps: float) -> float:
     held = held_logarithm(var, eps)
-    return half_likelihood(held, (prediction - target) * exp(-0.5 * held), full)
+    return half_likelihood(held, error_times(prediction, target, exp(-0.5 * held)), full)
 
 
 @gradient_of(gaussian_nll_log_var)
 def gaussian_nll_log_var_gradient(prediction: float, target: float, var: float, eps: float) -> float:
     root = exp(-0.5 * held_logarithm(var, eps))
-    return (prediction - target) * root * root
+    return error_times(prediction, target, root) * root
 
 
 @gradient_of(gaussian_nll_log_var, of="var")
@@ -132,26 +146,27 @@ def gaussian_nll_by_log_var(
     prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0
 ) -> float:
     held = held_logarithm(var, eps)
-    slope = 0.5 * (1.0 - square((prediction - target) * exp(-0.5 * held)))
+    slope = 0.5 - half_square(error_times(prediction, target, exp(-0.5 * held)))
     return slope_below(var >= held, slope, clamped_slope)
 
 
 @variant_of("gaussian_nll", "var_input", "std", REAL)
 def gaussian_nll_std(prediction: float, target: float, var: float, full: float, eps: float) -> float:
     held = maximum(var, sqrt(eps))
-    return half_likelihood(2.0 * log(held), (prediction - target) / held, full)
+    return half_likelihood(2.0 * log(held), error_over(prediction, target, held), full)
 
 
 @gradient_of(gaussian_nll_std)
 def gaussian_nll_std_gradient(prediction: float, target: float, var: float, eps: float) -> float:
     held = maximum(var, sqrt(eps))
-    return (prediction - target) / held / held
+    return error_over(prediction, target, held) / held
 
 
 @gradient_of(gaussian_nll_std, of="var")
 def gaussian_nll_by_std(prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0) -> float:
     held = maximum(var, sqrt(eps))
-    return slope_below(var >= held, excess_over((prediction - target) / held, held), clamped_slope)
+    slope = 2.0 * half_excess_over(error_over(prediction, target, held), held)
+    return slope_below(var >= held, slope, clamped_slope)
 
 
 _VARIANCES = LOSSES["gaussian_nll"].variants["var_input"]
@@ -200,7 +215,7 @@ def margin_ranking_by_target(prediction: float, target: float, sign: float, marg
     return ranking_step(prediction, target, sign, margin, kink)
 
 
-# ---- which rows should align. A zero vector has a root of infinity: its unit vector, cosine and gradient are 0.
+# ---- which rows should align
 
 Added = Annotated[float, Parameter("added to the sum of squares of each row", at_least=0.0, modes=("sq_add",))]
 CosineMargin = Annotated[
@@ -208,75 +223,11 @@ CosineMargin = Annotated[
 ]
 
 
-def root_of(square_sum: float, scale: float, eps: float) -> float:
-    root = scaled_root(square_sum, scale, eps)
-    return where(root == 0.0, np.inf, root)
-
-
-@fold(Monoid.ONCE)
-def prediction_root(prediction_square: float, prediction_scale: float, eps: float) -> float:
-    return root_of(prediction_square, prediction_scale, eps)
-
-
-@fold(Monoid.ONCE)
-def target_root(target_square: float, target_scale: float, eps: float) -> float:
-    return root_of(target_square, target_scale, eps)
-
-
-@fold(Monoid.ONCE)
-def alignment(dot: float, prediction_root: float, target_root: float) -> float:
-    return dot / prediction_root / target_root
-
-
-# The residuals of `similarity.py`, of either side: what the roots hold besides the rows is added to their sums.
-
-
-def multiple_of(dot: float, square_sum: float, scale: float, eps: float) -> float:
-    total = square_sum + square(sqrt(eps) * scale)
-    return where(total == 0.0, 0.0, dot / total)
-
-
-@fold(Monoid.ONCE)
-def multiple_of_prediction(dot: float, prediction_square: float, prediction_scale: float, eps: float) -> float:
-    return multiple_of(dot, prediction_square, prediction_scale, eps)
-
-
-@fold(Monoid.ONCE)
-def multiple_of_target(dot: float, target_square: float, target_scale: float, eps: float) -> float:
-    return multiple_of(dot, target_square, target_scale, eps)
-
-
-@fold(Monoid.SUM)
-def target_residual_along(
-    prediction: float, target: float, prediction_scale: float, target_scale: float, multiple_of_prediction: float
-) -> float:
-    return residual_along(prediction, target, prediction_scale, target_scale, multiple_of_prediction)
-
-
-@fold(Monoid.SUM)
-def target_residual_square(
-    prediction: float, target: float, prediction_scale: float, target_scale: float, multiple_of_prediction: float
-) -> float:
-    return residual_square(prediction, target, prediction_scale, target_scale, multiple_of_prediction)
-
-
-@fold(Monoid.SUM)
-def prediction_residual_along(
-    prediction: float, target: float, prediction_scale: float, target_scale: float, multiple_of_target: float
-) -> float:
-    return residual_along(target, prediction, target_scale, prediction_scale, multiple_of_target)
-
-
-def along(residual_along: float, multiple: float, root: float, scale: float, eps: float) -> float:
-    """The part of the residual along a unit vector: what rounding the multiple left there."""
-    added = sqrt(eps) * scale
-    return residual_along / root - multiple * added * (added / root)
-
-
 @fold(Monoid.ONCE)
 def alignment_slope(alignment: float, sign: float, margin: float, kink: float = 1.0) -> float:
-    """The slope of the loss by the cosine."""
-    return where(sign > 0.0, -1.0, step(alignment - margin, kink))
+    """The slope of the loss by the cosine, which rounding takes neither to 1 nor to -1, nor beyond."""
+    inside = minimum(maximum(alignment, -BELOW_ONE), BELOW_ONE)
+    return where(sign > 0.0, -1.0, step(inside - margin, kink))
 
 
 @loss(
@@ -312,29 +263,12 @@ def cosine_embedding(
     to it. The distance of rows that align keeps its digits for nearly parallel ones, as in `cosine_distance`. A zero
     vector has cosine 0 and gradient 0, and is counted.
     """
-    own_one_more, one_more = sqrt(eps) * prediction_scale, sqrt(eps) * target_scale / target_root
-    rounded = along(target_residual_along, multiple_of_prediction, prediction_root, prediction_scale, eps)
-    squares = target_residual_square / target_root / target_root + square(one_more)
-    squares += square(multiple_of_prediction * own_one_more / target_root)
-    apart = distance_of(alignment, across(squares, square(rounded / target_root)))
-    return where(sign > 0.0, apart, maximum(alignment - margin, 0.0))
-
-
-def residual_slope(
-    own: float,
-    other: float,
-    own_scale: float,
-    other_scale: float,
-    own_root: float,
-    other_root: float,
-    multiple: float,
-    residual_along: float,
-    eps: float,
-) -> float:
-    """The derivative of the cosine by one of the rows: (b/|b| - c a/|a|) / |a|."""
-    rounded = along(residual_along, multiple, own_root, own_scale, eps) / own_root
-    direction = aside(own, other, own_scale, other_scale, multiple, rounded)
-    return direction * (1.0 / other_root) * (1.0 / own_root) * own_scale
+    short = short_of_parallel(
+        alignment, multiple_of_prediction, target_residual_along, target_residual_square,
+        prediction_root, target_root, prediction_scale, target_scale, eps,
+    )  # fmt: skip
+    apart = where(alignment > 0.0, short, 1.0 - alignment)
+    return where(sign > 0.0, apart, maximum(above_margin(alignment, short, margin), 0.0))
 
 
 @gradient_of(cosine_embedding)

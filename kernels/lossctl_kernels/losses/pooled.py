@@ -1,6 +1,9 @@
 """Errors over the whole data set: a root, a ratio, a largest. e = prediction - target throughout."""
 
+import math
+
 from ..domains import ABOVE_MINUS_ONE
+from ..rare import rarely
 from ..scalar import absolute, maximum, minimum, sign, sqrt, square, where
 from ..spec import Monoid, Pooling, Scope, fold, gradient_of, loss
 from .relative import log_ratio
@@ -13,7 +16,12 @@ LARGEST = 2.0**1023
 
 
 def scaled_error(prediction: float, target: float, scale: float) -> float:
-    """The error times a power of two: of both numbers, since the error itself may be too large."""
+    """The error times a power of two, where the error itself may be too large for a number."""
+    error = prediction - target
+    return rarely(absolute(error) == math.inf, difference_of_scaled, error * scale, prediction, target, scale)
+
+
+def difference_of_scaled(prediction: float, target: float, scale: float) -> float:
     return prediction * scale - target * scale
 
 

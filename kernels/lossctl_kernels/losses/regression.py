@@ -19,8 +19,13 @@ def sign_at(error: float, kink: float) -> float:
 
 
 def multiple_of_error(factor: float, prediction: float, target: float) -> float:
-    """factor |e| where only e itself is too large for a number."""
-    return 2.0 * (factor * absolute(0.5 * prediction - 0.5 * target))
+    """factor e where only e itself is too large for a number."""
+    return 2.0 * (factor * (0.5 * prediction - 0.5 * target))
+
+
+def half_square(error: float) -> float:
+    """e²/2, where e² alone may be too large for a number."""
+    return 0.5 * error * error
 
 
 @loss(
@@ -60,7 +65,7 @@ def mse_gradient(prediction: float, target: float) -> float:
 )
 def half_mse(prediction: float, target: float) -> float:
     """Half the squared error, whose derivative is the error itself."""
-    return 0.5 * square(prediction - target)
+    return half_square(prediction - target)
 
 
 @gradient_of(half_mse)
@@ -117,8 +122,9 @@ def huber(
     Scaled as in all four peers; `smooth_l1` of PyTorch is this divided by its `beta`.
     """
     error = absolute(prediction - target)
-    line = where(error < math.inf, delta * (error - 0.5 * delta), multiple_of_error(delta, prediction, target))
-    return where(error <= delta, 0.5 * square(error), line)
+    of_large = absolute(multiple_of_error(delta, prediction, target))
+    line = where(error < math.inf, delta * (error - 0.5 * delta), of_large)
+    return where(error <= delta, half_square(error), line)
 
 
 @gradient_of(huber)
@@ -168,7 +174,7 @@ def pseudo_huber(
     """Smooth relative of `huber`: half the squared error near 0, δ|e| far away. SciPy's takes δ first."""
     error = absolute(prediction - target)
     value = error * (error / (1.0 + hypotenuse(error / delta)))
-    return where(error < math.inf, value, multiple_of_error(delta, prediction, target))
+    return where(error < math.inf, value, absolute(multiple_of_error(delta, prediction, target)))
 
 
 @gradient_of(pseudo_huber)
@@ -198,7 +204,7 @@ def quantile(
     """Pinball loss: q times what the prediction is too low, 1 - q times what it is too high."""
     error = prediction - target
     share, size = where(error > 0.0, 1.0 - q, q), absolute(error)
-    return where(size < math.inf, share * size, multiple_of_error(share, prediction, target))
+    return where(size < math.inf, share * size, absolute(multiple_of_error(share, prediction, target)))
 
 
 @gradient_of(quantile)

@@ -28,6 +28,7 @@ from .rates import (
     poisson_deviance,
     poisson_deviance_of_log,
 )
+from .regression import half_square
 
 SERIES_REACH = 0.8
 # Below this no power of y/μ of the exponents at hand overflows.
@@ -188,11 +189,11 @@ def inverse_gaussian_deviance(prediction: float, target: float, half: float) -> 
 
 
 def normal_deviance(prediction: float, target: float, half: float) -> float:
-    return scaled(0.5 * square(prediction - target), half)
+    return scaled(half_square(prediction - target), half)
 
 
 def normal_deviance_of_log(prediction: float, target: float, half: float) -> float:
-    return scaled(0.5 * square(mean_less(target, prediction)), half)
+    return scaled(half_square(mean_less(target, prediction)), half)
 
 
 for form in (compound_poisson_deviance, inverse_gaussian_deviance):
