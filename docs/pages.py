@@ -166,7 +166,8 @@ def _example_data(loss: Loss) -> tuple[str, str]:
         return "multiclass/labels", "multiclass/labels"
     if loss.target_kind is TargetKind.INDEX:
         return "multiclass/logits" if has_scores else "multiclass/preds", "multiclass/labels"
-    if loss.target_kind is TargetKind.DISTRIBUTION or (loss.scope is Scope.ROW and domain is not REAL):
+    of_classes = loss.scope is Scope.ROW and (domain is not REAL or bool(loss.target.labels))
+    if loss.target_kind is TargetKind.DISTRIBUTION or of_classes:
         return "multiclass/logits" if has_scores else "multiclass/preds", "multiclass/onehot"
     if loss.scope is Scope.ROW:
         return "vectors/preds", "vectors/targets"

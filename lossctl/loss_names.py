@@ -34,7 +34,6 @@ _ACCURACY = "it is 1 - zero_one"
 _OWN_PARAMETERS = "it has parameters of its own: save its logits and use scce:input=logit"
 _ACCURACY_OF_SCORES = "save the labels that are predicted: it is 1 - zero_one of them"
 _OF_ALL_ROWS = "it is of all rows together, and no mean of losses"
-_RANKS = "it is of ranks, and no loss here is; pairs of labels in the wrong order cost in multilabel_margin"
 _TOOL = "it makes losses and is none: name the loss itself, such as keras.losses.Huber"
 _OTHERWISE = {
     "smooth_labels": "it is an option of a loss, as in cce:label_smoothing=0.1",
@@ -57,8 +56,6 @@ _OTHERWISE = {
     "recall_score": _OF_ALL_ROWS,
     "roc_auc": _OF_ALL_ROWS,
     "roc_auc_score": _OF_ALL_ROWS,
-    "coverage_error": _RANKS,
-    "label_ranking_loss": _RANKS,
     "Loss": _TOOL,
     "LossFunctionWrapper": _TOOL,
     "deserialize": _TOOL,

@@ -23,13 +23,13 @@ FAMILIES = {
     ),
     "Binary": (
         "A probability, logit, score or distance against one of two labels; labels against labels.",
-        ("binary", "margins"),
+        ("binary", "binary_focal", "margins"),
     ),
     "Multiclass": (
         "A row of scores or probabilities against a class, or a distribution over the classes.",
         ("multiclass", "class_probabilities", "brier_scores", "class_margins", "divergences", "simplex"),
     ),
-    "Multilabel": ("A row of scores of which several classes are right.", ("multilabel",)),
+    "Multilabel": ("A row of scores of which several classes are right.", ("multilabel", "rankings")),
     "Similarity and metric learning": (
         "Vectors against vectors, and embeddings against each other.",
         ("similarity", "triplets", "circle", "ntxent"),

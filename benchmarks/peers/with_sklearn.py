@@ -32,6 +32,8 @@ VALUES: Mapping[Key, Callable[..., Any]] = {
     ("hinge", "value"): lambda s, t: metrics.hinge_loss(t, s),
     ("zero_one", "value"): lambda p, y: metrics.zero_one_loss(y, p),
     ("hamming", "value"): lambda p, y: metrics.hamming_loss(y, p),
+    ("label_ranking", "value"): lambda s, y: metrics.label_ranking_loss(y, s),
+    ("coverage_error", "value"): lambda s, y: metrics.coverage_error(y, s),
     ("scce", "prob"): lambda p, i: metrics.log_loss(i, p, labels=np.arange(p.shape[1])),
 }
 

@@ -243,8 +243,8 @@ def drawn(plan: Plan, rows: int, seed: int = 1) -> tuple[Array, Array]:
     if plan.settings.loss.target_kind is TargetKind.SEQUENCE:
         shape = (rows, FRAMES, width)
     if plan.definition.gradient is None:
-        prediction, target = random.integers(0, 3, (2, *shape))
-        return prediction.astype(dtype), target.astype(dtype)
+        targets = plan.settings.loss.target.labels or (0.0, 1.0, 2.0)
+        return random.integers(0, 3, shape).astype(dtype), random.choice(targets, shape).astype(dtype)
     prediction = _predictions(plan, random, shape)
     kind = plan.settings.loss.target_kind
     if kind is TargetKind.SEQUENCE:

@@ -177,6 +177,19 @@ def tversky(prediction: Row, target: Row, weights: Row, options: Options) -> Num
     return (1 - index) ** parameter(options, "focal_exponent", 1)
 
 
+def label_ranking(prediction: Row, target: Row, _: Options) -> Number:
+    right = [s for s, y in zip(prediction, target, strict=True) if y == 1]
+    others = [s for s, y in zip(prediction, target, strict=True) if y == 0]
+    misordered = sum(a <= b for a in right for b in others)
+    return mpf(misordered) / max(len(right) * len(others), 1)
+
+
+def coverage_error(prediction: Row, target: Row, _: Options) -> Number:
+    """The rank of the right class that is found last, the best score first; equal ones have the last of their ranks."""
+    ranks = [sum(other >= s for other in prediction) for s, y in zip(prediction, target, strict=True) if y == 1]
+    return mpf(max(ranks, default=0))
+
+
 ROWWISE: dict[str, Callable[[Row, Row, Options], Number]] = {
     "ctc": ctc,
     "cce": cross_entropy,
@@ -194,6 +207,8 @@ ROWWISE: dict[str, Callable[[Row, Row, Options], Number]] = {
     "multi_margin": multi_margin,
     "multilabel_soft_margin": multilabel_soft_margin,
     "multilabel_margin": multilabel_margin,
+    "label_ranking": label_ranking,
+    "coverage_error": coverage_error,
     "sparsemax": sparsemax,
     "kl_divergence": kl_divergence,
     "generalized_kl": lambda p, y, o: kl_divergence(p, y, o, True),

@@ -162,7 +162,7 @@ def test_the_registry_holds_what_it_should() -> None:
         "ranking_softmax", "fenchel_young", "multilabel_soft_margin", "kl_divergence", "generalized_kl",
         "js_divergence", "tversky", "dice", "cosine_similarity", "cosine_distance", "cosine_global", "sparsemax",
         "multilabel_margin", "circle", "ntxent", "gaussian_nll", "margin_ranking", "cosine_embedding", "triplet_margin",
-        "ctc", "median_ae", "generalized_dice",
+        "ctc", "median_ae", "generalized_dice", "label_ranking", "coverage_error",
     }  # fmt: skip
 
 
@@ -232,7 +232,7 @@ def test_annotations_are_values_which_take_no_time_to_read(entry: Loss, definiti
 
 def test_what_has_no_gradient() -> None:
     without = {name for name, entry in LOSSES.items() if not entry.has_gradient}
-    assert without == {"zero_one", "hamming", "max_error", "median_ae"}
+    assert without == {"zero_one", "hamming", "max_error", "median_ae", "label_ranking", "coverage_error"}
 
 
 def assert_known(function: Any, known: set[str], entry: Loss) -> None:

@@ -5,6 +5,7 @@ Annotations are values here, and not text as in other modules: parameters are re
 
 from . import (
     binary,
+    binary_focal,
     brier_scores,
     circle,
     class_margins,
@@ -17,6 +18,7 @@ from . import (
     ntxent,
     paired,
     pooled,
+    rankings,
     rates,
     regression,
     relative,
@@ -30,6 +32,7 @@ from . import (
 
 __all__ = [
     "binary",
+    "binary_focal",
     "brier_scores",
     "circle",
     "class_margins",
@@ -42,6 +45,7 @@ __all__ = [
     "ntxent",
     "paired",
     "pooled",
+    "rankings",
     "rates",
     "regression",
     "relative",
