@@ -71,19 +71,27 @@ def within(units: float, most: float) -> float:
 def weigh(
     frames: Any, start: int, stop: int, labels: Any, count: int, blank: int, softmax: bool, facts: Any,
     emissions: Any, units: Any,
-) -> None:  # fmt: skip
-    """The emissions of the labels and the blank, e**(frame[k] - largest), and their units, in frames before `stop`."""
-    place = 0
+) -> int:  # fmt: skip
+    """The emissions of the labels and the blank, e**(frame[k] - largest), and their units, in frames before `stop`.
+
+    Returns how many of them have an exponent that is not 0 or less: no logarithms of probabilities.
+    """
+    place, wrong = 0, 0
     for t in range(start, stop):
         largest = facts[2 * t] if softmax else 0.0
         for i in range(count + 1):
             x = float(frames[t, labels[i] if i < count else blank]) - largest
-            whole = (x * UNITS_PER_NAT + SHIFT) - SHIFT
-            units[place] = whole
-            # Of minus infinity not a number, which max leaves out; of what is beyond 2**52 units without a meaning.
-            emissions[place] = min(max(-HALF_UNIT, (x - whole * UNIT_HIGH) - whole * UNIT_LOW), HALF_UNIT)
+            emissions[place] = x
+            wrong += 0 if x <= 0.0 else 1
             place += 1
+    for i in range(place):
+        x = emissions[i]
+        whole = (x * UNITS_PER_NAT + SHIFT) - SHIFT
+        units[i] = whole
+        # Of minus infinity not a number, which max leaves out; of what is beyond 2**52 units without a meaning.
+        emissions[i] = min(max(-HALF_UNIT, (x - whole * UNIT_HIGH) - whole * UNIT_LOW), HALF_UNIT)
     exponentials(emissions[:place], 0.0, 1.0, emissions)
+    return wrong
 
 
 # ---- forward and backward
@@ -93,14 +101,14 @@ def forward(
     frames: Any, length: int, labels: Any, count: int, blank: int, softmax: bool,
     skips: Any, facts: Any, emissions: Any, units: Any, alphas: Any, kept: int,
 ) -> float:  # fmt: skip
-    """The logarithm of the probability of the labels, -inf if that is 0.
+    """The logarithm of the probability of the labels, -inf if that is 0, NaN if what it is made of is no probability.
 
     `alphas` gets the states after t frames in row t modulo `kept`, of weights relative to the largest.
     """
     states = 2 * count + 1
     clear(alphas, states)
     alphas[states] = 0.0  # as if a blank had been before
-    logarithm = 0.0
+    logarithm, wrong = 0.0, 0
     for start in range(0, length, FRAMES_AT_ONCE):
         stop = min(start + FRAMES_AT_ONCE, length)
         if softmax:
@@ -108,12 +116,14 @@ def forward(
                 facts[2 * t] = largest_of(frames[t])
                 facts[2 * t + 1] = sum_of_others(frames[t], facts[2 * t])
                 logarithm -= math.log1p(facts[2 * t + 1])
-        weigh(frames, start, stop, labels, count, blank, softmax, facts, emissions, units)
+        wrong += weigh(frames, start, stop, labels, count, blank, softmax, facts, emissions, units)
         for t in range(start, stop):
             before, now = alphas[(t % kept) * 2 * states :], alphas[((t + 1) % kept) * 2 * states :]
             place = (t - start) * (count + 1)
             step_forward(before, now, count, skips, emissions[place:], units[place:])
     number, more = ending(alphas[(length % kept) * 2 * states :], count)
+    if wrong > 0 and not softmax:
+        return math.nan
     return logarithm + (math.log(number) + more * (UNIT_HIGH + UNIT_LOW))
 
 

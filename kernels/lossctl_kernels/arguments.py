@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -15,6 +16,7 @@ _TAKES_ANY = 0x04 | 0x08
 """The flags of code that has *arguments or **arguments."""
 
 
+@cache
 def argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of the arguments, in order."""
     return tuple(defaults_of(function))

@@ -18,10 +18,12 @@ from .processors import usable_processors
 from .program import Program
 from .recipes import ACROSS_WIDTH, EXTREMES, SUM, Recipe, is_flat, recipe_of
 from .records import Record, replace
+from .reduce import LOOKED_AT_ONE_IN, rows_looked_at_first
 from .roads import block_function
 from .row_cpu import run_on_threads
 from .row_functions import gradient as row_gradient
 from .row_functions import losses as row_losses
+from .spans import SMALLEST_SPAN
 from .spec import Scope
 
 __all__ = ["Cpu"]
@@ -30,12 +32,6 @@ _NOTHING: Floats = np.empty(0)
 _NOWHERE = 0, 0
 _COLUMNS = len(Column)
 _FACTS = ("facts",)
-
-# Where a class index needs one value of each wide row, other values are read only to see whether the rows are what they
-# should be: all of the first values of a data set, at least so many rows, and later one row in so many.
-LOOKED_AT_VALUES = 1 << 14
-LOOKED_AT_ROWS = 16
-LOOKED_AT_ONE_IN = 512
 
 
 def bounds_of(domain: Domain, dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -152,9 +148,10 @@ class Cpu:
             row_scales = np.full(plan.block_rows * repeated, row_scales[0])
         elif repeated > 1:
             row_scales = np.repeat(row_scales, repeated)
-        self._run(
-            _call_of(plan, program, batch, totals), plan, batch, scales=row_scales, one_scale=one_scale, result=result
-        )
+        call = _call_of(plan, program, batch, totals)
+        # Nothing is summed: where a block is much work, several threads may share it.
+        block = min(plan.block_rows, -(-SMALLEST_SPAN // plan.width))
+        self._run(call, plan, batch, scales=row_scales, one_scale=one_scale, result=result, block=block)
         return result
 
     def _run(
@@ -168,13 +165,14 @@ class Cpu:
         result: Array | None = None,
         states: Floats | None = None,
         reports: Floats | None = None,
+        block: int | None = None,
     ) -> None:
-        """Runs a block function over the batch.
+        """Runs a block function over the batch, in blocks of so many rows or of those that the plan says.
 
         `result` and `scales` go by rows, as further inputs do, `states` and `reports` by blocks.
         """
         width = plan.width if batch.prediction.ndim > 1 else 1
-        rows, block = batch.rows, plan.block_rows
+        rows, block = batch.rows, block or plan.block_rows
         scales = None if scales is None else np.ascontiguousarray(scales)
         scale_rows = 0 if scales is None or one_scale else block * (scales.size // rows)
         inputs = input_arrays(plan, batch) if call.takes_inputs else ()
@@ -249,7 +247,7 @@ def _call_of(plan: Plan, program: Program, batch: Batch, more: Mapping[str, floa
     """The call of a program; `more` are numbers that are known only after a pass over the data."""
     prediction, target = batch.prediction.dtype, batch.target.dtype
     first, fewest = _facts_of(plan).rows_looked_at or (0, plan.block_rows)
-    left = max(0, first - batch.first_row)
+    left = max(0, first - batch.first_row) if program.kind == "value" else 0
     blocks = -(-batch.rows // plan.block_rows) if left else 1
     key = program.kind, program.key, prediction.char, target.char, left, blocks, bool(more)
     call: _Call | None = plan.memory.get(key)
@@ -263,11 +261,6 @@ def _call_of(plan: Plan, program: Program, batch: Batch, more: Mapping[str, floa
         call = _Call(recipe, plan.class_weights, numbers, bounds, bool(program.inputs))
         plan.memory[key] = call
     return replace(call, numbers=plan.vector(program, more)) if more else call
-
-
-def rows_looked_at_first(width: int) -> int:
-    """How many of the first rows of a data set are looked at whole, where each has `width` values."""
-    return max(LOOKED_AT_ROWS, -(-LOOKED_AT_VALUES // width))
 
 
 def is_finite(sums: Floats) -> bool:

@@ -57,6 +57,9 @@ class RowFunction(Record):
     """The share of each row in the denominator of the mean, by the names of arrays and parameters; None: 1 each."""
     instead: Mapping[str, str] = field(default_factory=dict)
     """Which array stands for an optional input that was not given."""
+    reads: Callable[..., int] | None = None
+    """How many of the predictions a loss reads, by the shapes of arrays, where those are few and the loss is NaN if one
+    of them lies outside the domain: an engine may then leave others unread. None: it reads all, which are checked."""
 
 
 class Parameter(Record):

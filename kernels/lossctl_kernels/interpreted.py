@@ -5,6 +5,7 @@ For small inputs, where loading one costs more than the work, and as the oracle 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -210,12 +211,12 @@ def report_of_losses(
 
     Where they need not be `described`, it may be their sum alone.
     """
-    kept = losses if keep is None else losses[keep]
     row = np.zeros(len(Column))
     with np.errstate(all="ignore"):
         summands = weighted(losses, weights)
         row[Column.SUM] = total = tree_sum(summands if keep is None else np.where(keep, summands, 0.0))
-        if described or not np.isfinite(total):
+        if described or not math.isfinite(total):
+            kept = losses if keep is None else losses[keep]
             row[Column.NONFINITE] = kept.size - np.count_nonzero(np.isfinite(kept))
             row[Column.POSITIVE] = np.count_nonzero(kept > 0.0)
             row[Column.LOWEST] = kept.min(initial=np.inf)

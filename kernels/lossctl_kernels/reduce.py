@@ -11,7 +11,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK_ROWS", "ExactSum", "block_rows", "block_sums", "tree_sum"]
+__all__ = [
+    "BLOCK_ROWS",
+    "LOOKED_AT_ONE_IN",
+    "ExactSum",
+    "block_rows",
+    "block_sums",
+    "rows_looked_at_first",
+    "tree_sum",
+]
 
 BLOCK_ROWS = 4096
 BLOCK_VALUES = 1 << 20
@@ -21,6 +29,12 @@ _HIGH_BITS = 27
 _EXACT_COUNT = 1 << (_MANTISSA_BITS - _HIGH_BITS)  # so many halves add up exactly in float64
 _MOST_WAITING = 256
 _UNIT = 1074 + _MANTISSA_BITS  # every finite float64 is a whole number of 2**-_UNIT
+
+# Where few values of each wide row are needed, others are read only to see whether the rows are what they should be:
+# all of the first values of a data set, at least so many rows, and later one row in so many.
+LOOKED_AT_VALUES = 1 << 14
+LOOKED_AT_ROWS = 16
+LOOKED_AT_ONE_IN = 512
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +50,11 @@ def block_rows(width: int) -> int:
     return rows
 
 
+def rows_looked_at_first(width: int) -> int:
+    """How many of the first rows of a data set are looked at whole, where each has `width` values."""
+    return max(LOOKED_AT_ROWS, -(-LOOKED_AT_VALUES // width))
+
+
 def tree_sum(values: Floats) -> Floats:
     """Sum over the last axis by halves: the length is padded with zeros to a power of two, then x[i] + x[i + n/2] …
 
@@ -44,8 +63,9 @@ def tree_sum(values: Floats) -> Floats:
     length = values.shape[-1]
     size = 1 << max(length - 1, 0).bit_length()
     if size != length:
-        padding = [(0, 0)] * (values.ndim - 1) + [(0, size - length)]
-        values = np.pad(values, padding)
+        padded = np.zeros((*values.shape[:-1], size), values.dtype)  # np.pad takes longer
+        padded[..., :length] = values
+        values = padded
     while size > 1:
         size //= 2
         values = values[..., :size] + values[..., size:]

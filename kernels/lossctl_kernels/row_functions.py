@@ -48,18 +48,23 @@ from numpy.typing import NDArray
 
 from .arguments import argument_names
 from .batch import Array, Batch, Column, Floats
-from .domains import Domain, TargetKind
+from .domains import TargetKind
 from .facts import Input, InputShape
 from .plan import Plan
 from .records import Record, replace
+from .row_domains import are_inside_here_and_there, computable, inside_of
 from .spec import RowFunction, Scope
 
 __all__ = ["LANES", "Engine", "RowCall", "RowCode", "codes", "gradient", "losses", "shares"]
 
 LANES = 32
 """Rows that a function computes at once on a processor: four to eight vectors of float64."""
+STEPS_OF_A_READ = 4
+"""Of a loss that reads few of the predictions."""
 WHERE = ("row", "first", "last")
 FILLED = ("gradient", "state")
+_DTYPES = {"f": "float32", "d": "float64"}
+"""NumPy takes longer to say the name of a dtype."""
 Mask = NDArray[np.bool_]
 Kinds = Mapping[str, tuple[str, int]]
 """(dtype, dimensions) of arrays by name."""
@@ -138,11 +143,15 @@ def losses(
     `described`: whether the report has to say more of the losses than their sums, if those are finite.
     """
     found, inside = np.full(batch.rows, np.nan), np.ones(batch.rows, np.bool_)
+    # Where few of the predictions are read, and none where degenerate rows are counted.
+    few = facts_of(plan).reads is not None and (
+        plan.counts_degenerate or (by_span and are_inside_here_and_there(plan, batch))
+    )
 
     def look(first: int, last: int) -> None:
-        inside[first:last] = _computable(plan, batch, slice(first, last))
+        inside[first:last] = computable(plan, batch, slice(first, last), not few)
 
-    looks_later = by_span and batch.keep is None and plan.scope is not Scope.PAIRS
+    looks_later = by_span and not few and batch.keep is None and plan.scope is not Scope.PAIRS
     if not looks_later:
         look(0, batch.rows)
     wanted = inside if batch.keep is None or plan.scope is Scope.PAIRS else inside & batch.keep
@@ -150,6 +159,8 @@ def losses(
         measured = plan.definition.degenerate if plan.counts_degenerate else None
         binding = _Binding(plan, batch, run)
         binding.call(measured or plan.definition.function, found, wanted, look if looks_later else None)
+    if few and not plan.counts_degenerate and np.isnan(found).any():
+        inside &= inside_of(batch.prediction, plan.prediction_domain)
     if not plan.counts_degenerate:
         found /= plan.settings.value_divisor
     if batch.keep is not None:
@@ -162,7 +173,8 @@ def gradient(plan: Plan, batch: Batch, row_scales: Floats, run: Engine, of: str 
     function = plan.definition.gradient if of == "prediction" else plan.definition.input_gradients[of]
     like = batch.prediction if of == "prediction" else batch.target if of == "target" else batch.inputs[of]
     found = np.zeros_like(like)
-    wanted = _computable(plan, batch, slice(None))
+    # What a function checks where it reads it is right, or the losses were refused.
+    wanted = computable(plan, batch, slice(None), facts_of(plan).reads is None)
     if batch.keep is not None and plan.scope is not Scope.PAIRS:
         wanted &= batch.keep
     if function is not None and wanted.any():
@@ -205,7 +217,7 @@ class _Binding:
 
     def __init__(self, plan: Plan, batch: Batch, run: Engine) -> None:
         self._plan, self._run = plan, run
-        self._dtype = batch.prediction.dtype.name
+        self._dtype = _DTYPES[batch.prediction.dtype.char]
         self.arrays = _arrays(plan, batch, self._dtype)
         self._numbers = _numbers(plan, batch)
         facts = facts_of(plan)
@@ -225,16 +237,23 @@ class _Binding:
         """Runs one of the functions of the definition."""
         code = _code(self._plan, function, self._dtype)
         arrays = tuple(self.arrays[name] for name, _, _ in code.arrays)
-        scratch, shapes = facts_of(self._plan).scratch, {name: array.shape for name, array in self.arrays.items()}
+        facts, shapes = facts_of(self._plan), {name: array.shape for name, array in self.arrays.items()}
 
         def size(lanes: int) -> int:
-            known = {**shapes, "lanes": lanes}
-            return int(scratch(**{name: known[name] for name in argument_names(scratch)}))
+            return _count(facts.scratch, {**shapes, "lanes": lanes})
 
-        work = math.prod(shapes["prediction"][1:]) * (len(filled) if self._plan.scope is Scope.PAIRS else 1)
+        if facts.reads is not None and filled.ndim == 1:
+            work = STEPS_OF_A_READ * _count(facts.reads, shapes)
+        else:
+            work = math.prod(shapes["prediction"][1:]) * (len(filled) if self._plan.scope is Scope.PAIRS else 1)
         numbers = tuple(self._numbers[name] for name in code.numbers)
         scales = self.arrays["scales"] if code.scaled else np.empty(0)
         self._run(RowCall(code, arrays, filled, numbers, scales, wanted, size, work, look))
+
+
+def _count(function: Callable[..., int], shapes: Mapping[str, Any]) -> int:
+    """What a function of shapes says of these."""
+    return int(function(**{name: shapes[name] for name in argument_names(function)}))
 
 
 def _code(plan: Plan, function: Callable[..., Any], dtype: str) -> RowCode:
@@ -315,32 +334,7 @@ def _numbers(plan: Plan, batch: Batch) -> dict[str, float]:
     return {**plan.numbers, **given}
 
 
-# ---- which rows can be computed, and the report
-
-
-def _computable(plan: Plan, batch: Batch, rows: slice) -> Mask:
-    """Which of these rows have their numbers in their domains; of all pairs, all rows or none."""
-    inside = _inside(batch.prediction[rows], plan.prediction_domain)
-    if batch.target.dtype.kind == "f":
-        inside &= _inside(batch.target[rows], plan.settings.loss.target)
-    for name, array in batch.inputs.items():
-        facts = plan.settings.loss.inputs[name]
-        if facts.shape is InputShape.WHOLE:
-            inside &= bool(_inside(array, facts.domain).all())
-        else:
-            inside &= _inside(array[rows], facts.domain)
-    return np.full(inside.size, bool(inside.all())) if plan.scope is Scope.PAIRS else inside
-
-
-def _inside(array: Array, domain: Domain) -> Mask:
-    """Which rows have all their values in the domain."""
-    # As NumPy scalars: a Python float would be rounded to the dtype of the array, the largest float64 to infinity.
-    low, high = (np.float64(bound) for bound in domain.bounds())
-    # A NaN is its own minimum and maximum, and within no bounds.
-    if array.size and not domain.labels and array.max() <= high and (low == -np.inf or array.min() >= low):
-        return np.ones(len(array), np.bool_)
-    within = np.isin(array, domain.labels) if domain.labels else (array >= low) & (array <= high)
-    return np.asarray(within if within.ndim == 1 else within.reshape(len(within), -1).all(axis=1))
+# ---- the report
 
 
 def _reports(plan: Plan, batch: Batch, found: Floats, inside: bool, described: bool) -> Floats:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from lossctl_kernels import LOSSES, Plan, resolve
 from lossctl_kernels.batch import Batch, Column
-from lossctl_kernels.cpu import LOOKED_AT_ONE_IN, Cpu, rows_looked_at_first
+from lossctl_kernels.cpu import Cpu
 from lossctl_kernels.recipes import recipe_of
+from lossctl_kernels.reduce import LOOKED_AT_ONE_IN, rows_looked_at_first
 
 WIDTH, ROWS = 40, 10_000
 BLOCK = 4096

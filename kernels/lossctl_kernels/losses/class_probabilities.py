@@ -80,10 +80,17 @@ def generalized_surprise(prediction: float, target: float, q: float, log_floor: 
     return where(target == 0.0, 0.0, generalized(maximum(log(prediction), log_floor), q))
 
 
+@fold(Monoid.TARGET_SUM)
+def slope_at_target(prediction: float, target: float, q: float, log_floor: float = -math.inf) -> float:
+    """One power a row: no other class has a slope."""
+    flat = (target == 0.0) | (prediction < exp(log_floor))
+    return where(flat, 0.0, -power(prediction, q - 1.0))
+
+
 @loss(
     input="prob",
     scope=Scope.ROW,
-    folds=(generalized_surprise,),
+    folds=(generalized_surprise, slope_at_target),
     prediction=CLASS_PROBABILITY,
     target_kind=TargetKind.INDEX,
     formula="(1 - p_y^q)/q",
@@ -103,9 +110,8 @@ def gce(
 
 
 @gradient_of(gce)
-def gce_gradient(prediction: float, target: float, q: float, log_floor: float = -math.inf) -> float:
-    flat = (target == 0.0) | (prediction < exp(log_floor))
-    return where(flat, 0.0 * prediction, -power(prediction, q - 1.0))
+def gce_gradient(target: float, slope_at_target: float) -> float:
+    return where(target == 0.0, 0.0, slope_at_target)
 
 
 @form_of("gce", "logit", LOGIT, (*SOFTMAX, gap))
@@ -160,7 +166,8 @@ def categorical_focal(focal_surprise: float, gamma: Gamma = 2.0) -> float:
     """Cross-entropy that counts easy samples less: times the probability of the other classes to the power γ.
 
     `alpha` is a factor, or one for each class; Keras has 0.25, which only scales the loss, and clips the softmax of
-    logits, too. Targets are distributions, or class indices with `labels=index`.
+    logits, too. Targets are distributions, or class indices with `labels=index`. The gradient by logits is a difference
+    of slopes: next to a soft target it is right to some 1e-16 of them.
     """
     return focal_surprise
 
@@ -302,7 +309,10 @@ def poly1(
     poly_surprise: float,
     epsilon: Annotated[float, Parameter("weight ε of the probability of the other classes")] = 2.0,
 ) -> float:
-    """Cross-entropy and ε times the probability of the wrong classes."""
+    """Cross-entropy and ε times the probability of the wrong classes.
+
+    The gradient is that of a rounded p: next to a soft target it is right to some 1e-16 of either.
+    """
     return poly_surprise
 
 
@@ -320,7 +330,8 @@ def poly1_gradient(
     """(Σ y) p - y - ε p y + ε p Σ y p, by Σ y (1 - p) and 1 - p instead, so that ε = -1 cancels."""
     p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
     cross_entropy = cce_from_logits_gradient(prediction, target, largest, ties, tail, mass)
-    beyond = where(target == 0.0, p * miss, (miss - target * rest) - rest * miss)
+    # p Σ y (1 - p) - y (1 - p), of the smaller of both p and 1 - p.
+    beyond = where(p < 0.5, p * miss - target * rest, (miss - target * rest) - rest * miss)
     return (1.0 + epsilon) * cross_entropy - epsilon * beyond
 
 

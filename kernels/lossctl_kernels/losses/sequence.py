@@ -34,6 +34,11 @@ def scratch_of_a_row(prediction: tuple[int, ...], target: tuple[int, ...]) -> in
     return own + (prediction[1] + 4) * row_of_states(target[1])
 
 
+def labels_and_blanks(prediction: tuple[int, ...], target: tuple[int, ...]) -> int:
+    """How many scores of a row count: in each frame those of its labels, and of the blank."""
+    return prediction[1] * (target[1] + 1)
+
+
 def row_of_states(labels: int) -> int:
     """How many numbers a row of states has: see `alignments.py`."""
     return 2 * (2 * labels + 1)
@@ -224,8 +229,9 @@ def ctc(
     each frame and spells the labels once repetitions, and then blanks, are dropped. Without `target_lengths` the
     blanks at the end of a row are padding, as in Keras; no other label may be the blank. Labels that need more frames
     than there are have an infinite loss, which is counted, and the gradient 0; optax gives them about 1e5. The gradient
-    is that by what is given: that of PyTorch, for log-probabilities, is the one by the logits. PyTorch's mean is of
-    each loss over its number of labels, which its preset says.
+    is that by what is given: that of PyTorch, for log-probabilities, is the one by the logits, a difference of
+    probabilities that is right to some 1e-16 of them; a γ below 1e-154 may count as 0. PyTorch's mean is of each loss
+    over its number of labels, which its preset says.
     """
     return likelihood_loss(
         row, prediction, target, input_lengths, target_lengths, True, scratch,
@@ -234,7 +240,7 @@ def ctc(
 
 
 @form_of("ctc", "log_prob", LOG_PROBABILITY)
-@row_function(scratch=scratch_of_a_row, dimensions=3)
+@row_function(scratch=scratch_of_a_row, dimensions=3, reads=labels_and_blanks)
 def ctc_of_log_probabilities(
     row: int,
     prediction: Any,
