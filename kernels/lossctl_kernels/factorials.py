@@ -8,13 +8,8 @@ from .logarithms import log, log_of_positive
 from .primitives import HALF_LOG_TWO_PI, square, where
 
 
-def _factorial_parts(x: float) -> tuple[float, float]:  # noqa: PLR0915 - the terms of three polynomials
-    """(ln Γ(1 + x) for 0 <= x <= 4, what Stirling's formula lacks for x >= 4).
-
-    Below 4 it is x (x - 1) times a polynomial, one up to 1.25 and one beyond it, so that its zeros at 0 and 1 keep
-    their digits; the rest of Stirling's formula times x is a polynomial in (4/x)². All three are interpolated at the
-    zeros of Chebyshev polynomials, relative errors 2**-54 and below.
-    """
+def _up_to_five_quarters(x: float) -> float:
+    """ln Γ(1 + x) over x (x - 1) for 0 <= x <= 1.25."""
     t = 1.6 * x - 1.0
     p = -9.464334454479569e-11
     p = p * t + 2.472578992713468e-10
@@ -38,6 +33,11 @@ def _factorial_parts(x: float) -> tuple[float, float]:  # noqa: PLR0915 - the te
     p = p * t + 0.020538838367352985
     p = p * t + -0.08223686955427129
     p = p * t + 0.46580963736232694
+    return p
+
+
+def _up_to_four(x: float) -> float:
+    """The same for 1.25 <= x <= 4."""
     u = (2.0 * x - 5.25) / 2.75
     q = 2.3648337924093397e-11
     q = q * u + -6.239097470142711e-11
@@ -62,9 +62,12 @@ def _factorial_parts(x: float) -> tuple[float, float]:  # noqa: PLR0915 - the te
     q = q * u + 0.016122494403126998
     q = q * u + -0.06217143260790934
     q = q * u + 0.3144708168365697
-    small = x * (x - 1.0) * where(x < 1.25, p, q)
-    far = where(x < 4.0, 4.0, x)
-    w = square(4.0 / far)
+    return q
+
+
+def _stirling_rest(x: float) -> float:
+    """What Stirling's formula lacks, for x >= 4: a polynomial in (4/x)², over x."""
+    w = square(4.0 / x)
     r = 8.713931088827409e-13
     r = r * w + -6.908647504729469e-12
     r = r * w + 2.937944108266597e-11
@@ -76,7 +79,17 @@ def _factorial_parts(x: float) -> tuple[float, float]:  # noqa: PLR0915 - the te
     r = r * w + 3.1001984108570113e-06
     r = r * w + -0.0001736111111110664
     r = r * w + 0.08333333333333333
-    return small, r / far
+    return r / x
+
+
+def _factorial_parts(x: float) -> tuple[float, float]:
+    """(ln Γ(1 + x) for 0 <= x <= 4, what Stirling's formula lacks for x >= 4).
+
+    Below 4 it is x (x - 1) times a polynomial, so that its zeros at 0 and 1 keep their digits. All three polynomials
+    are interpolated at the zeros of Chebyshev polynomials, relative errors 2**-54 and below.
+    """
+    small = x * (x - 1.0) * where(x < 1.25, _up_to_five_quarters(x), _up_to_four(x))
+    return small, _stirling_rest(where(x < 4.0, 4.0, x))
 
 
 def log_factorial(x: float) -> float:
