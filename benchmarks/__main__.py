@@ -19,7 +19,7 @@ from benchmarks.timing import CLOCKS
 from lossctl_kernels import LOSSES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-PARTS = ("kernels", "processes", "files", "large", "growth")
+PARTS = ("kernels", "compiling", "processes", "files", "large", "growth")
 INTRODUCTION = """\
 Written by `python -m benchmarks`: this project and its peers, in turn, in one run on one machine. Times are the medians
 of several runs; a ratio is the median of the ratios of runs that followed one another, and above 1 × the peer is

@@ -1,6 +1,6 @@
 """Files larger than the memory that is held: that time grows with the rows, that memory does not, and what peers need.
 
-The tables are written to the folder for temporary files, one at a time: about 1.3 GB in a run of everything, and arrays
+The tables are written to the folder for temporary files, one at a time: about 1.5 GB in a run of everything, and arrays
 of 2 GB; those of 20 GB are sparse and take no room.
 """
 

@@ -77,9 +77,9 @@ class Options:
 
     @property
     def large_rows(self) -> tuple[int, ...]:
-        """Of tables; the last CSV file is larger than what is held."""
+        """Of tables; the last CSV file of a whole run has 1.5 GB, three times what may be held."""
         most = (160_000_000,) if self.long else ()
-        return (20_000, 100_000) if self.quick else (10_000_000, 40_000_000, *most)
+        return (20_000, 100_000) if self.quick else (10_000_000, 50_000_000, *most)
 
     @property
     def large_rounds(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pyarrow import csv, parquet
 
-from benchmarks import children, files, growth, large, processes
+from benchmarks import children, compiling, files, growth, large, processes
 from benchmarks.__main__ import PARTS, main, parser
 from benchmarks.children import ProcessFailed, contest, held, peak, program
 from benchmarks.machine import describe, one_line, peak_bytes
@@ -64,6 +64,16 @@ def test_the_command_writes_the_page_without_peers(tmp_path: Path) -> None:
     assert "failed" not in text
     assert "not timed" not in text
     assert "Not installed: torch, scikit-learn, jax, optax, polars, duckdb (`pip install 'lossctl[bench]'`)" in text
+
+
+def test_compiling() -> None:
+    table, targets = compiling.sections(Options(quick=True, losses=("mse", "zero_one", "sparsemax")))
+    found = rows(table)
+    assert found.keys() == {"mse", "zero_one", "sparsemax, 10"}
+    assert all(is_figure(cell) for name in found for cell in found[name] if name != "zero_one")
+    assert found["zero_one"][3:] == ["-", "-"]  # it has no gradient
+    assert list(rows(targets)) == ["a loss, CPU time", "a loss, time that passes"]
+    assert {wanted for wanted, _, _ in rows(targets).values()} == {"≤ 0.5 s"}
 
 
 def test_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,4 +230,4 @@ def test_sizes_are_those_that_were_asked_for() -> None:
     given = parser().parse_args(["--only", "files", "--only", "growth"])
     assert given.only == ["files", "growth"]
     assert parser().parse_args([]).only is None
-    assert PARTS == ("kernels", "processes", "files", "large", "growth")
+    assert PARTS == ("kernels", "compiling", "processes", "files", "large", "growth")

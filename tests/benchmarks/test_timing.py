@@ -33,7 +33,7 @@ def test_all_find_what_the_same_task_has_left() -> None:
         ran.append("-")
         clock.now += 5.0
 
-    tasks = {name: lambda name=name: ran.append(name) for name in "ab"}  # type: ignore[misc]
+    tasks = {name: lambda name=name: ran.append(name) for name in "ab"}
     found = race(tasks, rounds=2, clock=clock, before=leave)
     assert ran == list("-a-b-b-a")
     assert found.seconds == {"a": [0.0, 0.0], "b": [0.0, 0.0]}
