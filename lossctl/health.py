@@ -27,8 +27,9 @@ def examine() -> dict[str, str]:
             found[package] = "not installed"
     found["threads"] = str(usable_threads())
     found["backend python"] = "ready"
-    found["backend cpu"], found["cache"] = _compiled()
+    found["backend cpu"], cache = _compiled()
     found["backend cuda"] = _cuda()
+    found["cache"] = cache
     return found
 
 

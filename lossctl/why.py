@@ -272,11 +272,11 @@ def _distance(a: Mapping[str, Any], b: Mapping[str, Any], other_types: bool) -> 
         return "equal", "equal, to the last bit"
     apart = abs(second - first)
     largest = max(abs(first), abs(second))
-    relative, ulps = apart / largest, apart / math.ulp(largest)
-    said = f"{second - first:+.6g}, relative {relative:.3g}"
+    ulps = apart / math.ulp(largest)
+    said = f"{second - first:+.6g}" + (f", relative {(second - first) / abs(first):+.3g}" if first else "")
     if ulps <= ROUNDING_ULPS:
         return "rounding", f"{said}: {ulps:.0f} units in the last place, within rounding of float64"
-    if other_types and relative <= SINGLE_ROUNDING:
+    if other_types and apart / largest <= SINGLE_ROUNDING:
         return "different", f"{said}: as little as rounding the inputs to float32 makes"
     return "different", f"{said}: more than rounding"
 

@@ -40,6 +40,7 @@ def command(
 ) -> None:
     """See HELP."""
     from lossctl.baselines import FOLDER, path_of, read_baseline, store
+    from lossctl.cli.show import tell
     from lossctl.cli.text import print_rows
 
     wanted = o.rows_format(format)
@@ -49,6 +50,8 @@ def command(
         rows = _list(place)
         if rows or wanted == "json":
             print_rows(rows, wanted)
+        else:
+            tell([f"lossctl: no baselines in {visible(place, 4096)}"])
         return
     path = path_of(name or "", place)
     if action == "show":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ from lossctl.errors import UsageError, visible
 if TYPE_CHECKING:
     from lossctl.batches.batch import Batch
     from lossctl.batches.results import Leaderboard, Row
+    from lossctl.batches.resume import Earlier
     from lossctl.gates.gating import Gating
     from lossctl.inputs import InputFiles
     from lossctl.requests import Request
@@ -120,14 +121,14 @@ def command(
     outputs = output or []
     for path in outputs:
         chosen(path)
-    files, request, gating = _requested(targets, loss, preset, data, losses, nonfinite, gates, work)
+    files, request, gating, read = _requested(targets, loss, preset, data, losses, nonfinite, gates, work)
 
     from lossctl.batches.batch import Batch
-    from lossctl.batches.inputs import OWN, SharedInputs
+    from lossctl.batches.inputs import SharedInputs
     from lossctl.batches.patterns import fields_of, find_files
     from lossctl.batches.planning import chosen_jobs, sorting_loss, taken_names, targets_among
     from lossctl.batches.results import conclude
-    from lossctl.batches.resume import asked_of, read_earlier
+    from lossctl.batches.resume import asked_of
     from lossctl.cli.progress import Progress
     from lossctl.cli.show import telling_faults
     from lossctl.cli.work import whole_inputs_of
@@ -136,14 +137,10 @@ def command(
     place = sorting_loss(sort, request.specs)
     found, warnings = find_files(patterns, taken_names(request.specs))
     number = chosen_jobs(jobs, len(found), request.backend)
-    kept = [] if gating is None or gating.baseline is None else [gating.baseline.path]
-    read = [*(path for path in files.paths if path != OWN), *losses.paths, *kept]
     plan_outputs([*outputs, *([] if resume is None else [resume])], [*read, *(file.path for file in found)])
     asked = asked_of(request, files, {name: getattr(gates, name) for name in type(gates).__annotations__}, read)
-    earlier = None if resume is None else read_earlier(resume, asked)
-    if earlier is not None and earlier.why_not:
-        warnings = [*warnings, f"every file is evaluated: {earlier.why_not}"]
-    warnings = [*warnings, *targets_among(found, files)]
+    earlier, why_none = _earlier(resume, asked)
+    warnings = [*warnings, *why_none, *targets_among(found, files)]
     facts = {"fields": fields_of(found), "request": asked, "warnings": tuple(warnings)}
     with (
         telling_faults(shown, outputs),
@@ -166,8 +163,11 @@ def _requested(
     nonfinite: str,
     gates: GateOptions,
     work: RunOptions,
-) -> tuple[InputFiles, Request, Gating | None]:
-    """What is read beside the predictions, what is computed of each file, and its gates. Raises UsageError."""
+) -> tuple[InputFiles, Request, Gating | None, list[str]]:
+    """The inputs beside the predictions, what is computed of each file, its gates, and the paths of all that is read.
+
+    Raises UsageError.
+    """
     from lossctl.cli.work import losses_under
 
     specs, preset = losses_under(loss, preset)
@@ -183,10 +183,20 @@ def _requested(
     from lossctl.batches.planning import check_request
 
     files = data.files(OWN, targets, nonfinite)
-    compared = gating is not None and gating.baseline is not None
-    request = request_of(specs, files, losses, work, preset, nonfinite=nonfinite, compared=compared)
+    kept = [] if gating is None or gating.baseline is None else [gating.baseline.path]
+    request = request_of(specs, files, losses, work, preset, nonfinite=nonfinite, compared=bool(kept))
     check_request(request)
-    return files, request, gating
+    return files, request, gating, [*(path for path in files.paths if path != OWN), *losses.paths, *kept]
+
+
+def _earlier(resume: str | None, asked: Mapping[str, str | None]) -> tuple[Earlier | None, list[str]]:
+    """The leaderboard to resume, and a warning where nothing of it can be used. Raises DataError."""
+    if resume is None:
+        return None, []
+    from lossctl.batches.resume import read_earlier
+
+    earlier = read_earlier(resume, asked)
+    return earlier, [f"every file is evaluated: {earlier.why_not}"] if earlier.why_not else []
 
 
 def _board(todo: Batch, place: int, resume: str | None, facts: dict[str, Any]) -> Leaderboard:

@@ -32,7 +32,7 @@ Tests = Annotated[
     Option("--test", metavar="NAMES", help="Tests: bootstrap, permutation, wilcoxon; the first one gives the verdict."),
 ]
 Confidence = Annotated[
-    str, Option("--confidence", metavar="SHARE", help="Confidence level of the intervals and tests.")
+    str, Option("--confidence", metavar="LEVEL", help="Confidence level of the intervals and tests.")
 ]
 Resamples = Annotated[str, Option("--resamples", metavar="N", help="Number of resamples of bootstrap and permutation.")]
 Seed = Annotated[str, Option("--seed", metavar="N", help="Seed of the resamples; part of the signature.")]

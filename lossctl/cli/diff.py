@@ -10,7 +10,7 @@ from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
-    from lossctl.differences import Difference, Place
+    from lossctl.differences import Difference, Place, Tolerance
 
 HELP = """Compare two prediction files value by value.
 
@@ -79,11 +79,7 @@ def command(
     print_facts(_rows(found), found.to_document, wanted)
     sys.stdout.flush()  # the verdict is the last line, in the log of a pipeline too
     if found.beyond:
-        raise CheckFailed(
-            f"{found.beyond:,} of {found.values:,} values differ by more than {sizes[0]:g} + {sizes[1]:g} * |first|"
-            if any(sizes)
-            else f"{found.beyond:,} of {found.values:,} values differ"
-        )
+        raise CheckFailed(f"{found.beyond:,} of {found.values:,} values differ{_more_than(found.tolerance)}")
 
 
 def _size(option: str, text: str) -> float:
@@ -96,10 +92,17 @@ def _size(option: str, text: str) -> float:
     return number
 
 
+def _more_than(tolerance: Tolerance) -> str:
+    """The tolerance, as far as there is one."""
+    parts = [f"{tolerance.atol:g}"] if tolerance.atol else []
+    parts += [f"{tolerance.rtol:g} * |A|"] if tolerance.rtol else []
+    return f" by more than {' + '.join(parts)}" if parts else ""
+
+
 def _rows(found: Difference) -> dict[str, str]:
     """What was found, by what it is of."""
     rows = {}
-    for title, info in zip(("first", "second"), found.arrays, strict=True):
+    for title, info in zip(("A", "B"), found.arrays, strict=True):
         shape = ", ".join(str(size) for size in (found.rows, *info.shape[1:]))
         rows[title] = f"{visible(info.path, 4096)} ({shape}{',' if len(info.shape) == 1 else ''}) {info.dtype}"
     rows["values"] = f"{found.values:,}"
@@ -109,9 +112,7 @@ def _rows(found: Difference) -> dict[str, str]:
     rows["largest relative"] = _place(found.largest_relative)
     rows |= {f"p{100 * share:g}": f"{value:.3g}" for share, value in found.quantiles.items()}
     if found.nan_both or found.nan_first or found.nan_second:
-        rows["NaN"] = (
-            f"{found.nan_both:,} in both, {found.nan_first:,} in the first, {found.nan_second:,} in the second"
-        )
+        rows["NaN"] = f"{found.nan_both:,} in both, {found.nan_first:,} in A only, {found.nan_second:,} in B only"
     if found.same_argmax is not None:
         rows["same argmax"] = f"{found.same_argmax:,} of {found.rows:,} rows ({found.same_argmax / found.rows:.2%})"
     return rows

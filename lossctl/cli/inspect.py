@@ -35,12 +35,13 @@ def command(files: Files, format: o.RowsFormat = None, file_format: FileFormat =
         return
     as_table = shown == "table" or (shown is None and sys.stdout.isatty())
     rows = []
-    for path in files:
+    for number, path in enumerate(files):
         found = [as_row(each) for each in inspect(path, file_format)]
         if not as_table:
             rows += [{"file": visible(path, 4096)} | row for row in found]
             continue
-        print(f"{visible(path, 4096)}\n" if len(files) > 1 else "", end="")
+        if len(files) > 1:
+            print(visible(path, 4096) if number == 0 else f"\n{visible(path, 4096)}")
         print_rows(found, shown)
     if rows:
         print_rows(rows, shown)

@@ -41,10 +41,12 @@ def tell(lines: Iterable[str]) -> None:
 
 
 def tell_gates(decisions: Sequence[Decision], quiet: bool) -> None:
-    """A line a gate, where it is `quiet` of those alone that do not pass."""
+    """A line a gate, where it is `quiet` of those alone that do not pass; set off from a result on the same screen."""
     from lossctl.gates.conclusion import report
 
     told = [each for each in decisions if not quiet or each.result.verdict != "pass"]
+    if told and sys.stdout.isatty() and sys.stderr.isatty():
+        tell([""])
     tell(report(told, sys.stderr.encoding))
 
 

@@ -61,13 +61,16 @@ def print_facts(facts: Mapping[str, str], document: Callable[[], Any], format: s
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]], display: Display) -> None:
-    """Prose folds, nothing else does: where that is not enough, every row becomes lines of title and cell."""
+    """Prose folds, nothing else does: where that is not enough, every row becomes lines of title and cell.
+
+    There a signature folds as well, as under the table of a result.
+    """
     from io import StringIO
 
     from rich.table import Table
     from rich.text import Text
 
-    from lossctl.outputs.table import console_on
+    from lossctl.outputs.table import console_on, fold
 
     text = StringIO()
     console = console_on(text, display)
@@ -83,6 +86,10 @@ def _print_table(rows: Sequence[Mapping[str, Any]], display: Display) -> None:
         console.print(table, width=display.width)
     else:
         indent = max(map(len, rows[0])) + 2
-        shown = ["\n".join(f"{title:<{indent}}{cell}" for title, cell in row.items() if cell != "") for row in rows]
-        text.write("\n\n".join(shown))
+        next_line = "\n" + " " * indent
+        for number, row in enumerate(rows):
+            text.write("\n" if number else "")
+            for title, cell in row.items():
+                parts = fold(str(cell), "|", display.width - indent) if title == "signature" else [str(cell)]
+                text.write(f"{title:<{indent}}{next_line.join(parts)}\n" if cell != "" else "")
     print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))

@@ -66,17 +66,17 @@ def conclude(decisions: Sequence[Decision], *, strict: bool = False) -> str:
         [result for result in serious if result.verdict == verdict] for verdict in ("fail", "inconclusive")
     )
     warnings = sum(result.severity == "warn" and result.verdict == "fail" for result in results)
-    told = f", {warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""
+    told = [f"{warnings} {'warning' if warnings == 1 else 'warnings'}"] if warnings else []
     many = f"{len(serious)} {'gate' if len(serious) == 1 else 'gates'}"
     if failed:
-        raise CheckFailed(f"{len(failed)} of {many} failed{told}: {_listed(failed)}")
+        raise CheckFailed(f"{len(failed)} of {many} failed: {'; '.join([*_listed(failed), *told])}")
     if undecided and strict:
-        raise Undecided(f"{len(undecided)} of {many} cannot be decided{told}: {_listed(undecided)}")
+        raise Undecided(f"{len(undecided)} of {many} cannot be decided: {'; '.join([*_listed(undecided), *told])}")
     if not serious:
-        return f"no gate can fail{told}"
-    open_ones = f", {len(undecided)} cannot be decided" if undecided else ""
-    return f"{len(serious) - len(undecided)} of {many} passed{open_ones}{told}"
+        return ", ".join(["no gate can fail", *told])
+    open_ones = [f"{len(undecided)} cannot be decided"] if undecided else []
+    return ", ".join([f"{len(serious) - len(undecided)} of {many} passed", *open_ones, *told])
 
 
-def _listed(results: Sequence[GateResult]) -> str:
-    return "; ".join(visible(result.expression, 100) for result in results)
+def _listed(results: Sequence[GateResult]) -> list[str]:
+    return [visible(result.expression, 100) for result in results]

@@ -37,7 +37,7 @@ def _told(comparison: LossComparison, inference: Inference, format: str, width: 
     systems, pairs = _systems(comparison), [_pair(pair, inference) for pair in comparison.pairs]
     if format == "markdown":
         return f"{_markdown(systems)}\n{_markdown(pairs)}\n`{comparison.signature}`\n"
-    said = "Below 0 the system before the minus has the smaller loss; it wins the rows in which it has."
+    said = "Below 0 the system before the minus is better; wins are the rows in which it has the smaller loss."
     if len(comparison.pairs) > 1:
         said += " p is corrected for all pairs (Holm)."
     parts = [_table(systems, width), _pair_tables(pairs, width), _folded(said, " ", width)]

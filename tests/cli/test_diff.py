@@ -37,7 +37,7 @@ def test_files_that_differ_are_1_and_are_described(pair: Path) -> None:
     assert outcome.returncode == 1
     assert outcome.stderr == "lossctl: 150 of 150 values differ\n"
     rows = found(outcome.stdout)
-    assert rows["first"] == "a.npy (50, 3) float64"
+    assert rows["A"] == "a.npy (50, 3) float64"
     assert rows["different"] == "150"
     assert rows["same argmax"] == "50 of 50 rows (100.00%)"
 
@@ -52,6 +52,18 @@ def test_tolerances_decide(pair: Path, tolerance: list[str], code: int) -> None:
     assert document["schema"] == "lossctl.difference/1"
     assert (document["beyond"] > 0) == (code == 1)
     assert document["largest"]["size"] == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "said"),
+    [
+        (["--atol=1e-4"], "0.0001"),
+        (["--rtol=1e-9"], "1e-09 * |A|"),
+        (["--atol=1e-4", "--rtol=1e-9"], "0.0001 + 1e-09 * |A|"),
+    ],
+)
+def test_the_verdict_names_the_tolerance_that_was_given(pair: Path, tolerance: list[str], said: str) -> None:
+    assert call("diff", "a.npy", "b.npy", *tolerance).err == f"lossctl: 150 of 150 values differ by more than {said}\n"
 
 
 def test_a_table_and_an_array(here: Path) -> None:
@@ -69,7 +81,7 @@ def test_rows_are_matched_by_key(here: Path) -> None:
 
 def test_the_table_of_a_terminal(pair: Path) -> None:
     lines = call("diff", "a.npy", "b.npy", "--format", "table").out.splitlines()
-    assert lines[0] == "first             a.npy (50, 3) float64"
+    assert lines[0] == "A                 a.npy (50, 3) float64"
     assert len({len(line) - len(line[18:]) for line in lines}) == 1
 
 

@@ -217,7 +217,7 @@ def test_every_gate_is_told_with_its_evaluation_before_the_verdict(here: Path) -
         "ok a: bce > 0.2 (bce = 0.183883)",
         "WARN a: samples < 5 (samples = 3)",
         "FAIL c: bce > 0.1 (bce = 0.183883)",
-        "lossctl: 1 of 3 evaluations failed (b); 2 of 3 gates failed, 1 warning: b: bce > 0.2; c: bce > 0.1",
+        "lossctl: 1 of 3 evaluations failed (b); 2 of 3 gates failed: b: bce > 0.2; c: bce > 0.1; 1 warning",
     ]
     _, _, said = run("--quiet")
     assert [line[0] for line in said] == ["l", "W", "F", "l"]

@@ -335,7 +335,7 @@ def test_the_conclusion_is_the_error_of_the_worst_gate() -> None:
     assert conclude([passed, passed, warned]) == "2 of 2 gates passed, 1 warning"
     assert conclude([warned]) == "no gate can fail, 1 warning"
     assert conclude([passed, undecided]) == "1 of 2 gates passed, 1 cannot be decided"
-    with pytest.raises(CheckFailed, match=r"^1 of 2 gates failed, 1 warning: bce > 0\.35$"):
+    with pytest.raises(CheckFailed, match=r"^1 of 2 gates failed: bce > 0\.35; 1 warning$"):
         conclude([passed, failed, warned])
     with pytest.raises(Undecided, match=r"^1 of 2 gates cannot be decided: bce > 0\.35$"):
         conclude([passed, undecided], strict=True)
