@@ -1,15 +1,15 @@
 """Rows of several files matched by key: each row of the predictions with the row of every other file of its key.
 
 Keys are compared by 128 bits: whole numbers as they are, texts and keys of several columns by hashes with seeds of
-their own for every run, of which two of a billion keys are alike once in 10**20 runs. Memory: about 60 bytes a row of
-the predictions while keys are sorted and matched, then 8 a row of a file whose order differs. Its values wait in a
+their own for every run, of which two of a billion keys are alike once in 10**20 runs. Memory: about 45 bytes a row of
+the predictions while keys are matched, then 8 a row of a file whose order differs. Its values wait in a
 temporary file in the order of the predictions.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.key_hashes import KeyHasher, Lanes
+from lossctl.key_index import ABSENT, REPEATED, KeyIndex, Rows, index_of
 from lossctl.rearranged import FilteredReader, RearrangedReader
 from lossctl.sources import Reader, Selection
 from lossctl.sources.base import KEY_ROLE
@@ -31,7 +32,6 @@ MISSING = ("error", "drop")
 SHOWN = 10
 CHUNK_ROWS = 1 << 16
 
-Rows = NDArray[np.int64]
 _STRANGERS = "are they of the same data, is the key the right one, and written alike (1.0 is not 1)?"
 
 
@@ -60,7 +60,7 @@ def aligned(readers: Sequence[Reader], names: Sequence[str], missing: str) -> tu
         raise UsageError(f"--on {visible(','.join(names))}: all is in one file, row by row", hint="leave out --on")
     hasher = KeyHasher(readers, roles)
     base, *others = readers
-    index = _Index(hasher, base)
+    index = _index(hasher, base)
     faults = [_Faults(base, roles, index.repeated[:SHOWN], len(index.repeated))]
     matches = [_Match(hasher, index, other) for other in others]
     for match in matches:
@@ -104,84 +104,44 @@ def _in_step(base: Reader, matches: list[_Match]) -> tuple[list[Reader], list[st
     return readers, warnings
 
 
-class _Index:
-    """Where each key of a file stands."""
-
-    def __init__(self, hasher: KeyHasher, reader: Reader) -> None:
-        parts, first = [], 0
-        for chunk in reader.chunks(CHUNK_ROWS):
-            parts.append(hasher.lanes(reader, chunk, first))
-            first += len(parts[-1])
-        lanes = np.concatenate(parts) if parts else np.empty((0, 2), np.uint64)
-        parts.clear()
-        self._high, self._low = lanes[:, 0].copy(), lanes[:, 1].copy()
-        del lanes
-        self.rows = first
-        self._order: Rows = np.argsort(self._high)
-        self._sorted = self._high[self._order]
-        if (self._sorted[1:] == self._sorted[:-1]).any():
-            # Rarely, and three times as slow: the low halves matter, and equal keys stay in the order of the file.
-            self._order = np.lexsort((self._low, self._high))
-        self.repeated = self._rows_that_repeat()
-
-    def _rows_that_repeat(self) -> Rows:
-        """The rows with a key that stands above them."""
-        alike = np.flatnonzero(self._sorted[1:] == self._sorted[:-1])
-        before, after = self._order[alike], self._order[alike + 1]
-        return np.sort(after[self._low[before] == self._low[after]])
-
-    def find(self, lanes: Lanes, first: int) -> Rows:
-        """The row of each key, -1 for one that is not there. `first` is where they stand in their own file."""
-        high, low = lanes[:, 0].copy(), lanes[:, 1].copy()
-        here = slice(first, first + len(lanes))
-        if not self.repeated.size and _alike(self._high[here], high) and _alike(self._low[here], low):
-            return np.arange(first, first + len(lanes))
-        found = np.full(len(lanes), -1, np.int64)
-        # In ascending order, so that what is looked at is in a core's cache from the search before.
-        left = np.argsort(high)
-        at = np.searchsorted(self._sorted, high[left])
-        while left.size:  # once more for keys that share a half with another
-            inside = at < self.rows
-            left, at = left[inside], at[inside]
-            rows = self._order[at]
-            alike = self._sorted[at] == high[left]
-            hit = alike & (self._low[rows] == low[left])
-            found[left[hit]] = rows[hit]
-            again = alike & ~hit
-            left, at = left[again], at[again] + 1
-        return found
+def _index(hasher: KeyHasher, reader: Reader) -> KeyIndex:
+    """Of the keys of a file."""
+    return index_of(_lanes(hasher, reader), next(iter(reader.arrays.values())).shape[0])
 
 
-def _alike(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> bool:
-    return bool(some.shape == others.shape and (some == others).all())
+def _lanes(hasher: KeyHasher, reader: Reader) -> Iterator[Lanes]:
+    """The keys of a file, a chunk at a time."""
+    first = 0
+    for chunk in reader.chunks(CHUNK_ROWS):
+        yield (lanes := hasher.lanes(reader, chunk, first))
+        first += len(lanes)
 
 
 class _Match:
     """For each row of the index the row of a file with its key, -1 where there is none, and what goes wrong."""
 
-    def __init__(self, hasher: KeyHasher, index: _Index, reader: Reader) -> None:
+    def __init__(self, hasher: KeyHasher, index: KeyIndex, reader: Reader) -> None:
         self.reader = reader
         self.partners: Rows = np.full(index.rows, -1, np.int64)
         self.extra: Rows = np.empty(0, np.int64)
         self.repeated: Rows = np.empty(0, np.int64)
         self.extra_count = self.repeated_count = self.rows = 0
-        for chunk in reader.chunks(CHUNK_ROWS):
-            lanes = hasher.lanes(reader, chunk, self.rows)
-            self._add(index.find(lanes, self.rows))
+        near = 0
+        for lanes in _lanes(hasher, reader):
+            found = index.find(lanes, near)
+            near = int(found[-1]) + 1
+            statuses = index.note(found, self.rows, self.partners)
+            if statuses is not None:
+                self._add(statuses)
             self.rows += len(lanes)
 
-    def _add(self, found: Rows) -> None:
-        """The next rows of the file, by where in the index their keys stand."""
-        absent = np.flatnonzero(found < 0)
-        self.extra = np.concatenate([self.extra, self.rows + absent])[:SHOWN]
+    def _add(self, statuses: NDArray[np.uint8]) -> None:
+        """What is wrong with the next rows of the file."""
+        absent, again = (self.rows + np.flatnonzero(statuses == status) for status in (ABSENT, REPEATED))
+        self.extra = np.concatenate([self.extra, absent])[:SHOWN]
         self.extra_count += len(absent)
-        known = np.flatnonzero(found >= 0)
-        places, rows = found[known], self.rows + known
-        again = self.partners[places] >= 0
-        self.partners[places[::-1]] = rows[::-1]  # of several with one key, the first is the last to be noted
-        again |= self.partners[places] != rows
-        self.repeated = np.concatenate([self.repeated, rows[again]])[:SHOWN]
-        self.repeated_count += int(np.count_nonzero(again))
+        self.repeated = np.concatenate([self.repeated, again])[:SHOWN]
+        self.repeated_count += len(again)
 
 
 @dataclass(frozen=True)

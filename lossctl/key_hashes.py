@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +14,15 @@ from numpy.typing import NDArray
 from lossctl.errors import DataError, visible
 from lossctl.sources import Reader
 from lossctl.sources.base import Array
+from lossctl_kernels.key_tables import can_compile, hashed_texts
 
 __all__ = ["KeyHasher", "Lanes"]
 
 Lanes = NDArray[np.uint64]
 """Shape (rows, 2): the halves of each key."""
+
+_LEAST_ROW_BYTES = 8
+"""Of a table of text with a key."""
 
 # A whole number as Python writes it, and so in one way only: 007 and 7 are different texts.
 _WHOLE = r"\A(?:0|-?[1-9][0-9]{0,18})\z"
@@ -32,8 +39,9 @@ class KeyHasher:
         self._roles = list(roles)
         self._readers = readers
         self._whole = {role: any(reader.arrays[role].dtype != "object" for reader in readers) for role in roles}
-        # 16 bytes each, as pandas takes them.
-        self._seeds = [secrets.token_hex(8) for _ in range(2)]
+        self._seed = secrets.randbits(128)
+        # One function for all files of a run, decided before the first is read.
+        self._compiled = not all(self._whole.values()) and can_compile(max(map(_rows_of, readers)))
         self._factors = np.array([secrets.randbits(64) | 1 for _ in range(2)], np.uint64)
 
     def lanes(self, reader: Reader, chunk: Mapping[str, Array], first: int) -> Lanes:
@@ -50,16 +58,26 @@ class KeyHasher:
             where = reader.place(role, first + int(np.argmax(empty)))
             raise DataError(f"{where}: the key is empty", hint="give each row a key")
         if not self._whole[role]:
-            from pandas.util import hash_array
-
-            halves = [hash_array(array, hash_key=seed, categorize=False) for seed in self._seeds]
-            return np.stack(halves, axis=1) if len(array) else np.empty((0, 2), np.uint64)
+            return self._hashed(array)
         numbers = self._numbers(reader, role, array, first) if array.dtype == object else array
         negative = numbers < 0 if numbers.dtype.kind == "i" else np.zeros(len(numbers), np.bool_)
         wide = numbers.astype(np.int64 if numbers.dtype.kind == "i" else np.uint64, copy=False)
-        found = np.stack([wide.view(np.uint64), negative.astype(np.uint64)], axis=1)
+        found = np.empty((len(wide), 2), np.uint64)
+        found[:, 0], found[:, 1] = wide.view(np.uint64), negative
         # Of several columns the halves are mixed: both must tell the numbers apart.
         return found if len(self._roles) == 1 else _mixed(found[:, :1] + found[:, 1:] * self._factors)
+
+    def _hashed(self, texts: Array) -> Lanes:
+        """128 bits of each text that nobody who does not know the seed can foresee."""
+        if self._compiled and len(texts):
+            import pyarrow as pa
+
+            buffers: Sequence[Any] = pa.array(texts.tolist(), pa.large_string()).buffers()
+            offsets, characters = (np.frombuffer(*each) for each in zip(buffers[1:], (np.int64, np.uint8), strict=True))
+            return hashed_texts(offsets[: len(texts) + 1], characters, self._seed)
+        key = self._seed.to_bytes(16, "little")
+        digests = b"".join(blake2b(text.encode(), digest_size=16, key=key).digest() for text in texts.tolist())
+        return np.frombuffer(digests, np.uint64).reshape(-1, 2)
 
     def _numbers(self, reader: Reader, role: str, texts: Array, first: int) -> NDArray[np.int64]:
         import pyarrow as pa
@@ -79,6 +97,17 @@ class KeyHasher:
             f"{visible(other.arrays[role].path)} are whole numbers",
             hint="keys match as text, or as whole numbers of 64 bits written without leading zeros",
         )
+
+
+def _rows_of(reader: Reader) -> int:
+    """How many rows a file has, or about how many at most, of a table of text."""
+    info = next(iter(reader.arrays.values()))
+    if info.shape[0] is not None:
+        return info.shape[0]
+    try:
+        return os.path.getsize(info.path) // _LEAST_ROW_BYTES
+    except OSError:  # a pattern, a URL
+        return 0
 
 
 def _mixed(values: Lanes) -> Lanes:

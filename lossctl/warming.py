@@ -13,6 +13,7 @@ from typing import NamedTuple
 from lossctl.backends import compiler_faults, usable_threads
 from lossctl.errors import EnvironmentFault, visible
 from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle, spec_of
+from lossctl.process import ending_signals
 from lossctl_kernels import LOSSES, Plan, Scope
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.recipes import ACROSS_WIDTH, Recipe, all_recipes
@@ -24,7 +25,7 @@ __all__ = ["Warmup", "every_spec"]
 WORTH_A_PROCESS = 8
 
 _HOLDS_SIGNALS = hasattr(signal, "pthread_sigmask")
-_ENDING = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
+_ENDING = set(ending_signals())
 
 
 def every_spec() -> list[LossSpec]:
@@ -128,8 +129,8 @@ def _signals_held() -> Iterator[None]:
 
 
 def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
-    """The parser of text tables, what hashes and converts inputs, and each block function once."""
-    from lossctl_kernels import conversions, decimals, value_hashes
+    """The parser of text tables, what matches, hashes and converts inputs, and each block function once."""
+    from lossctl_kernels import conversions, decimals, key_tables, value_hashes
     from lossctl_kernels.objects import is_kept
 
     recipes: list[Recipe | RowCode] = [value_hashes.recipe_of(dtype) for dtype in value_hashes.DTYPES]
@@ -137,7 +138,9 @@ def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
     recipes += [recipe for plan, dtype in _plans(specs) for recipe in all_recipes(plan, dtype)]
     parser = _Task(decimals.is_kept, decimals.compile_ahead)
     distinct = {recipe.key: recipe for recipe in recipes}.values()
-    return [parser, *(_Task(partial(is_kept, recipe), partial(_compile, recipe)) for recipe in distinct)]
+    names = key_tables.NAMES
+    tables = [_Task(partial(key_tables.is_kept, name), partial(key_tables.compile_ahead, name)) for name in names]
+    return [parser, *tables, *(_Task(partial(is_kept, recipe), partial(_compile, recipe)) for recipe in distinct)]
 
 
 def _plans(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, str]]:

@@ -21,12 +21,20 @@ from lossctl.alignment import aligned, key_selections
 from lossctl.errors import DataError, EnvironmentFault, UsageError
 from lossctl.inputs import InputFiles, open_feed
 from lossctl.sources import Selection, open_reader
+from lossctl_kernels import key_tables
 
 ROWS = 5000
 GENERATOR = np.random.default_rng(3)
 KEYS = GENERATOR.permutation(10 * ROWS)[:ROWS] - 3 * ROWS
 PREDICTIONS = GENERATOR.uniform(0.01, 0.99, ROWS)
 TARGETS = (PREDICTIONS + GENERATOR.normal(0.0, 0.3, ROWS) > 0.5).astype(np.int64)
+
+
+@pytest.fixture(autouse=True, params=["sorted", "hashed"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few keys are sorted, many are put into a table: what is found is the same."""
+    for name in ("TABLE_ROWS", "COMPILING_ROWS"):
+        monkeypatch.setattr(key_tables, name, 0 if request.param == "hashed" else 1 << 40)
 
 
 def write(path: Path, columns: dict[str, Any]) -> Path:

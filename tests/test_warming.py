@@ -22,6 +22,7 @@ from lossctl.warming import Warmup, every_spec
 from lossctl_kernels import LOSSES, Scope, cache
 from lossctl_kernels.conversions import FLOATS
 from lossctl_kernels.gpu import BackendUnavailable
+from lossctl_kernels.key_tables import NAMES
 from lossctl_kernels.recipes import EXTREMES, SUM, all_recipes, usual_recipes
 from lossctl_kernels.value_hashes import DTYPES
 from tests.kernels.cases import forms
@@ -40,8 +41,8 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         function.cache_clear()
 
 
-OF_ALL = 1 + len(DTYPES) + len(FLOATS)
-"""What belongs to no loss: the parser of text tables, and what hashes and converts inputs."""
+OF_ALL = 1 + len(NAMES) + len(DTYPES) + len(FLOATS)
+"""What belongs to no loss: the parser of text tables, and what matches, hashes and converts inputs."""
 
 
 def test_every_loss_in_every_form() -> None:

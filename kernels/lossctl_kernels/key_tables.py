@@ -1,0 +1,202 @@
+"""Where each of many keys of 128 bits stands, by a hash table, and hashes of texts: the way to compiled code for it.
+
+A key is two integers of 64 bits. The table has one and a half slots of 64 bits a key, each with the number of a row and
+half a hash of its key; the keys themselves are compared as well, and stay where they are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .addresses import address_of
+
+__all__ = [
+    "ABSENT",
+    "MOST_ROWS",
+    "NAMES",
+    "REPEATED",
+    "KeyTable",
+    "can_compile",
+    "compile_ahead",
+    "hashed_texts",
+    "is_kept",
+    "load",
+    "paired",
+]
+
+NAMES = ("entered", "looked_up", "paired", "hashed")
+"""Of the compiled functions: see `key_table_code.py`."""
+
+MOST_ROWS = 2**32 - 2
+"""That a table has room for."""
+
+ABSENT, REPEATED = 1, 2
+"""The statuses of rows that `paired` finds no place for."""
+
+TABLE_ROWS = 1 << 16
+"""From here on a hash table is faster, where its code is kept."""
+
+COMPILING_ROWS = 1 << 22
+"""From here on what it saves is more than it takes to compile."""
+
+_SPAN = 1 << 19
+"""Keys between two looks at whether there is an interrupt: some 20 milliseconds."""
+
+Keys = NDArray[np.uint64]
+Rows = NDArray[np.int64]
+
+# What Numba calls a function compiled for it: the address of the result, of an exception that never comes, arguments.
+_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 8)
+
+
+class _Wanted(NamedTuple):
+    """What `objects` finds code by, and the name of the function in it."""
+
+    key: str
+    symbol: str = ""
+
+
+_making = threading.Lock()
+_functions: dict[str, Callable[..., int]] = {}
+
+
+def load(compiling: bool) -> bool:
+    """Whether the functions below can be called: kept code is linked, and what is not kept is compiled if asked for.
+
+    Raises ImportError where Numba has to be loaded and is not there.
+    """
+    from . import objects  # and with it what LLVM needs: few keys do without
+
+    with _making:
+        for name in NAMES:
+            if name in _functions:
+                continue
+            kept = objects.find(_wanted(name))
+            if kept is None and compiling:
+                kept = _compiled(name)
+            function = None if kept is None else _linked(kept)
+            if function is None:
+                return False
+            _functions[name] = function
+        return True
+
+
+def can_compile(rows: int) -> bool:
+    """Whether compiled code is there for so many keys: it is kept, or they repay compiling it."""
+    if rows < TABLE_ROWS:
+        return False
+    try:
+        return load(compiling=rows >= COMPILING_ROWS)
+    except (ImportError, OSError):  # which of them it is where llvmlite is broken is up to the system
+        return False
+
+
+def is_kept(name: str) -> bool:
+    """Whether an earlier process has left the compiled function."""
+    from . import objects
+
+    return objects.is_kept(_wanted(name))
+
+
+def compile_ahead(name: str) -> None:
+    """Leaves the compiled function for later processes. Raises ImportError where Numba is not there."""
+    from . import objects
+
+    if objects.find(_wanted(name)) is None:
+        _compiled(name)
+
+
+def _wanted(name: str) -> _Wanted:
+    return _Wanted(f"key table: {name}")
+
+
+def _compiled(name: str) -> bytes:
+    from . import objects
+    from .key_table_code import compile_function
+
+    symbol, code = compile_function(name)
+    kept = symbol.encode() + b"\0" + code
+    objects.keep(_wanted(name), kept)
+    return kept
+
+
+def _linked(kept: bytes) -> Callable[..., int] | None:
+    from . import objects
+
+    symbol, _, code = kept.partition(b"\0")
+    address = objects.link(_Wanted("", symbol.decode()), code)
+    return None if address is None else partial(_called, _FUNCTION(address))
+
+
+def _called(function: Any, *arguments: int) -> int:
+    result = ctypes.c_int64()
+    function(ctypes.addressof(result), None, *arguments)
+    return result.value
+
+
+class KeyTable:
+    """The first row of each key of `keys`, C-contiguous and of shape (rows, 2), at most `MOST_ROWS`.
+
+    `repeats`, of shape (rows,), is true where a key stands above as well. `seed`, of 64 bits, decides where keys are in
+    the table: where nobody knows it, nobody can make them meet. `load` must have been successful.
+    """
+
+    def __init__(self, keys: Keys, seed: int) -> None:
+        self._keys, self._seed = keys, _signed(seed)
+        self._table = np.zeros(len(keys) + len(keys) // 2 + 1, np.uint64)
+        self.repeats = np.zeros(len(keys), np.bool_)
+        self._places = address_of(self._table), len(self._table), self._seed
+        base, repeats = address_of(keys), address_of(self.repeats)
+        self.repeated = 0
+        for first in range(0, len(keys), _SPAN):
+            last = min(len(keys), first + _SPAN)
+            self.repeated += _functions["entered"](base, first, last, *self._places, repeats, 0)
+
+    def find(self, others: Keys, near: int) -> Rows:
+        """The row of each key of `others`, of shape (n, 2), -1 for one that is not there; (n,).
+
+        `near` is the row where the first of them may be: it is looked at first.
+        """
+        found = np.full(len(others), near, np.int64)
+        rows = 0 if self.repeated else len(self._keys)
+        if len(others):
+            others = np.ascontiguousarray(others)
+            base, place = address_of(self._keys), address_of(others)
+            _functions["looked_up"](base, rows, *self._places, place, len(others), address_of(found))
+        return found
+
+
+def paired(rows: Rows, first: int, partners: Rows) -> NDArray[np.uint8] | None:
+    """Notes the rows of a file from `first` on as the partners of `rows`, where these have none and are not -1.
+
+    The status of each: `ABSENT` where it is -1, `REPEATED` where it had a partner; None where all are 0. `load` must
+    have been successful.
+    """
+    statuses = np.empty(len(rows), np.uint8)
+    places = address_of(rows), len(rows), first, address_of(partners), address_of(statuses)
+    return statuses if _functions["paired"](*places, 0, 0, 0) else None
+
+
+def hashed_texts(offsets: Rows, texts: NDArray[np.uint8], seed: int) -> Keys:
+    """SipHash-2-4 of 128 bits (Aumasson, Bernstein, 2012) of n texts, of shape (n, 2).
+
+    Text i is bytes `offsets[i]` to `offsets[i + 1]` of `texts`; the key is the 128 bits of `seed`, low half first.
+    `load` must have been successful.
+    """
+    found = np.empty((len(offsets) - 1, 2), np.uint64)
+    halves = _signed(seed & 0xFFFFFFFFFFFFFFFF), _signed(seed >> 64)
+    places = address_of(offsets), address_of(texts), len(found)
+    _functions["hashed"](*places, *halves, address_of(found), 0, 0)
+    return found
+
+
+def _signed(number: int) -> int:
+    """The int64 of the same bits."""
+    return number - 2**64 if number >= 2**63 else number
