@@ -11,7 +11,17 @@ import os
 import sys
 
 from lossctl.errors import EnvironmentFault, LossctlError, visible
-from lossctl.process import INTERRUPTED, Ended, address_space, asked_to_end, check_address_space, end, own, release
+from lossctl.process import (
+    INTERRUPTED,
+    OUT_OF_TIME,
+    Ended,
+    address_space,
+    asked_to_end,
+    check_address_space,
+    end,
+    own,
+    release,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
 
 INTERNAL_FAULT = 70
 _FAILED_WRITES = frozenset({errno.EBADF, errno.EIO, errno.EFBIG, errno.ENOSPC, errno.EDQUOT})
+TOLD = {INTERRUPTED: "interrupted", OUT_OF_TIME: "the limit of CPU time is used up; raise ulimit -t"}
 REPORT_TO = "please report it with the command that you ran"
 
 # Modules make many objects and hardly any garbage: looking for it after every 700 costs a tenth of their import. An
@@ -70,8 +81,8 @@ def _code_of(error: BaseException, arguments: list[str]) -> int:
     """The exit code of what has ended the command line, which is told."""
     asked = INTERRUPTED if isinstance(error, KeyboardInterrupt) else asked_to_end()
     if asked is not None:  # whatever a library has made of it
-        if asked == INTERRUPTED:
-            _say("interrupted")
+        if asked in TOLD:
+            _say(TOLD[asked])
         return asked
     if isinstance(error, BrokenPipeError):  # the reader of stdout is gone, which is its right
         return 0

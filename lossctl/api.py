@@ -20,6 +20,7 @@ from lossctl.input_parts import Part, target_selection
 from lossctl.inputs import open_parts, reading_options
 from lossctl.loss_spec import LossSpec, parse
 from lossctl.nonfinite import check_policy
+from lossctl.python_words import in_python
 from lossctl.results import LossResult
 from lossctl.sources import Selection
 from lossctl_kernels import LOSSES, Loss
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
         weights: Data | None
         inputs: Mapping[str, Data] | None
+        columns: Columns | None
         reduction: str
         backend: str
         threads: int | None
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "gradient", "losses", "per_sample"]
 
 Data = ArrayLike | str | os.PathLike[str]
+Columns = Mapping[str, str | Sequence[str]]
 
 
 @overload
@@ -59,6 +62,7 @@ def evaluate(predictions: Data, targets: Data, loss: str, **options: Unpack[_Opt
 def evaluate(
     predictions: Data, targets: Data, loss: list[str] | tuple[str, ...], **options: Unpack[_Options]
 ) -> list[LossResult]: ...
+@in_python()
 def evaluate(
     predictions: Data,
     targets: Data,
@@ -66,6 +70,7 @@ def evaluate(
     *,
     weights: Data | None = None,
     inputs: Mapping[str, Data] | None = None,
+    columns: Columns | None = None,
     reduction: str = "mean",
     backend: str = "auto",
     threads: int | None = None,
@@ -85,6 +90,8 @@ def evaluate(
     loss: a SPEC such as "huber:delta=2", or a list of them for a list of results.
     weights: one finite weight from 0 up for each row, shape (N,), or a path.
     inputs: further arrays by name, for the losses that take them, such as {"var": variances} of gaussian_nll.
+    columns: which columns, or which array, of the files: by "prediction", "target", "weights" or the name of a further
+    input, a name, a glob or a list, such as {"prediction": "p_*", "target": "label"}.
     reduction: "mean" or "sum".
     backend: "auto", "python", "cpu" or "cuda"; threads: of the cpu backend, all by default.
     on: a column, or several, by whose values the rows of files are matched; missing: "error", or "drop" to leave out
@@ -101,7 +108,7 @@ def evaluate(
     Raises `lossctl.errors.UsageError` for a loss or option that does not exist or fit, `DataError` for data that is
     malformed, misaligned or outside the loss's domain, `EnvironmentFault` for a backend that is not there.
     """
-    reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
+    reading = _Reading.of(columns, on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs(loss), reduction, backend, threads)
     slices = _slices(by, cross, min_slice, top)
     with closing(_feed(predictions, targets, weights, inputs, request.specs, reading, slices)) as feed:
@@ -112,6 +119,7 @@ def evaluate(
     return results[0] if isinstance(loss, str) else list(results)
 
 
+@in_python()
 def per_sample(
     predictions: Data,
     targets: Data,
@@ -119,6 +127,7 @@ def per_sample(
     *,
     weights: Data | None = None,
     inputs: Mapping[str, Data] | None = None,
+    columns: Columns | None = None,
     backend: str = "auto",
     threads: int | None = None,
     on: str | Sequence[str] | None = None,
@@ -133,7 +142,7 @@ def per_sample(
 
     Rows that `ignore_index` or `nonfinite="skip"` leaves out are NaN. Arguments and errors are those of `evaluate`.
     """
-    reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
+    reading = _Reading.of(columns, on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs([loss]), "mean", backend, threads)
     parts: list[NDArray[np.float64]] = []
     with closing(_feed(predictions, targets, weights, inputs, request.specs, reading)) as feed:
@@ -143,6 +152,7 @@ def per_sample(
     return found if layout is None or not layout.split else found.reshape(-1, *layout.places)
 
 
+@in_python()
 def gradient(
     predictions: Data,
     targets: Data,
@@ -150,6 +160,7 @@ def gradient(
     *,
     weights: Data | None = None,
     inputs: Mapping[str, Data] | None = None,
+    columns: Columns | None = None,
     reduction: str = "mean",
     of: str = "prediction",
     backend: str = "auto",
@@ -167,7 +178,7 @@ def gradient(
     further input, such as "var" of gaussian_nll, or "target", where the loss has that derivative. Arguments and errors
     are those of `evaluate`.
     """
-    reading = _Reading.of(on, missing, classes, nonfinite, class_axis)
+    reading = _Reading.of(columns, on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs([loss]), reduction, backend, threads, of)
     parts: list[NDArray[Any]] = []
     with closing(_feed(predictions, targets, weights, inputs, request.specs, reading)) as feed:
@@ -193,6 +204,7 @@ def _specs(loss: str | Sequence[str]) -> list[LossSpec]:
 class _Reading:
     """How arrays and files are read."""
 
+    columns: Mapping[str, tuple[str, ...]]
     on: tuple[str, ...]
     missing: str
     classes: tuple[str, ...] | None
@@ -202,6 +214,7 @@ class _Reading:
     @classmethod
     def of(
         cls,
+        columns: Columns | None,
         on: str | Sequence[str] | None,
         missing: str,
         classes: Sequence[str] | None,
@@ -217,7 +230,7 @@ class _Reading:
         if missing != "error" and not keys:
             raise UsageError("missing is of keys, and there is none", hint="name it with on=")
         names = None if classes is None else class_names(list(classes), "classes")
-        return cls(keys, missing, names, nonfinite, class_axis)
+        return cls(_columns(columns), keys, missing, names, nonfinite, class_axis)
 
     @property
     def gaps(self) -> bool:
@@ -241,14 +254,35 @@ class _Reading:
 
     def part(self, role: str, data: Data, is_whole: bool) -> Part:
         """An array, or a file by its path, for a role; what `is_whole` has no keys. Raises UsageError."""
-        selection = Selection(None, gaps=self.gaps)
+        columns = self.columns.get(role)
+        selection = Selection(columns, gaps=self.gaps)
         if role == "target":
-            selection = target_selection(None, self.classes, self.gaps)
+            selection = target_selection(columns, self.classes, self.gaps)
         if isinstance(data, str | os.PathLike):
             return Part(role, os.fspath(data), None, selection)
         if self.on and not is_whole:
             raise UsageError(f"the {role} array has no column '{visible(self.on[0])}'", hint="on= is of files")
+        if columns is not None:
+            raise UsageError(f"the {role} is an array, which has no columns", hint="columns= is of files")
         return Part(role, "", None, selection, data)
+
+
+def _columns(columns: Columns | None) -> dict[str, tuple[str, ...]]:
+    """The names of each role. Raises UsageError for what are none."""
+    if columns is None:
+        return {}
+    if not isinstance(columns, Mapping):
+        raise UsageError(f"columns is no mapping: found {visible(repr(columns))}", hint="such as {'prediction': 'p'}")
+    found = {}
+    for role, names in columns.items():
+        chosen = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Sequence) else ()
+        if not chosen or not all(isinstance(name, str) for name in chosen):
+            raise UsageError(
+                f"columns names no columns of the {visible(role)}: found {visible(repr(names))}",
+                hint="give a name, a glob, or a list of names",
+            )
+        found[role] = chosen
+    return found
 
 
 def _slices(by: By | None, cross: bool, min_slice: int, top: int | None) -> SliceRequest | None:
@@ -276,6 +310,11 @@ def _feed(
     whole = whole_inputs(specs, further)
     given = {"prediction": predictions, "target": targets, "weights": weights, **further}
     parts = [reading.part(role, data, role in whole) for role, data in given.items() if data is not None]
+    if unread := [role for role in reading.columns if role not in {part.role for part in parts}]:
+        raise UsageError(
+            f"columns names '{visible(unread[0])}', which is not read",
+            hint=f"what is read is {', '.join(part.role for part in parts)}",
+        )
     return open_parts(
         parts,
         [] if slices is None else slices.parts(predictions, targets, reading.on),

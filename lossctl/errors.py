@@ -9,6 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import ClassVar
 
 
@@ -21,10 +22,19 @@ class LossctlError(Exception):
     exit_code: ClassVar[int] = 70
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        joint = " " if message.endswith("?") else "; "
-        super().__init__(f"{message}{joint}{hint}" if hint else message)
+        super().__init__(_sentence(message, hint))
         self.message = message
         self.hint = hint
+
+    def reword(self, words: Callable[[str], str]) -> None:
+        """Has message and hint in other words."""
+        self.message, self.hint = words(self.message), self.hint and words(self.hint)
+        self.args = (_sentence(self.message, self.hint),)
+
+
+def _sentence(message: str, hint: str | None) -> str:
+    joint = " " if message.endswith("?") else "; "
+    return f"{message}{joint}{hint}" if hint else message
 
 
 class CheckFailed(LossctlError):

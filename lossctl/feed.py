@@ -114,7 +114,7 @@ class Feed:
 
 def _shape(info: ArrayInfo, rows: int) -> str:
     shape = (rows, *info.shape[1:])
-    return f"{info.path} has {rows} rows (shape {shape}, {info.dtype})"
+    return f"{info.path} has {rows} row{'' if rows == 1 else 's'} (shape {shape}, {info.dtype})"
 
 
 def _likely_cause(arrays: dict[str, ArrayInfo], rows: dict[str, int]) -> str:

@@ -26,6 +26,7 @@ STDIN = "-"
 BUFFER_BYTES = 1 << 20
 
 _unfinished: set[str] = set()
+_protected: set[str] = set()
 
 _MAY_BE_MANY = re.compile(r"[*?\[,]")
 
@@ -51,7 +52,7 @@ def plan_outputs(paths: Iterable[PathText], inputs: Iterable[PathText]) -> None:
     exist are the reader's to report.
     """
     taken: dict[object, str] = {}
-    for name in [each for path in inputs for each in _files_of(os.fspath(path))]:
+    for name in [each for path in (*inputs, *_protected) for each in _files_of(os.fspath(path))]:
         if (identity := _identity(name)) is not None:
             taken.setdefault(identity, f"the input '{visible(name)}'")
     for name in [os.fspath(path) for path in paths]:
@@ -63,6 +64,11 @@ def plan_outputs(paths: Iterable[PathText], inputs: Iterable[PathText]) -> None:
                 f"the output '{visible(name)}' is the same file as {taken[identity]}", hint="give it another name"
             )
         taken[identity] = f"the output '{visible(name)}'"
+
+
+def protect(path: str) -> None:
+    """Has `path`, which no option for inputs names, be one for every later `plan_outputs`."""
+    _protected.add(path)
 
 
 def write_text(path: PathText, text: str) -> None:

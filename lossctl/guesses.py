@@ -17,7 +17,10 @@ def did_you_mean(name: str, known: Iterable[str], *, quoted: bool = False) -> st
     """How a hint begins where something known is close, "did you mean X? ", else "". Names of the data are `quoted`."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, list(islice(known, MOST_COMPARED)), n=1)
+    compared = list(islice(known, MOST_COMPARED))
+    # Of a name of one letter, another case is far from it to a matcher of letters.
+    alike = [each for each in compared if each.strip().casefold() == name.strip().casefold()]
+    close = alike or get_close_matches(name, compared, n=1)
     if not close:
         return ""
     shown = visible(close[0])

@@ -16,7 +16,7 @@ import numpy as np
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.input_parts import is_stream
 from lossctl.sources import ArrayInfo, Selection, contents, open_reader
-from lossctl.sources.base import Array
+from lossctl.sources.base import Array, OtherKind
 from lossctl.sources.delimited import DELIMITERS
 from lossctl_kernels.conversions import LARGEST_EXACT
 
@@ -27,6 +27,26 @@ _CHUNK_VALUES = 1 << 20
 _MOST_VALUES = 1 << 23
 _MOST_CLASSES = 100_000
 _NUMBERED = re.compile(r"(.*?)[0-9]+$")
+
+_MOST_TEXTS = 100_000
+_MOST_SHOWN = 10
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}\S*)?$|[0-9]{2}:[0-9]{2}(:[0-9.]+)?$")
+
+# What formats call what holds no numbers: of Arrow, NumPy and safetensors.
+_WORDS = {
+    "categories": "dictionary<",
+    "lists": r"(large_|fixed_size_)?list|<?lists",
+    "tables": r"struct<|map<|\[\(|\{",
+    "dates or times": r"date|time|duration|\W[Mm]8",
+    "decimals: convert them to float64": "decimal",
+    "complex numbers": "complex",
+    "nothing: all null": "null$",
+    "Python objects, which are never loaded": "object$",
+    "a single number": "a single number$",
+    "numbers of a type that is not read": r"float|F[48]|F\d|C64",
+    "bytes": r"(large_|fixed_size_)?binary|\|S|\|V|halffloat",
+    "text": r"(large_)?(string|utf8)|<U|>U|text|str",
+}
 
 
 @dataclass(frozen=True)
@@ -57,31 +77,59 @@ def inspect(path: str, format: str | None = None) -> list[Description]:
         raise UsageError(f"{visible(path)} is a stream, which is looked at more than once", hint="save it to a file")
     names = contents(path, format=format)
     if names is None:
-        return _measured(path, format, {"array": None})
-    numeric = set(_numeric(path, format, names))
+        return _apart(path, format, "array", None)
+    if not names:
+        raise DataError(f"{visible(path)} holds no arrays", hint="was anything saved in it?")
+    others: dict[str, str] = {}
+    numeric = set(_numeric(path, format, names, others))
     groups = {glob: members for glob, members in _numbered(names).items() if set(members) <= numeric}
     roles: dict[str, tuple[str, ...] | None] = {name: (name,) for name in names if name in numeric}
     roles |= {f"{glob} ({len(members)} columns)": tuple(members) for glob, members in groups.items()}
     measured = {each.name: each for each in _together_or_not(path, format, roles)}
-    text = [Description(path, name, (), "text", None, None, None, "text") for name in names if name not in numeric]
-    found = measured | {each.name: each for each in text}
+    found = measured | {name: _other(path, format, name, kind) for name, kind in others.items()}
     return [found[name] for name in names] + [each for name, each in measured.items() if name not in names]
 
 
-def _numeric(path: str, format: str | None, names: list[str]) -> Iterator[str]:
-    """The names that are read as numbers: tried together, and by halves where that fails."""
+def _other(path: str, format: str | None, name: str, kind: str) -> Description:
+    """What holds no rows of numbers; of text, which ones there are where they are few."""
+    word = next((word for word, pattern in _WORDS.items() if re.match(pattern, kind)), "no numbers")
+    texts, is_all = _texts(path, format, name) if name and word in ("text", "categories") else ([], True)
+    different = sorted(set(texts))
+    if texts and all(_DATE.match(text) for text in texts):
+        word = "dates or times, as text"
+    elif 1 < len(different) <= min(_MOST_SHOWN, len(texts) // 2):
+        word += f", {len(different)} different: {', '.join(visible(each, 40) for each in different)}"
+    return Description(path, name, (), kind, None, None, None, word, None if is_all else len(texts))
+
+
+def _texts(path: str, format: str | None, name: str) -> tuple[list[str], bool]:
+    """The first texts of a column, and whether they are all; none where some are missing."""
+    try:
+        with closing(open_reader(path, {name: Selection((name,), is_key=True)}, format=format)) as reader:
+            chunks = reader.chunks(_MOST_TEXTS)
+            first = next(chunks, None)
+            return [] if first is None else [str(each) for each in first[name].tolist()], next(chunks, None) is None
+    except LossctlError:
+        return [], True
+
+
+def _numeric(path: str, format: str | None, names: list[str], others: dict[str, str]) -> Iterator[str]:
+    """The names that are read as numbers: tried together, and by halves where that fails. `others` gets their kinds."""
     try:
         with closing(open_reader(path, {name: Selection((name,)) for name in names}, format=format)):
             yield from names
     except DataError as error:
         if len(names) > 1:
             middle = len(names) // 2
-            yield from _numeric(path, format, names[:middle])
-            yield from _numeric(path, format, names[middle:])
+            yield from _numeric(path, format, names[:middle], others)
+            yield from _numeric(path, format, names[middle:], others)
+        elif isinstance(error, OtherKind):
+            others[names[0]] = error.kind
         elif _has_gaps(path, format, names[0]):
             yield names[0]
         else:
             _check_readable(path, format, names[0], error)
+            others[names[0]] = "text"
 
 
 def _has_gaps(path: str, format: str | None, name: str) -> bool:
@@ -133,7 +181,11 @@ def _apart(path: str, format: str | None, role: str, names: tuple[str, ...] | No
             raise
         return []
     except DataError:
+        pass
+    try:
         return _measured(path, format, {role: names}, gaps=True)
+    except OtherKind as error:
+        return [_other(path, format, role if names else "", error.kind)]
 
 
 def _measured(

@@ -113,6 +113,8 @@ def _label_remedy(loss: Loss, shapes: Shapes) -> str:
 def _row_remedy(loss: Loss, shapes: Shapes) -> str:
     if dimensions(loss) > 2:
         return "of a single sequence: array[None]" if len(shapes.prediction) == 1 else "save the scores of all frames"
+    if loss.scope is Scope.ROW and not shapes.prediction and shapes.target:
+        return "are the files swapped? the predictions come first"
     if loss.scope is Scope.PAIRS:
         return "save one embedding a row"
     if "scope" in loss.options:

@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import sys
+import warnings
 from contextlib import suppress
 
 from lossctl.errors import EnvironmentFault
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 130
+OUT_OF_TIME = 4
+"""A limit of the machine's."""
+
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+"""The signals that end a process which does not heed them, and let it: people, schedulers and limits send them."""
 
 LEAST_ADDRESS_SPACE = 512 << 20
 """Where libraries that are needed load, with room to spare; below it some of them end the process by themselves."""
@@ -46,21 +52,27 @@ def own() -> None:
     """Takes the process over: signals that ask it to end become exceptions, so that temporary files are removed."""
     global _owned  # noqa: PLW0603
     _owned = True
-    for number in _heeded("SIGINT", "SIGTERM", "SIGHUP"):
+    for number in _heeded():
         signal.signal(number, _end_on_signal)
     sys.unraisablehook = _end_on_lost_signal
+    if not sys.warnoptions:  # what libraries have to say is for programmers
+        warnings.simplefilter("ignore")
 
 
 def release() -> None:
     """Nothing is left to remove: from here on a signal ends the process as it would any."""
-    for number in _heeded("SIGINT", "SIGTERM", "SIGHUP"):
+    for number in _heeded():
         signal.signal(number, signal.SIG_DFL)
 
 
-def _heeded(*names: str) -> list[signal.Signals]:
-    """Those of the signals that this process was not started to ignore, as nohup and jobs in the background have it."""
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+def ending_signals() -> list[signal.Signals]:
+    """Those of `ENDING` that this system has."""
+    return [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+
+
+def _heeded() -> list[signal.Signals]:
+    """Those that this process was not started to ignore, as nohup and jobs in the background have it."""
+    return [number for number in ending_signals() if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def address_space() -> int | None:
@@ -91,12 +103,17 @@ def end(code: int) -> NoReturn:
     """Ends as Python does, but for what takes it longest: to take all modules apart, which the system does at once."""
     if "threading" in sys.modules:
         sys.modules["threading"]._shutdown()  # waits for threads, and those for their processes
+    sys.unraisablehook = _say_nothing
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # what nobody takes goes nowhere, and what has been closed is done
             if stream is not None:  # as Python has those that it was started without
                 stream.flush()
     os._exit(code)
+
+
+def _say_nothing(fault: sys.UnraisableHookArgs) -> None:
+    """What a library cannot undo at the end is nothing to its user, who has been told what went wrong."""
 
 
 def end_now(code: int) -> NoReturn:
@@ -113,9 +130,13 @@ def end_now(code: int) -> NoReturn:
 def _end_on_signal(number: int, frame: FrameType | None) -> None:
     global _asked  # noqa: PLW0603
     if _asked is not None:  # one that was asked to end and did not is asked once more
-        end_now(128 + number)
-    _asked = 128 + number
+        end_now(_code_of(number))
+    _asked = _code_of(number)
     raise KeyboardInterrupt if number == signal.SIGINT else Ended(_asked)
+
+
+def _code_of(number: int) -> int:
+    return OUT_OF_TIME if number == getattr(signal, "SIGXCPU", None) else 128 + number
 
 
 def _end_on_lost_signal(fault: sys.UnraisableHookArgs) -> None:

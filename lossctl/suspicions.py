@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from lossctl.labels import are_numbers
 from lossctl.preparation import dimensions
 from lossctl.sources.base import Array
 from lossctl_kernels import Plan
@@ -30,16 +31,18 @@ def suspicions(plan: Plan, chunk: Mapping[str, Array], path: str) -> Iterator[st
             f"{path}: the logits of {loss.name} all look like probabilities; if they are, use "
             f"{loss.name}:input=prob, without --from-logits"
         )
-    if loss.target_kind is not TargetKind.SAME or given.size < _FEWEST:
+    if not are_numbers(loss.target_kind) or given.size < _FEWEST:
         return
     target = chunk["target"][:_LOOKED_AT]
+    if plan.settings.input == "prob" and _are_labels(given) and _are_shares(target) and not _are_labels(target):
+        yield f"{path}: the predictions of {loss.name} are all 0 or 1, and the targets are not; are the files swapped?"
+    if loss.target_kind is not TargetKind.SAME:
+        return
     if plan.settings.input == "logit" and (given < 0).all() and target.mean() > 0.5 and _are_shares(target):
         yield (
             f"{path}: the logits of {loss.name} are all negative, and most targets are not; if they are "
             "log-probabilities, take their exp() and leave out --from-logits"
         )
-    if plan.settings.input == "prob" and _are_labels(given) and _are_shares(target) and not _are_labels(target):
-        yield f"{path}: the predictions of {loss.name} are all 0 or 1, and the targets are not; are the files swapped?"
 
 
 def _are_probabilities(plan: Plan, given: Array) -> bool:

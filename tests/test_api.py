@@ -189,7 +189,7 @@ WRONG: list[tuple[type[LossctlError], str, dict[str, Any]]] = [
     (DataError, "rows differ", {"targets": [1, 0]}),
     (DataError, "one value a row", {"weights": np.ones((3, 2))}),
     (DataError, "weight -1", {"weights": [1, -1, 1]}),
-    (DataError, "--from-logits", {"predictions": [2.0, 0.5, 0.5]}),
+    (DataError, "input=logit in the loss", {"predictions": [2.0, 0.5, 0.5]}),
     (DataError, "nan", {"predictions": [0.5, np.nan, 0.5]}),
 ]  # fmt: skip
 
@@ -230,3 +230,55 @@ def test_targets_may_be_names_of_classes() -> None:
     assert "|classes=[cat,dog]|" in result.signature
     with pytest.raises(UsageError, match="classes names 'cat' twice"):
         lossctl.evaluate(probabilities, names, "scce", classes=["cat", "cat"])
+
+
+def test_columns_of_tables(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("p_0,p_1,label,w\n0.9,0.1,0,1\n0.2,0.8,1,3\n")
+    np.savez(tmp_path / "a.npz", p=np.array([[0.9, 0.1], [0.2, 0.8]]), label=np.array([0, 1]))
+    table, arrays = tmp_path / "a.csv", tmp_path / "a.npz"
+    expected = lossctl.evaluate([[0.9, 0.1], [0.2, 0.8]], [0, 1], "scce").value
+    for names in ("p_*", ["p_0", "p_1"]):
+        columns = {"prediction": names, "target": "label"}
+        assert lossctl.evaluate(table, table, "scce", columns=columns).value == expected
+    assert lossctl.evaluate(arrays, arrays, "scce", columns={"prediction": "p", "target": "label"}).value == expected
+    columns = {"prediction": "p_*", "weights": "w"}
+    weighed = lossctl.evaluate(table, [0, 1], "scce", weights=table, columns=columns).value
+    assert weighed == lossctl.evaluate([[0.9, 0.1], [0.2, 0.8]], [0, 1], "scce", weights=[1, 3]).value
+    assert lossctl.per_sample(table, [0, 1], "scce", columns={"prediction": "p_*"}).shape == (2,)
+    assert lossctl.gradient(table, [0, 1], "scce", columns={"prediction": "p_*"}).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({}, "name the columns with columns={'prediction': …}"),
+        ({"prediction": "q"}, "no column 'q' (columns={'prediction': …})"),
+        ({"prediction": []}, "names no columns of the prediction"),
+        ({"prediction": 1}, "names no columns of the prediction"),
+        ({"prediction": "p", "target": "y"}, "the target is an array, which has no columns"),
+        ({"prediction": "p", "var": "y"}, "columns names 'var', which is not read; what is read is prediction, target"),
+        ("p", "columns is no mapping"),
+    ],
+)
+def test_columns_that_are_not_there(tmp_path: Path, columns: Any, says: str) -> None:
+    (tmp_path / "a.csv").write_text("p,y\n0.9,1\n")
+    with pytest.raises(UsageError) as caught:
+        lossctl.evaluate(tmp_path / "a.csv", [1], "bce", columns=columns)
+    assert says in str(caught.value)
+    assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "targets", "loss", "hint"),
+    [
+        ([[0.5, 0.5]], [-100], "scce", "if -100 marks rows to leave out: ignore_index=-100 in the loss"),
+        ([[0.5, 0.5]], [0], "cce", "the targets look like class indices: use scce (loss 'scce')"),
+        ([0.5], [1], "gaussian_nll", "give it with inputs={'var': array}"),
+        ([2.0, -1.0], [1, 0], "bce", "looks like logits: input=logit in the loss"),
+    ],
+)
+def test_hints_name_arguments(predictions: Any, targets: Any, loss: str, hint: str) -> None:
+    with pytest.raises(LossctlError) as caught:
+        lossctl.evaluate(predictions, targets, loss)
+    assert caught.value.hint == hint
+    assert str(caught.value).endswith(hint)

@@ -178,3 +178,71 @@ def test_a_stream_is_not_inspected(tmp_path: Path) -> None:
     for path in ("-", str(tmp_path / "pipe")):
         with pytest.raises(UsageError, match="is a stream"):
             inspect(path)
+
+
+def test_what_columns_hold_that_are_no_numbers(tmp_path: Path) -> None:
+    day = np.array(["2020-01-01"] * 4, "M8[D]")
+    columns = {
+        "text": (pa.array(list("abab")), "string", "text, 2 different: a, b"),
+        "ids": (pa.array(list("abcd")), "string", "text"),
+        "days": (pa.array(["2020-01-01"] * 4), "string", "dates or times, as text"),
+        "categories": (pa.array(list("xyxy")).dictionary_encode(), "dictionary", "categories, 2 different: x, y"),
+        "day": (pa.array(day), "date32[day]", "dates or times"),
+        "decimal": (pa.array([1, 2, 3, 4]).cast(pa.decimal128(20, 1)), "decimal128(20, 1)", "decimals"),
+        "lists": (pa.array([[1.0], [1.0, 2.0], [1.0], [2.0]]), "lists of unequal length", "lists"),
+        "nested": (pa.array([[[1.0]]] * 4), "list<", "lists"),
+        "struct": (pa.array([{"a": 1.0}] * 4), "struct<", "tables"),
+        "null": (pa.nulls(4), "null", "nothing: all null"),
+        "bytes": (pa.array([b"a"] * 4), "binary", "bytes"),
+        "number": (pa.array([0.5] * 4), "float64", "probabilities"),
+    }
+    parquet.write_table(pa.table({name: array for name, (array, _, _) in columns.items()}), tmp_path / "a.parquet")
+    found = inspect(str(tmp_path / "a.parquet"))
+    assert [each.name for each in found] == list(columns)
+    for each, (_, kind, looks_like) in zip(found, columns.values(), strict=True):
+        assert each.dtype.startswith(kind)
+        assert each.looks_like.startswith(looks_like)
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype", "looks_like"),
+    [
+        (np.array(["a", "b"]), "<U1", "text"),
+        (np.zeros(2, "M8[s]"), "datetime64[s]", "dates or times"),
+        (np.zeros(2, np.complex64), "complex64", "complex numbers"),
+        (np.array([None]), "object", "Python objects, which are never loaded"),
+        (np.array(1.0), "a single number", "a single number"),
+        (np.zeros(2, [("a", "f8")]), "[('a', '<f8')]", "tables"),
+        (np.zeros(2, np.longdouble), str(np.dtype(np.longdouble)), "numbers of a type that is not read"),
+    ],
+    ids=str,
+)
+def test_arrays_that_are_no_numbers(tmp_path: Path, array: np.ndarray, dtype: str, looks_like: str) -> None:
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "a.npz", a=array, p=np.array([0.5]))
+    (alone,) = inspect(str(tmp_path / "a.npy"))
+    first, second = inspect(str(tmp_path / "a.npz"))
+    assert (alone.dtype, alone.looks_like) == (first.dtype, first.looks_like) == (dtype, looks_like)
+    assert second.looks_like == "probabilities"
+
+
+def test_a_line_of_json_may_hold_what_is_no_number(tmp_path: Path) -> None:
+    lines = [{"p": i / 8, "o": {"a": 1}, "l": [1.0] * (1 + i % 2), "s": "ab"[i % 2]} for i in range(8)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    found = inspect(str(tmp_path / "a.jsonl"))
+    assert [each.dtype for each in found] == ["float64", "nested lists or objects", "lists of unequal length", "text"]
+    assert found[3].looks_like == "text, 2 different: a, b"
+
+
+def test_texts_of_a_long_table_are_those_of_its_first_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossctl.inspection._MOST_TEXTS", 4)
+    (tmp_path / "a.csv").write_text("c\n" + "a\nb\n" * 2 + "z\n")
+    (found,) = inspect(str(tmp_path / "a.csv"))
+    assert (found.looks_like, found.first_rows) == ("text, 2 different: a, b", 4)
+
+
+def test_a_file_without_arrays(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    h5py.File(tmp_path / "a.h5", "w").close()
+    with pytest.raises(DataError, match=r"a\.h5 holds no arrays"):
+        inspect(str(tmp_path / "a.h5"))

@@ -19,6 +19,7 @@ from importlib.abc import SourceLoader
 from types import FunctionType, ModuleType
 
 from lossctl.errors import EnvironmentFault, UsageError, reason_of, visible
+from lossctl.files import protect
 from lossctl.guesses import did_you_mean
 from lossctl.own.definitions import make_loss
 from lossctl.own.prints import printing_aside
@@ -101,6 +102,7 @@ class _Loader(SourceLoader):
 
 
 def _run(path: str, state: tuple[int, ...]) -> _File:
+    protect(path)
     try:
         with open(path, "rb") as handle:
             source = handle.read(MOST_BYTES + 1)

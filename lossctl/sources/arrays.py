@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.errors import DataError, visible
-from lossctl.sources.base import Array, Selection
+from lossctl.sources.base import Array, OtherKind, Selection
 
 _REMEDIES = {
     "O": "object arrays and pickles are never loaded: save a numeric array with np.save",
@@ -32,8 +32,9 @@ def check_dtype(dtype: np.dtype[Any], name: str, selection: Selection | None = N
             )
         return
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
-        raise DataError(
+        raise OtherKind(
             f"{name} holds {visible(dtype)}; allowed are bool, integers, float16, float32 and float64",
+            visible(dtype),
             hint=_REMEDIES.get(dtype.kind, "save a numeric array with np.save"),
         )
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.sources.arrays import deliver, stack_columns
 from lossctl.sources.arrow import from_arrow, machine_fault
-from lossctl.sources.base import Array, ArrayInfo, Selection, option
+from lossctl.sources.base import Array, ArrayInfo, OtherKind, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
-from lossctl.sources.text import check_textual, key_or_classes, text_dtype
+from lossctl.sources.text import check_textual, is_textual, key_or_classes, text_dtype
 
 
 class Column(NamedTuple):
@@ -111,10 +111,11 @@ class ArrowTable:
             # A table without rows has lists of no length: what a row holds does not matter then.
             width = 1 if first is None else self._length_of(name, first.column(name))
         if not (pa.types.is_integer(element) or pa.types.is_floating(element) or pa.types.is_boolean(element)):
-            raise DataError(
+            raise OtherKind(
                 f"{self.file.name}, column '{visible(name)}' holds {visible(kind)}; allowed are bool, integers and "
                 "floats",
-                hint="convert the column to numbers, or name the classes that it holds with --classes",
+                visible(kind),
+                hint=_remedy(kind),
             )
         if width == 0 and element != kind:
             raise DataError(f"{self.file.name}, column '{visible(name)}' holds empty lists", hint="was it filled?")
@@ -216,9 +217,10 @@ class ArrowTable:
         width = self.columns[name].width
         lengths = from_arrow(array.value_lengths().fill_null(width))
         if (uneven := np.flatnonzero(lengths != width)).size:
-            raise DataError(
+            raise OtherKind(
                 f"{self._where(int(start + uneven[0]))}, column '{visible(name)}': a list of "
                 f"{lengths[uneven[0]]} values; the lists before it have {width}",
+                "lists of unequal length",
                 hint="all lists of a column must be of one length",
             )
 
@@ -227,6 +229,17 @@ class ArrowTable:
         raise DataError(
             f"{self._where(row)}, column '{visible(name)}': null is not {wanted}", hint=f"fill the null{more}"
         )
+
+
+def _remedy(kind: pa.DataType) -> str:
+    """What to do about a column of this type, which is none of numbers."""
+    if pa.types.is_null(kind):
+        return "nothing is in it: was it filled?"
+    if pa.types.is_decimal(kind):
+        return "convert the column to float64"
+    if is_textual(kind):
+        return "convert the column to numbers, or name the classes that it holds with --classes"
+    return "convert the column to numbers, or to lists of numbers of one length"
 
 
 @contextmanager

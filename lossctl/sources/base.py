@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
+from lossctl.errors import DataError
 from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ def is_remote(path: str) -> bool:
     """Whether a name is a URL."""
     scheme, found, _ = path.partition("://")
     return bool(found) and scheme.replace("+", "").isalnum()
+
+
+class OtherKind(DataError):
+    """An array or a column holds something else than rows of numbers: `kind`, as its format calls it."""
+
+    def __init__(self, message: str, kind: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
 
 
 class Encoder(Protocol):

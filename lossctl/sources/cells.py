@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.errors import DataError, LossctlError, visible
-from lossctl.process import address_space
+from lossctl.process import address_space, is_owned
 from lossctl.sources.base import Array, Selection
 from lossctl.sources.records import BYTE_ORDER_MARK, FALSE, INTEGER, NONFINITE, NUMBER, TRUE, Block, RecordFile
 from lossctl_kernels.conversions import LARGEST_EXACT
@@ -35,14 +35,37 @@ _MEANINGS = {"bool": "true or false", "int64": "a number", "float64": "a number"
 _PLAIN_KINDS = ("int64", "float64")
 
 # What other tools write for a number that is missing.
-_MISSING = ("na", "n/a", "#n/a", "null", "none", "\\n", "-", "?")
+_MISSING = frozenset(
+    [
+        "na",
+        "n/a",
+        "#n/a",
+        "<na>",
+        "null",
+        "none",
+        "nil",
+        "nat",
+        "missing",
+        "undefined",
+        "\\n",
+        ".",
+        "-",
+        "--",
+        "?",
+        "#div/0!",
+        "#ref!",
+        "#value!",
+        "#num!",
+        "#name?",
+    ]
+)
 
 
 class CellParser:
     """The cells of a table's columns as numbers; kinds of columns are "int64", "float64", "bool" and "text".
 
     `texts` says what is made of those that are text. With `gaps` an empty cell is NaN, and truth is told in float64.
-    In the columns `exact`, of float64, a whole number is one that float64 holds.
+    In the columns `exact`, those of predictions, of float64, a whole number is one that float64 holds.
     """
 
     def __init__(
@@ -194,6 +217,8 @@ class CellParser:
         import pyarrow as pa
         from pyarrow import csv
 
+        if is_owned():  # Arrow's own handler of signals takes a thread, and ends the process where there is none
+            pa.enable_signal_handlers(False)
         return csv.read_csv(
             pa.BufferReader(block.data),  # type: ignore[arg-type]  # the stubs want Python's files
             csv.ReadOptions(column_names=self._file.header, block_size=len(block.data) + 1, use_threads=False),
@@ -240,9 +265,8 @@ class CellParser:
                 )
             for column, position in positions.items():
                 if not self._is_gap(cells[position]) and (why := _wrong(cells[position], kinds[column])):
-                    return DataError(
-                        f"{place}, column '{visible(column)}': {why}", hint=_remedy(cells[position], kinds[column])
-                    )
+                    remedy = _remedy(cells[position], kinds[column], is_prediction=column in self._exact)
+                    return DataError(f"{place}, column '{visible(column)}': {why}", hint=remedy)
         return None
 
     def _is_gap(self, cell: str) -> bool:
@@ -285,7 +309,7 @@ def _wrong(cell: str, kind: str) -> str | None:
     return f"'{visible(cell)}' is not {_MEANINGS[kind]}"
 
 
-def _remedy(cell: str, kind: str) -> str:  # noqa: PLR0911 - one return for each remedy
+def _remedy(cell: str, kind: str, *, is_prediction: bool) -> str:  # noqa: PLR0911 - one return for each remedy
     text = cell.strip(" \t")
     if not text:
         return "fill the empty cell, or leave out its row with --nonfinite skip"
@@ -303,4 +327,6 @@ def _remedy(cell: str, kind: str) -> str:  # noqa: PLR0911 - one return for each
         return "write numbers with a decimal point, and nothing between thousands"
     if re.fullmatch(r"[+-]?[0-9]{1,3}(?:[ _',.][0-9]{3})+(?:[.,][0-9]*)?", text):
         return "write numbers with nothing between thousands"
+    if is_prediction:
+        return "write a number"
     return "write a number, and a class as its index counted from 0, or name the classes with --classes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from lossctl.errors import DataError, UsageError, visible
@@ -73,11 +73,31 @@ class _ContainerReader(Reader):
         self._container.close()
 
 
-def check_unpacked(attributes: Mapping[str, Any], name: str) -> None:
-    """Raises DataError where the attributes of the array `name` say that its numbers stand for others (netCDF, CF)."""
+def marks_of_gaps(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The values that stand for missing ones, by their attributes (netCDF, CF), of the array `name`.
+
+    Raises DataError where its attributes say that all its numbers stand for others.
+    """
     packing = [each for each in ("scale_factor", "add_offset") if each in attributes]
     if packing:
         raise DataError(
             f"{name} is packed: its values are to be changed by the attribute {' and '.join(packing)}",
             hint="save the values that are meant, as floating-point numbers",
         )
+    import numpy as np
+
+    found = {each: np.asarray(attributes[each]) for each in ("_FillValue", "missing_value") if each in attributes}
+    return {each: mark for each, mark in found.items() if mark.dtype.kind in "iuf"}
+
+
+def check_no_marks(chunk: Array, marks: Mapping[str, Any], where: Callable[[int], str]) -> None:
+    """Raises DataError where a value of a chunk is one of `marks`; `where(row)` says where a row of it stands."""
+    import numpy as np
+
+    for name, mark in marks.items():
+        # NaN marks itself: it is told as any other.
+        if (rows := np.argwhere(np.isin(chunk, mark))).size:
+            raise DataError(
+                f"{where(int(rows[0][0]))}: {chunk[tuple(rows[0])]} marks a missing value, says the attribute {name}",
+                hint="save NaN in its place, and leave out its row with --nonfinite skip",
+            )

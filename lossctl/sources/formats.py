@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
 from lossctl.sources.base import Reader, Selection, is_remote, option
 from lossctl.sources.input_file import InputFile
-from lossctl.sources.opening import STDIN, bare_name, is_many, open_input
+from lossctl.sources.opening import STDIN, bare_name, check_no_stand_in, is_many, open_input
 from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
@@ -204,7 +204,8 @@ def _format_of(file: InputFile, role: str, name: str | None) -> Format:
     if found in FORMATS:
         return FORMATS[found]
     if found is not None:
-        raise DataError(f"{file.name} is {found}, which is not read", hint=f"save the data as {', '.join(FORMATS)}")
+        raise DataError(f"{file.name} is {found}, which is not read", hint=_hint_of_foreign(found))
+    check_no_stand_in(file, head)
     extensions = " ".join(each for known in FORMATS.values() for each in known.extensions)
     why = f"extension '{visible(extension)}' is not known" if extension else "there is no extension"
     why = "a stream has no name" if file.path == STDIN else f"{why}; known are {extensions}"
@@ -223,6 +224,7 @@ def _of_a_file(file: InputFile, chosen: Format) -> Format:
 def _check_beginning(file: InputFile, chosen: Format, role: str) -> None:
     """Refuses a file whose first bytes are another format's."""
     head = file.read_at(0, 64)
+    check_no_stand_in(file, head)
     found = _binary_format(head)
     if found == chosen.name or (found is None and not chosen.magic):
         return
@@ -235,11 +237,16 @@ def _check_beginning(file: InputFile, chosen: Format, role: str) -> None:
             found = "text"
     looks = f"it looks like {found}" if found else f"it begins with the bytes {head[:8].hex(' ')}"
     fitting = [known.name for known in FORMATS.values() if found == ("text" if known.is_text else known.name)]
-    if fitting:
-        hint = f"name its format with {option(role, 'format')} {'|'.join(fitting)}"
-    else:
-        hint = f"save the data as {', '.join(FORMATS)}"
+    hint = f"name its format with {option(role, 'format')} {'|'.join(fitting)}" if fitting else _hint_of_foreign(found)
     raise DataError(f"{file.name} is not {chosen.name}: {looks}", hint=hint)
+
+
+def _hint_of_foreign(found: str | None) -> str:
+    """What to do about a file of a format that is none of ours."""
+    suffix = {"gzip": ".gz", "Zstandard": ".zst"}.get(found or "")
+    if suffix is not None:
+        return f"let its name end in {suffix}, after the extension of its format: data.csv{suffix}"
+    return f"save the data as {', '.join(FORMATS)}"
 
 
 def _has_user_block(file: InputFile, magic: bytes) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +13,9 @@ import numpy as np
 
 from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
-from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
-from lossctl.sources.containers import check_unpacked, open_container
-from lossctl.sources.input_file import InputFile, SeekableInput
+from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
+from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
+from lossctl.sources.input_file import InputFile, SeekableInput, check_machine
 from lossctl.sources.text import delivered_text, text_array
 
 _MOST_CHUNK_BYTES = 1 << 30
@@ -60,7 +61,7 @@ class _Datasets:
         # The library follows the name of a copy to the file that has none.
         self._hdf5 = h5py.File(SeekableInput(file) if file.is_copy else file.path, "r", locking=False)
         if not file.is_copy:
-            file.check_opened(self._hdf5.id.get_vfd_handle())
+            file.check_opened(os.fstat(self._hdf5.id.get_vfd_handle()))
         self._places: dict[str, str | bytes] = {}
         # Links to other files are not followed.
         self._hdf5.visititems(self._add)
@@ -93,17 +94,25 @@ class _DatasetReader(Reader):
         self.arrays = {role: ArrayInfo(file.path, "hdf5", (name,), dataset.shape, dtype)}
 
     def _check(self, dataset: Any) -> None:
-        if self._text is None or not self._is_string:
+        if self._text is None and self._is_string:
+            raise OtherKind(
+                f"{self._label} holds text; allowed are bool, integers and floats",
+                "text",
+                hint="save numbers, or name the classes of targets with --classes, in the order of their indices",
+            )
+        if not self._is_string:
             check_dtype(dataset.dtype, self._label, self._text)
         if dataset.shape is None:
             raise DataError(f"{self._label} has no values, and no shape", hint="was the right array saved?")
         if not dataset.shape:
-            raise DataError(f"{self._label} is a single number (shape ())", hint="save an array of one element")
+            raise OtherKind(
+                f"{self._label} is a single number (shape ())", "a single number", hint="save an array of one element"
+            )
         if 0 in dataset.shape[1:]:
             raise DataError(f"{self._label} has no values: shape {dataset.shape}", hint="was the right array saved?")
         if dataset.is_virtual or dataset.external:
             raise DataError(f"{self._label} keeps its values in other files", hint="copy them into one file")
-        check_unpacked(dataset.attrs, self._label)
+        self._marks = marks_of_gaps(dataset.attrs, self._label)
         self._check_written(dataset)
         chunk = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
         if chunk > _MOST_CHUNK_BYTES:
@@ -131,11 +140,16 @@ class _DatasetReader(Reader):
             with hdf5_faults(f"{self._label}, from row {start} on,"):
                 source = self._dataset.asstr() if self._text is not None and self._is_string else self._dataset
                 chunk = source[start : start + rows]
-            yield {self._role: deliver(chunk) if self._text is None else self._told(chunk, self._text, start)}
+            if self._text is not None:
+                yield {self._role: text_array(chunk, self._text, self._where(start))}
+                continue
+            check_no_marks(chunk, self._marks, self._where(start))
+            yield {self._role: deliver(chunk)}
         self._file.check_unchanged()
 
-    def _told(self, chunk: Array, selection: Selection, start: int) -> Array:
-        return text_array(chunk, selection, lambda row: self.place(self._role, start + row))
+    def _where(self, start: int) -> Callable[[int], str]:
+        """Where the rows of a chunk stand that begins at row `start`."""
+        return lambda row: self.place(self._role, start + row)
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         return array_place(self._label, row, column, self._dataset.shape)
@@ -152,6 +166,7 @@ def hdf5_faults(name: str) -> Iterator[None]:
     except LossctlError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+        check_machine(error, name)
         raise DataError(
             f"{name} is damaged or uses what is not supported: {visible(error)}", hint="write the file again"
         ) from error

@@ -16,9 +16,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from lossctl.errors import DataError, EnvironmentFault, LossctlError, reason_of, visible
+from lossctl.process import is_owned
 
 # Not the file is at fault: there are no more descriptors, or no more memory.
 _OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+_held: dict[str, object] = {}
 
 
 class InputFile:
@@ -37,6 +40,8 @@ class InputFile:
         with self.faults():
             self._handle = handle or _open_regular(path)
             self._state = self._look()
+        if not self.is_copy:
+            self._hold()
         self._reading = threading.Lock()
         self.size = self._state[0]
         if self.size == 0:
@@ -50,16 +55,17 @@ class InputFile:
         path = f"/dev/fd/{self.fileno()}" if self.is_copy else self.path
         with self.faults():  # the name may be nobody's by now, or another file's
             opened = pa.OSFile(os.fsencode(path), "r")  # type: ignore[arg-type]  # a name need not be UTF-8
+            status = os.stat(path)  # of the name: before its release 25, Arrow does not tell the descriptor
         try:
-            self.check_opened(opened.fileno())
+            self.check_opened(status)
         except LossctlError:
             opened.close()
             raise
         return opened
 
-    def check_opened(self, descriptor: int) -> None:
+    def check_opened(self, status: os.stat_result) -> None:
         """Raises DataError if what has been opened by the name of this file is another file by now."""
-        if not os.path.samestat(os.fstat(descriptor), os.fstat(self.fileno())):
+        if not os.path.samestat(status, os.fstat(self.fileno())):
             raise changed(self.name)
 
     def fileno(self) -> int:
@@ -101,10 +107,16 @@ class InputFile:
         with suppress(OSError):
             self._handle.close()
 
-    def _look(self) -> tuple[int, int]:
-        """Size and time of the last change."""
-        status = os.fstat(self._handle.fileno())
-        return status.st_size, status.st_mtime_ns
+    def _hold(self) -> None:
+        try:
+            hold(self.path, self.name, self._state)
+        except LossctlError:
+            self._handle.close()
+            raise
+
+    def _look(self) -> tuple[int, ...]:
+        """Size, time of the last change, and which file it is."""
+        return state_of(os.fstat(self._handle.fileno()))
 
 
 class FilePart(InputFile):
@@ -158,6 +170,21 @@ class SeekableInput(io.RawIOBase):
         return count
 
 
+def state_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What is another for a file that has been written to, or has been replaced; its size comes first."""
+    return status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino
+
+
+def hold(path: str, name: str, state: object) -> None:
+    """Raises DataError where this name stood for something else when this command line came upon it before.
+
+    What is opened once for each of its columns, for each pass or for each file of a leaderboard is to be one thing.
+    """
+    # A program that calls lossctl may write its files again between two calls.
+    if is_owned() and _held.setdefault(os.path.abspath(path), state) != state:
+        raise changed(name)
+
+
 def changed(name: str) -> DataError:
     """What to say of a file that is no longer what it was when it was opened."""
     return DataError(f"{name} changed while it was being read", hint="wait until it is complete")
@@ -178,10 +205,21 @@ def faults_of(name: str) -> Iterator[None]:
         # mmap's word for a file that has become too short.
         raise changed(name) from None
     except OSError as error:
-        message = f"cannot read {name}: {reason_of(error)}"
-        if error.errno in _OF_THE_MACHINE:
-            raise EnvironmentFault(message, hint="raise the limits of this process (ulimit -n, ulimit -v)") from error
-        raise DataError(message) from error
+        check_machine(error, name)
+        raise DataError(f"cannot read {name}: {reason_of(error)}") from error
+
+
+def check_machine(error: Exception, name: str) -> None:
+    """Raises what a library's error is where the machine has no more to give, and the file `name` is not at fault."""
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        raise EnvironmentFault(
+            f"cannot read {name.rstrip(',')}: {reason_of(error)}",
+            hint="raise the limits of this process (ulimit -n, ulimit -v)",
+        ) from error
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):  # said by the outermost frame
+        raise error
+    if "memory allocation failed" in str(error):  # as HDF5 has it
+        raise MemoryError from error
 
 
 def _open_regular(path: str) -> io.FileIO:

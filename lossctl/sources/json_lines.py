@@ -12,9 +12,9 @@ from pyarrow import json as arrow_json
 
 from lossctl.errors import DataError, visible
 from lossctl.sources.arrays import rechunk
-from lossctl.sources.arrow import from_arrow
+from lossctl.sources.arrow import from_arrow, machine_fault
 from lossctl.sources.arrow_table import ArrowTable
-from lossctl.sources.base import Array, Reader, Selection
+from lossctl.sources.base import Array, OtherKind, Reader, Selection
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.json_records import LINE_END, REMEDY, ObjectLines, Overflow, is_row
 from lossctl.sources.opening import is_glob
@@ -31,6 +31,8 @@ _ROUNDED = "is a whole number that float64 does not hold"
 _LARGEST = sys.float_info.max
 _NULL = "null is not a number"
 _ABSENT = "it is missing"
+_BOOLS = "true or false among numbers"
+_NESTED = "nested further than a list of numbers"
 
 _TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
 
@@ -160,7 +162,10 @@ class _JsonLinesReader(Reader):
                     explicit_schema=self._schema(kinds), newlines_in_values=False, unexpected_field_behavior="ignore"
                 ),
             ).combine_chunks()
-        except pa.ArrowException:
+        except pa.ArrowException as error:
+            fault = machine_fault(self._file.name, error)
+            if fault is not None:
+                raise fault from error
             return None
         whole = [name for name in table.column_names if name not in self._with_gaps]
         if table.num_rows != lines or any(table.column(name).null_count for name in whole):
@@ -198,7 +203,10 @@ class _JsonLinesReader(Reader):
         return found
 
     def _refused(self, row: int, name: str, fault: str) -> DataError:
-        return DataError(f"{self._lines.where(row)}, column '{visible(name)}': {fault}", hint=_remedy(fault))
+        message = f"{self._lines.where(row)}, column '{visible(name)}': {fault}"
+        if fault == _NESTED:
+            return OtherKind(message, "nested lists or objects", hint=_remedy(fault))
+        return DataError(message, hint=_remedy(fault))
 
     def _fault(self, record: dict[str, Any], name: str, kind: str) -> str | None:
         value, first = record.get(name), self._first[name]
@@ -217,7 +225,7 @@ class _JsonLinesReader(Reader):
     def _fault_of_kind(self, numbers: list[Any], name: str, kind: str) -> str | None:
         """Why these numbers are not of a field's kind."""
         if any(isinstance(each, bool) != (kind == "bool") for each in numbers):
-            return "true or false among numbers"
+            return _BOOLS
         whole = [each for each in numbers if kind == "int64" and isinstance(each, int)]
         rounded = [each for each in numbers if isinstance(each, int) and int(float(each)) != each]
         large = [each for each in whole if not -(2**63) <= each < 2**63]
@@ -268,7 +276,7 @@ def _fault_of_number(value: Any) -> str | None:
     if isinstance(value, str):
         return f"the text '{visible(value)}' is not a number"
     if isinstance(value, dict | list):
-        return "nested further than a list of numbers"
+        return _NESTED
     if isinstance(value, Overflow) or (isinstance(value, int) and not -_BEYOND < value < _BEYOND):
         text = value.text if isinstance(value, Overflow) else str(value)
         return f"{visible(text, 40)} {_NO_FLOAT64}"
@@ -281,4 +289,8 @@ def _remedy(fault: str) -> str:
         return "rescale the numbers"
     if fault.endswith(_ROUNDED):
         return "rescale the numbers, or write floating-point ones, with a decimal point"
+    if fault == _BOOLS:
+        return "write true as 1 and false as 0"
+    if fault == _ABSENT:
+        return "write it in each line, or leave out the row with --nonfinite skip"
     return "fill the null, or leave out its row with --nonfinite skip" if fault == _NULL else REMEDY

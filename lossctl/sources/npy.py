@@ -14,7 +14,7 @@ from numpy.lib import format as npy_format
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.arrays import check_dtype
-from lossctl.sources.base import Reader, Selection, option
+from lossctl.sources.base import OtherKind, Reader, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.raw_array import RawArrayReader
 from lossctl_kernels.records import replace
@@ -106,7 +106,9 @@ def _check_shape(file: InputFile, shape: tuple[int, ...], dtype: np.dtype[Any], 
     if any(type(size) is not int or not 0 <= size < 2**63 for size in shape):
         raise _malformed(file, "a shape that no array has")
     if not shape:
-        raise DataError(f"{file.name} is a single number (shape ())", hint="save an array of one element")
+        raise OtherKind(
+            f"{file.name} is a single number (shape ())", "a single number", hint="save an array of one element"
+        )
     if len(shape) > 32:
         raise _malformed(file, f"{len(shape)} dimensions; allowed are 32")
     if 0 in shape[1:]:

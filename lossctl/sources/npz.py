@@ -23,6 +23,7 @@ except ImportError:  # a Python built without it refuses such members itself
 
 
 _LOCAL_HEADER_BYTES = 30
+_UTF8_FLAG = 0x800
 _PIECE_BYTES = 1 << 20
 
 # What zipfile and its codecs raise for a damaged archive.
@@ -102,6 +103,9 @@ class _Archive:
             raise zipfile.BadZipFile(f"the entry '{member.filename}' is not where the archive says")
         if member.compress_size != member.file_size:
             raise zipfile.BadZipFile(f"the entry '{member.filename}' has two sizes")
+        name = self._file.read_at(member.header_offset + _LOCAL_HEADER_BYTES, int.from_bytes(header[26:28], "little"))
+        if name.decode("utf-8" if member.flag_bits & _UTF8_FLAG else "cp437", "replace") != member.orig_filename:
+            raise zipfile.BadZipFile(f"the entry '{member.filename}' has two names")
         part = FilePart(self._file, start, member.file_size, label)
         checksum, buffer = 0, bytearray(_PIECE_BYTES)
         for offset in range(0, part.size, _PIECE_BYTES):

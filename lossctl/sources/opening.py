@@ -16,7 +16,7 @@ from lossctl.sources.input_file import InputFile, faults_of
 
 Codec: TypeAlias = Literal["gzip", "zstd"]
 
-__all__ = ["STDIN", "Codec", "bare_name", "is_glob", "is_many", "open_input", "take_pipe"]
+__all__ = ["STDIN", "Codec", "bare_name", "check_no_stand_in", "is_glob", "is_many", "open_input", "take_pipe"]
 
 STDIN = "-"
 _STDIN_DESCRIPTOR = 0
@@ -96,11 +96,22 @@ def _decompressed(file: InputFile, extension: str) -> InputFile:
     from lossctl.sources.spool import decompressed  # which loads what few inputs need
 
     codec = _COMPRESSIONS[extension]
-    head = file.read_at(0, 4)
+    head = file.read_at(0, 64)
     if head.startswith(_MAGIC[codec]) or any(magic.startswith(head) for magic in _MAGIC[codec]):
         return decompressed(file, codec)
     file.close()
+    check_no_stand_in(file, head)
     raise DataError(f"{file.name} is not {codec}, as its name says", hint=f"leave out {extension} in its name")
+
+
+def check_no_stand_in(file: InputFile, head: bytes) -> None:
+    """Refuses what is put in the place of a file that was not fetched."""
+    if head.startswith(b"version https://git-lfs"):
+        raise DataError(f"{file.name} is a pointer of Git LFS, and not the file", hint="git lfs pull")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise DataError(
+            f"{file.name} is a web page or XML, and no data", hint="was it fetched from a page that asks to log in?"
+        )
 
 
 def _standard_input() -> InputFile:

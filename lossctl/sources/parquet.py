@@ -200,9 +200,11 @@ class _ParquetReader(Reader):
         After the columns come indices of their pages, if any, and then the footer.
         """
         metadata, end = self._tables.metadata, len(_MAGIC)
-        if metadata.num_row_groups:
-            group = metadata.row_group(metadata.num_row_groups - 1)
-            end = max((_end_of(group.column(index)) for index in range(group.num_columns)), default=end)
+        if metadata.num_row_groups and metadata.num_columns:
+            # Asked where a column ends of which the description is damaged or encrypted, Arrow ends the process.
+            if not self._can_read_last_column():
+                return
+            end = _end_of(metadata.row_group(metadata.num_row_groups - 1).column(metadata.num_columns - 1))
         footer = self._file.size - len(_MAGIC) - 4 - metadata.serialized_size
         for start in range(end, footer - len(_JUNCTION) + 1, _PIECE_BYTES):
             if _JUNCTION in self._file.read_at(start, min(_PIECE_BYTES, footer - start) + len(_JUNCTION) - 1):
@@ -210,6 +212,19 @@ class _ParquetReader(Reader):
                     f"{self._file.name} is several Parquet files joined, of which the footer tells of one alone",
                     hint="name them all, or write the data as one file",
                 )
+
+    def _can_read_last_column(self) -> bool:
+        """Whether Arrow can make something of the beginning of the last column of the last row group."""
+        import pyarrow as pa
+
+        table = self._tables.here()
+        try:
+            next(table.batches(1, [self._tables.metadata.num_row_groups - 1], table.schema.names[-1:], False), None)
+        except MemoryError:
+            raise
+        except (pa.ArrowException, OSError):
+            return False
+        return True
 
     def _check_rows(self) -> list[int]:
         """The rows of each row group."""

@@ -87,7 +87,7 @@ class RemoteFile(InputFile):
                 raise DataError(f"{self.name} ended early", hint="try again, or copy it to a file first")
             buffer[:] = data
 
-    def _look(self) -> tuple[int, int]:
+    def _look(self) -> tuple[int, ...]:
         """Size and a hash of what tells one version from another."""
         with _faults(self.path):
             self._system.invalidate_cache()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.errors import DataError, visible
-from lossctl.sources.base import Reader, Selection
+from lossctl.sources.base import OtherKind, Reader, Selection
 from lossctl.sources.containers import open_container
 from lossctl.sources.input_file import FilePart, InputFile
 from lossctl.sources.raw_array import RawArrayReader
@@ -64,12 +64,16 @@ class _Tensors:
         label = f"{self._file.name}, array '{visible(name)}'"
         shape, kind = tuple(tensor["shape"]), tensor["dtype"]
         if not shape:
-            raise DataError(f"{label} is a single number (shape ())", hint="save an array of one element")
+            raise OtherKind(
+                f"{label} is a single number (shape ())", "a single number", hint="save an array of one element"
+            )
         if 0 in shape[1:]:
             raise DataError(f"{label} has no values: shape {shape}", hint="was the right array saved?")
         if kind not in _DTYPES:
-            raise DataError(
-                f"{label} holds {visible(kind)}; allowed are {', '.join(_DTYPES)}", hint="convert it with .float()"
+            raise OtherKind(
+                f"{label} holds {visible(kind)}; allowed are {', '.join(_DTYPES)}",
+                visible(kind),
+                hint="convert it with .float()",
             )
         first, last = tensor["data_offsets"]
         part = FilePart(self._file, self._start + first, last - first, label)

@@ -11,6 +11,7 @@ from typing import Any
 
 from lossctl.errors import DataError, UsageError, reason_of, visible
 from lossctl.sources.base import Array, ArrayInfo, Reader, is_remote
+from lossctl.sources.input_file import changed, faults_of, state_of
 from lossctl.sources.opening import is_glob
 from lossctl_kernels.records import replace
 
@@ -123,12 +124,12 @@ class ShardedReader(Reader):
 
     def __init__(self, path: str, shards: Sequence[str], open_shard: Callable[[str], Reader]) -> None:
         self._path, self._shards, self._open = path, list(shards), open_shard
-        self._states: list[tuple[int, int]] = []
+        # Before anything is read of them: what comes between is told at the end of a pass.
+        self._states = [_state(shard) for shard in self._shards]
         described: list[dict[str, ArrayInfo]] = []
         for shard in self._shards:
             with self._open(shard) as reader:
                 described.append(dict(reader.arrays))
-            self._states.append(_state(shard))
         self._rows = [next(iter(arrays.values())).shape[0] for arrays in described]
         # What rows are like is told by the first shard that has any.
         model = next((index for index, count in enumerate(self._rows) if count != 0), 0)
@@ -173,14 +174,14 @@ class ShardedReader(Reader):
         counts: list[int | None] = []
         described: Mapping[str, ArrayInfo] = self.arrays
         for shard, state in zip(self._shards, self._states, strict=True):
-            if _state(shard) != state:
-                raise DataError(f"{visible(shard)} changed while it was being read", hint="wait until it is complete")
+            _check_unchanged(shard, state)
             count = 0
             with self._open(shard) as reader:
                 for chunk in reader.chunks(rows):
                     count += len(next(iter(chunk.values())))
                     yield {role: self._converted(role, array) for role, array in chunk.items()}
                 described = reader.arrays if count else described
+            _check_unchanged(shard, state)
             counts.append(count)
         self._rows = counts
         self.arrays = self._describe(described)
@@ -210,14 +211,16 @@ class ShardedReader(Reader):
         """Each shard is open only while it is read."""
 
 
-def _state(shard: str) -> tuple[int, int]:
+def _check_unchanged(shard: str, state: tuple[int, int, int, int]) -> None:
+    if _state(shard) != state:
+        raise changed(visible(shard))
+
+
+def _state(shard: str) -> tuple[int, int, int, int]:
     if is_remote(shard):
-        return 0, 0  # held to its version by whoever reads it
-    try:
-        status = os.stat(shard)
-    except OSError as error:
-        raise DataError(f"cannot read {visible(shard)}: {reason_of(error)}") from error
-    return status.st_size, status.st_mtime_ns
+        return 0, 0, 0, 0  # held to its version by whoever reads it
+    with faults_of(visible(shard)):
+        return state_of(os.stat(shard))
 
 
 def _common_dtype(path: str, role: str, infos: list[ArrayInfo]) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from lossctl.errors import DataError, visible
+from lossctl.guesses import did_you_mean
+from lossctl.sources.arrow import from_arrow
 from lossctl.sources.base import Array, Selection
 
 __all__ = [
@@ -73,7 +75,7 @@ def key_or_classes(array: Any, selection: Selection, where: Any) -> Array:
         array = array.dictionary_decode()
     if selection.classes is None:
         if pa.types.is_integer(array.type):
-            return np.array(array.to_pylist(), np.int64 if array.type != pa.uint64() else np.uint64)
+            return from_arrow(array).astype(np.int64 if array.type != pa.uint64() else np.uint64, copy=False)
         return np.array(array.cast(pa.string()).to_pylist(), object)
     from pyarrow import compute
 
@@ -83,11 +85,18 @@ def key_or_classes(array: Any, selection: Selection, where: Any) -> Array:
         unknown = compute.and_(found.is_null(), texts.is_valid())
         row = unknown.to_pylist().index(True)
         shown = ", ".join(visible(name, 40) for name in selection.classes[:10])
+        name = texts[row].as_py()
+        if pa.types.is_boolean(array.type):
+            remedy = "booleans are called false and true; "
+        else:
+            remedy = did_you_mean(name, selection.classes, quoted=True)
         raise DataError(
-            f"{where(row)}: '{visible(texts[row].as_py())}' is not one of the {len(selection.classes)} classes",
-            hint=f"the classes are {shown}{', …' if len(selection.classes) > 10 else ''}",
+            f"{where(row)}: '{visible(name)}' is not one of the {len(selection.classes)} classes",
+            hint=f"{remedy}the classes are {shown}{', …' if len(selection.classes) > 10 else ''}",
         )
-    return np.array(found.to_pylist(), text_dtype(selection, texts.type))
+    if found.null_count:
+        return np.array(found.to_pylist(), text_dtype(selection, texts.type))
+    return from_arrow(found).astype(text_dtype(selection, texts.type))
 
 
 def delivered_text(selection: Selection, dtype: np.dtype[Any]) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import stat
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,9 @@ import zarr
 
 from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
-from lossctl.sources.base import Array, ArrayInfo, Reader, Selection
-from lossctl.sources.containers import check_unpacked, open_container
+from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
+from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
+from lossctl.sources.input_file import changed, check_machine, hold
 from lossctl.sources.text import delivered_text, text_array
 
 _MOST_CHUNK_BYTES = 1 << 30
@@ -60,7 +63,10 @@ def _check_metadata(path: str) -> None:
 class _Arrays:
     def __init__(self, path: str, name: str, group: Any) -> None:
         self._path, self._name = path, name
-        self._arrays = {each: array for each, array in group.members(max_depth=None) if isinstance(array, zarr.Array)}
+        with warnings.catch_warnings():  # the library says on stderr which files are none of its own
+            warnings.simplefilter("ignore")
+            members = list(group.members(max_depth=None))
+        self._arrays = {each: array for each, array in members if isinstance(array, zarr.Array)}
 
     def names(self) -> Sequence[str]:
         return list(self._arrays)
@@ -88,7 +94,9 @@ class _ArrayReader(Reader):
         if self._text is None or array.dtype.kind != "T":  # texts of any length
             check_dtype(array.dtype, self._label, self._text)
         if not array.shape:
-            raise DataError(f"{self._label} is a single number (shape ())", hint="save an array of one element")
+            raise OtherKind(
+                f"{self._label} is a single number (shape ())", "a single number", hint="save an array of one element"
+            )
         if 0 in array.shape[1:]:
             raise DataError(f"{self._label} has no values: shape {array.shape}", hint="was the right array saved?")
         chunk = float(np.prod(array.chunks, dtype=np.float64)) * array.dtype.itemsize
@@ -97,7 +105,9 @@ class _ArrayReader(Reader):
                 f"{self._label} has chunks of {chunk:.0f} bytes; allowed are {_MOST_CHUNK_BYTES}",
                 hint="write it again with smaller chunks",
             )
-        check_unpacked(array.attrs, self._label)
+        self._marks = marks_of_gaps(array.attrs, self._label)
+        self._state = _state(self._folder)
+        hold(self._folder, self._label, self._state)
         self._check_written(array)
 
     def _check_written(self, array: Any) -> None:
@@ -117,10 +127,17 @@ class _ArrayReader(Reader):
         for start in range(0, self._array.shape[0], rows):
             with zarr_faults(f"{self._label}, from row {start} on,"):
                 chunk = np.asarray(self._array[start : start + rows])
-            yield {self._role: deliver(chunk) if self._text is None else self._told(chunk, self._text, start)}
+            if self._text is not None:
+                yield {self._role: text_array(chunk, self._text, self._where(start))}
+                continue
+            check_no_marks(chunk, self._marks, self._where(start))
+            yield {self._role: deliver(chunk)}
+        if _state(self._folder) != self._state:  # a chunk that is gone has been read as the filler
+            raise changed(self._label)
 
-    def _told(self, chunk: Array, selection: Selection, start: int) -> Array:
-        return text_array(chunk, selection, lambda row: self.place(self._role, start + row))
+    def _where(self, start: int) -> Callable[[int], str]:
+        """Where the rows of a chunk stand that begins at row `start`."""
+        return lambda row: self.place(self._role, start + row)
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         return array_place(self._label, row, column, self._array.shape)
@@ -132,13 +149,27 @@ class _ArrayReader(Reader):
 def _indices_of_files(folder: str, key: str, grid: list[int]) -> Iterator[tuple[int, ...]]:
     """Which chunks of a grid have a file; `key` is what the file of the chunk at `_ANY` on each axis is called."""
     pattern = re.compile(re.escape(key).replace(str(_ANY), "(0|[1-9][0-9]*)"))
+    for path, _ in _files_below(folder):
+        found = pattern.fullmatch(os.path.relpath(path, folder))
+        index = tuple(map(int, found.groups())) if found else ()
+        if index and all(each < size for each, size in zip(index, grid, strict=True)):
+            yield index
+
+
+def _state(folder: str) -> int:
+    """Another number, but for a chance in 2**64, where any of the files of an array has changed, come or gone."""
+    states = ((path, status.st_ino, status.st_size, status.st_mtime_ns) for path, status in _files_below(folder))
+    return sum(map(hash, states))  # of many chunks, without a list of them
+
+
+def _files_below(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     for place, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)
-            found = pattern.fullmatch(os.path.relpath(path, folder))
-            index = tuple(map(int, found.groups())) if found else ()
-            if index and all(each < size for each, size in zip(index, grid, strict=True)) and os.path.isfile(path):
-                yield index
+            with suppress(OSError):  # it is gone meanwhile
+                status = os.stat(path)
+                if stat.S_ISREG(status.st_mode):
+                    yield path, status
 
 
 @contextmanager
@@ -149,6 +180,7 @@ def zarr_faults(name: str) -> Iterator[None]:
     except (LossctlError, MemoryError):
         raise
     except Exception as error:
+        check_machine(error, name)
         raise DataError(
             f"{name} is damaged or uses what is not supported: {visible(error) or type(error).__name__}",
             hint="write the store again",

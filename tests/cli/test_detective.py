@@ -75,6 +75,8 @@ REFUSED = [
     ("p.npy signs.npy -l bce", "signs.npy", "look like -1 and 1: map them to 0 and 1"),
     ("logits.npy y.npy -l hinge", "y.npy", "labels=01"),
     ("logits.npy signs.npy -l hinge:labels=01", "signs.npy", "labels=pm1"),
+    ("index.npy classes.npy -l scce", "index.npy", "are the files swapped? the predictions come first"),
+    ("index.npy classes.npy -l cce", "index.npy", "are the files swapped? the predictions come first"),
 ]
 
 
@@ -91,6 +93,11 @@ WARNED = [
     ("classes.npy index.npy -l scce --from-logits", "classes.npy: the logits of scce all look like probabilities"),
     ("log_p.npy y.npy -l bce --from-logits", "log_p.npy: the logits of bce are all negative, and most targets are not"),
     ("y.npy p.npy -l brier", "y.npy: the predictions of brier are all 0 or 1, and the targets are not"),
+    ("onehot.npy classes.npy -l cce", "onehot.npy: the predictions of cce are all 0 or 1, and the targets are not"),
+    (
+        "onehot.npy classes.npy -l brier_multiclass",
+        "onehot.npy: the predictions of brier_multiclass are all 0 or 1, and the targets are not",
+    ),
 ]
 
 

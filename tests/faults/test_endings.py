@@ -245,6 +245,21 @@ def test_two_processes_that_write_one_file_leave_one_whole(large: Path) -> None:
     assert os.listdir(large / "out") == ["losses.npy"]
 
 
+@pytest.mark.parametrize("make", [os.link, os.symlink], ids=["hard", "symbolic"])
+@pytest.mark.parametrize("option", ["-o", "--per-sample"])
+def test_the_code_of_a_loss_is_never_an_output(option: str, make: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    code = "def f(prediction, target):\n    return (prediction - target) ** 2\n"
+    (tmp_path / "own.py").write_text(code)
+    for name in ("p.npy", "y.npy"):
+        np.save(tmp_path / name, [0.5, 1.0])
+    out = {"-o": "r.json", "--per-sample": "losses.npy"}[option]
+    make(tmp_path / "own.py", tmp_path / out)
+    done = process("eval", "p.npy", "y.npy", "-l", "own.py:f", option, out, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"lossctl: the output '{out}' is the same file as the input 'own.py'; give it another name\n"
+    assert (tmp_path / "own.py").read_text() == code
+
+
 def linked(folder: Path) -> str:
     os.link(folder / "parts" / "a.npy", folder / "hard.npy")
     return "hard.npy"

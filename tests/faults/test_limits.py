@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +142,86 @@ def test_no_further_thread(folder: Path) -> None:
     (folder / "long.csv").write_text(lines)
     words = [sys.executable, "-c", THREADLESS, *(each.replace("t.csv", "long.csv") for each in TABLE)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=folder)
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert "thread" in done.stderr
+
+
+SPENT = """
+import errno, os
+{library}
+def spent(self, *rest):
+    raise {raised}
+{library_class}.__getitem__ = spent
+from lossctl.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        ("OSError(errno.EMFILE, os.strerror(errno.EMFILE))", "too many open files; raise the limits"),
+        ('RuntimeError("can\'t start new thread")', "the machine starts no further thread"),
+        ('OSError("Can\'t read data (memory allocation failed)")', "out of memory"),
+    ],
+)
+@pytest.mark.parametrize("extension", ["h5", "zarr"])
+def test_a_library_that_is_given_no_more_says_nothing_of_the_file(
+    extension: str, raised: str, says: str, tmp_path: Path
+) -> None:
+    if extension == "h5":
+        library, library_class = "import h5py", "h5py.Dataset"
+        with pytest.importorskip("h5py").File(tmp_path / "t.h5", "w") as file:
+            file["p"] = file["y"] = np.ones(3)
+    else:
+        library, library_class = "import zarr", "zarr.Array"
+        store = pytest.importorskip("zarr").open_group(str(tmp_path / "t.zarr"), mode="w")
+        for name in "py":
+            store.create_array(name, shape=(3,), chunks=(3,), dtype="float64")[:] = np.ones(3)
+    code = SPENT.format(library=library, library_class=library_class, raised=raised)
+    words = [sys.executable, "-c", code, *(each.replace("t.csv", f"t.{extension}") for each in TABLE)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+    assert done.returncode == ENVIRONMENT
+    assert is_one_line(done)
+    assert says in done.stderr
+
+
+NO_THREADS = """
+#include <errno.h>
+#include <pthread.h>
+int pthread_create(pthread_t *thread, const pthread_attr_t *options, void *(*work)(void *), void *argument) {
+    return EAGAIN;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def threadless(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What to load first so that nobody, Python or a library, can start a thread, as with `ulimit -u`."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    folder = tmp_path_factory.mktemp("threadless")
+    (folder / "threads.c").write_text(NO_THREADS)
+    library = str(folder / "threads.so")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, str(folder / "threads.c")], check=True)
+    return library
+
+
+@pytest.mark.parametrize("name", ["text.csv", "lines.jsonl.gz", "t.zarr"])
+def test_no_thread_for_a_library(name: str, threadless: str, tmp_path: Path) -> None:
+    if name == "text.csv":  # which plain numbers would be read without Arrow
+        (tmp_path / name).write_text("g,p,y\na,0.5,0\nb,0.5,1\n")
+    elif name == "lines.jsonl.gz":
+        (tmp_path / name).write_bytes(gzip.compress(b'{"p": 0.5, "y": 0}\n'))
+    else:
+        store = pytest.importorskip("zarr").open_group(str(tmp_path / name), mode="w")
+        for array in "py":
+            store.create_array(array, shape=(3,), chunks=(3,), dtype="float64")[:] = np.ones(3)
+    words = command(*(each.replace("t.csv", name) for each in TABLE))
+    environment = {**os.environ, "LD_PRELOAD": threadless}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path, env=environment)
     assert done.returncode == ENVIRONMENT
     assert is_one_line(done)
     assert "thread" in done.stderr

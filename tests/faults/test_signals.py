@@ -46,6 +46,36 @@ def told(number: int) -> str:
     return "lossctl: interrupted\n" if number == signal.SIGINT else ""
 
 
+WHILE_WRITING = """
+from lossctl.writers import NpyWriter
+NpyWriter._end = lambda self: come()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2])
+def test_other_signals_that_end_a_process(number: int, folder: Path) -> None:
+    """Of terminals and schedulers: by default they end it where it stands."""
+    done = signalled(number, WHILE_WRITING, folder)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
+    assert os.listdir(folder / "out") == []
+
+
+def test_the_limit_of_cpu_time(folder: Path) -> None:
+    when = """
+import resource
+from lossctl.writers import NpyWriter
+def work(self):
+    resource.setrlimit(resource.RLIMIT_CPU, (0, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    while True:
+        pass
+NpyWriter._end = work
+"""
+    done = signalled(signal.SIGXCPU, when, folder)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "lossctl: the limit of CPU time is used up; raise ulimit -t\n"
+    assert os.listdir(folder / "out") == []
+
+
 LOST = {
     "made an error of the import": """
         raise ImportError("the library could not import a module")""",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -245,3 +246,24 @@ def test_what_a_file_holds_is_listed_by_name(tmp_path: Path, format: str) -> Non
     write_sample(tmp_path / "sample", format)
     found = contents(str(tmp_path / "sample"), format=format)
     assert found == (None if format == "npy" else ["p"])
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.csv", "a.parquet", "a.jsonl.gz", "a.dat"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "is a pointer of Git LFS, and not the file"),
+        (b"\n<!doctype html><html>", "is a web page or XML, and no data"),
+        (b"<?xml version='1.0'?><Error/>", "is a web page or XML, and no data"),
+    ],
+)
+def test_what_is_put_in_the_place_of_a_file(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        open_reader(tmp_path / name, {"prediction": Selection()})
+
+
+def test_a_compressed_file_without_the_extension(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(gzip.compress(b"p\n1\n"))
+    with pytest.raises(DataError, match=r"it looks like gzip; let its name end in \.gz"):
+        open_reader(tmp_path / "a.csv", {"prediction": Selection()})

@@ -64,6 +64,13 @@ def test_zarr_arrays(tmp_path: Path, read_all: ReadAll, refusal: Refusal) -> Non
     assert "has no array 'nope'" in error.message
 
 
+def test_a_note_among_the_arrays_is_not_spoken_of(tmp_path: Path, read_all: ReadAll) -> None:
+    """The library warns of it; a warning is an error here."""
+    zarr.open_group(tmp_path / "a.zarr", mode="w").create_array("p", data=P)
+    (tmp_path / "a.zarr" / "README").write_text("of the nightly run")
+    np.testing.assert_array_equal(read_all(tmp_path / "a.zarr", 3, prediction="p")["prediction"], P)
+
+
 def test_a_zarr_store_of_one_array(tmp_path: Path, read_all: ReadAll) -> None:
     zarr.create_array(tmp_path / "p.zarr", data=P)
     np.testing.assert_array_equal(read_all(tmp_path / "p.zarr", 3, prediction=None)["prediction"], P)
@@ -165,3 +172,26 @@ def test_pipes_in_a_store(tmp_path: Path, refusal: Refusal, zarr_format: Literal
         path.unlink(missing_ok=True)
         os.mkfifo(path)
         assert found in refusal(store, format="zarr").message
+
+
+@pytest.mark.parametrize("attribute", ["_FillValue", "missing_value"])
+def test_values_that_mark_what_is_missing(tmp_path: Path, read_all: ReadAll, refusal: Refusal, attribute: str) -> None:
+    values = np.array([[0.5, 0.25], [0.5, -999.0]])
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, mark in (("bad", -999.0), ("list", [-1.0, -999.0]), ("nan", np.nan), ("other", 7), ("text", "x")):
+            file.create_dataset(name, data=values).attrs[attribute] = mark
+    says = f"row 1: -999.0 marks a missing value, says the attribute {attribute}"
+    for name in ("bad", "list"):
+        assert says in refusal(tmp_path / "a.h5", prediction=name).message
+    for name in ("nan", "other", "text"):
+        np.testing.assert_array_equal(read_all(tmp_path / "a.h5", 1, prediction=name)["prediction"], values)
+    zarr.create_array(tmp_path / "a.zarr", data=values).attrs[attribute] = -999
+    assert says in refusal(tmp_path / "a.zarr").message
+
+
+def test_texts_where_numbers_are_asked_for(tmp_path: Path, refusal: Refusal) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["p"] = ["cat", "dog"]
+    error = refusal(tmp_path / "a.h5", prediction="p")
+    assert "dataset 'p' holds text" in error.message
+    assert "--classes" in str(error.hint)

@@ -175,7 +175,10 @@ def test_a_line_longer_than_a_block(table: Table, refusal: Refusal, monkeypatch:
         ('"1,5"', "a decimal point"),
         ("1 000 000", "nothing between thousands"),
         ("1'000.5", "nothing between thousands"),
-        ("cat", "--classes"),
+        ("<NA>", "leave the cell of a missing number empty"),
+        ("NaT", "leave the cell of a missing number empty"),
+        ("#DIV/0!", "leave the cell of a missing number empty"),
+        ("cat", "write a number"),
         ("", "fill the empty cell"),
     ],
 )
@@ -192,3 +195,9 @@ def test_other_delimiters(table: Table, refusal: Refusal, header: str, name: str
     assert isinstance(error, DataError)
     assert "line 1: the header is one name" in error.message
     assert hint in str(error.hint)
+
+
+def test_names_of_classes_are_for_targets(table: Table, refusal: Refusal) -> None:
+    path = table("p,y\n0.5,1\ncat,dog\n")
+    assert refusal(path, prediction="p").hint == "write a number"
+    assert "--classes" in str(refusal(path, target="y").hint)

@@ -83,3 +83,10 @@ def test_a_bomb(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(spool, "_ALWAYS_READ", 1 << 20)
     np.savez_compressed(tmp_path / "a.npz", np.zeros(1 << 20))
     assert "times its own size" in refusal(tmp_path / "a.npz").message
+
+
+def test_an_entry_with_two_names(tmp_path: Path, refusal: Refusal) -> None:
+    np.savez(tmp_path / "a.npz", first=np.array([1.0]))
+    content = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(content.replace(b"first.npy", b"other.npy", 1))
+    assert "the entry 'first.npy' has two names" in refusal(tmp_path / "a.npz").message
