@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import mmap
 import os
 import stat
 import threading
@@ -20,6 +21,8 @@ from lossctl.process import is_owned
 
 # Not the file is at fault: there are no more descriptors, or no more memory.
 _OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+_ROOM_BYTES = 256 << 20
 
 _held: dict[str, object] = {}
 
@@ -218,8 +221,17 @@ def check_machine(error: Exception, name: str) -> None:
         ) from error
     if isinstance(error, RuntimeError) and "start new thread" in str(error):  # said by the outermost frame
         raise error
-    if "memory allocation failed" in str(error):  # as HDF5 has it
+    if "memory allocation failed" in str(error) and not _has_room():  # as HDF5 has it, of damaged files as well
         raise MemoryError from error
+
+
+def _has_room() -> bool:
+    """Whether the system would give more than a sound file takes at a time."""
+    try:
+        mmap.mmap(-1, _ROOM_BYTES, access=mmap.ACCESS_COPY).close()  # takes room among the addresses, and no memory
+    except OSError:
+        return False
+    return True
 
 
 def _open_regular(path: str) -> io.FileIO:

@@ -148,9 +148,12 @@ def test_no_further_thread(folder: Path) -> None:
 
 
 SPENT = """
-import errno, os
+import errno, mmap, os
 {library}
+def no_room(*size, **options):
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 def spent(self, *rest):
+    mmap.mmap = no_room
     raise {raised}
 {library_class}.__getitem__ = spent
 from lossctl.__main__ import main

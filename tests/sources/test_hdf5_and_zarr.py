@@ -14,6 +14,7 @@ import pytest
 import zarr
 
 from lossctl.errors import UsageError
+from lossctl.sources.input_file import check_machine
 from tests.sources.conftest import ReadAll, Refusal
 
 P, T = np.arange(30, dtype=np.float32).reshape(10, 3), np.arange(10)
@@ -195,3 +196,7 @@ def test_texts_where_numbers_are_asked_for(tmp_path: Path, refusal: Refusal) -> 
     error = refusal(tmp_path / "a.h5", prediction="p")
     assert "dataset 'p' holds text" in error.message
     assert "--classes" in str(error.hint)
+
+
+def test_a_damaged_file_that_asks_for_too_much_memory_is_not_the_fault_of_the_machine() -> None:
+    check_machine(OSError("Can't read data (memory allocation failed)"), "a.h5")
