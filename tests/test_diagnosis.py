@@ -58,8 +58,8 @@ def test_an_integer_that_is_too_large_in_a_further_array_is_named() -> None:
 
 
 CASES: list[tuple[Any, Any, str, tuple[str, ...]]] = [
-    ([[0.5, 1.5]], [[0.0, 1.0]], "bce", ("row 0, column 1", "1.5", "1 of 2 predictions", "--from-logits")),
-    ([[0.5, 0.5], [1.2, -0.2]], [0, 1], "scce", ("row 1, column 0", "1.2", "2 of 4 predictions", "--from-logits")),
+    ([[0.5, 1.5]], [[0.0, 1.0]], "bce", ("row 0, column 1", "1.5", "1 of 2 predictions", "input=logit in")),
+    ([[0.5, 0.5], [1.2, -0.2]], [0, 1], "scce", ("row 1, column 0", "1.2", "2 of 4 predictions", "input=logit in")),
     ([0.5, 0.5], [0.5, 1.5], "bce", ("target 1.5", "probabilities or 0/1 labels")),
     ([[0.5, 0.5]], [[0.5, np.nan]], "cce", ("target is nan", "row 0, column 1")),
     ([[0.2, 0.2]], [0], "scce", ("sums to 0.4, not 1", "normalize=true")),

@@ -137,7 +137,7 @@ P, Y, V = np.array([0.5, 1.0, 2.0]), np.zeros(3), np.ones(3)
 PAIR = np.ones((3, 2))
 
 NAMES: list[tuple[Any, Any, str]] = [
-    ("gaussian_nll", None, "gaussian_nll needs an input 'var': the variance of each prediction; .* --input var=FILE"),
+    ("gaussian_nll", None, "gaussian_nll needs an input 'var': the variance of each prediction; .* inputs={'var': "),
     ("gaussian_nll", {"vra": V}, "gaussian_nll does not take an input 'vra'; did you mean var[?] known: var "),
     ("gaussian_nll", {"var": V, "sign": V}, "gaussian_nll does not take an input 'sign'; known: var "),
     ("mse", {"var": V}, "mse takes no further input: found an input 'var'"),

@@ -118,7 +118,7 @@ def test_rows_that_are_skipped_are_places() -> None:
     [
         (LOGITS, LABELS[:, :3], SPEC, None, DataError, r"needs a target of shape \(rows, 4, 7\)"),
         (LOGITS, LABELS[:, 0, 0], SPEC, None, DataError, "save one for each place"),
-        (_second(LOGITS), LABELS, SPEC, None, DataError, "--class-axis 1"),
+        (_second(LOGITS), LABELS, SPEC, None, DataError, "class_axis=1"),
         (LOGITS, LABELS, SPEC, 0, DataError, "axis 0 is that of the rows"),
         (LOGITS, LABELS, SPEC, 4, DataError, "has no axis 4"),
         (LOGITS[:, 0, 0, 0], LABELS[:, 0, 0], SPEC, 1, DataError, "one value a row"),
