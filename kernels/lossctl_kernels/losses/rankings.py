@@ -12,9 +12,9 @@ OPTIONS = ("denom", "empty", "preset")
 SOURCE = "Tsoumakas, Katakis and Vlahavas (2010), Mining multi-label data"
 
 
-def no_scratch(prediction: tuple[int, ...]) -> int:
-    """Pairs are counted as they are met."""
-    return 0
+def scratch_of_scores(prediction: tuple[int, ...]) -> int:
+    """The scores of the classes that are not right."""
+    return prediction[1]
 
 
 @loss(
@@ -26,21 +26,26 @@ def no_scratch(prediction: tuple[int, ...]) -> int:
     presets=MEAN_PRESETS,
     source=SOURCE,
 )
-@row_function(scratch=no_scratch)
+@row_function(scratch=scratch_of_scores)
 def label_ranking(row: int, prediction: Any, target: Any, scratch: Any) -> float:
     """Share of the pairs of a right and a wrong class that the scores have in the wrong order. It has no gradient.
 
     Equal scores are in the wrong order. A row of which all classes are right, or none, has no pairs and costs 0.
     """
     scores, labels = prediction[row], target[row]
-    right = misordered = 0.0
+    others = 0
+    for b in range(scores.size):
+        if labels[b] != 1.0:
+            scratch[others] = scores[b]
+            others += 1
+    misordered = 0  # a whole number, which may be added up in any order
     for a in range(scores.size):
         if labels[a] == 1.0:
-            right += 1.0
-            for b in range(scores.size):
-                misordered += 1.0 if labels[b] != 1.0 and scores[a] <= scores[b] else 0.0
-    pairs = right * (scores.size - right)
-    return misordered / pairs if pairs > 0.0 else 0.0
+            own = float(scores[a])
+            for b in range(others):
+                misordered += 1 if own <= scratch[b] else 0
+    pairs = others * (scores.size - others)
+    return misordered / pairs if pairs > 0 else 0.0
 
 
 @fold(Monoid.MAX)
