@@ -120,7 +120,8 @@ def _row_remedy(loss: Loss, shapes: Shapes) -> str:
     if "scope" in loss.options:
         return "for one long column use scope=all"
     if loss.target_kind is TargetKind.SAME:
-        return "for whole columns as two long vectors use cosine_global"
+        of_columns = "for whole columns as two long vectors use cosine_global"
+        return "save the scores of all classes, and a 0 or 1 for each" if loss.target.labels else of_columns
     return "for one probability a row use bce"
 
 
@@ -128,6 +129,8 @@ def _remedy(loss: Loss, shapes: Shapes) -> str:
     if loss.target_kind is TargetKind.DISTRIBUTION and shapes.target == ():
         takes_indices = "index" in loss.variants.get("labels", {})
         return f"the targets look like class indices: {'labels=index' if takes_indices else 'use scce (--loss scce)'}"
+    if shapes.target == () and loss.scope is Scope.ROW and loss.target.labels:
+        return "save targets as rows of 0 and 1, one for each class"
     if shapes.target == () and len(shapes.prediction) == 1:
         return "the targets look like class indices: use scce (--loss scce); nothing is broadcast"
     if shapes.target == tuple(reversed(shapes.prediction)):

@@ -224,3 +224,18 @@ def test_class_indices_under_a_name_of_several_losses() -> None:
     shares, classes = RANDOM.dirichlet(np.ones(3), 6), np.array([0, 1, 2, 1, 0, 2])
     expected = ((shares - np.eye(3)[classes]) ** 2).sum(1).mean()
     assert lossctl.evaluate(shares, classes, "brier_score_loss").value == pytest.approx(expected, rel=1e-14)
+
+
+# ---- what does not fit
+
+
+@pytest.mark.parametrize(
+    ("arrays", "remedy"),
+    [
+        (([0.5, 0.7], [1, 0]), "save the scores of all classes, and a 0 or 1 for each"),
+        (([[0.5, 0.7, 0.1]], [1]), "save targets as rows of 0 and 1, one for each class"),
+    ],
+)
+def test_ranks_want_rows_of_labels(arrays: tuple[list[Any], list[int]], remedy: str) -> None:
+    with pytest.raises(DataError, match=remedy):
+        lossctl.evaluate(*arrays, "label_ranking")
