@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from .decimal_rows import _high_product
+from .decimal_rows import _byte_at, _high_product, _number_at, _word_at
 
 __all__ = ["FUNCTIONS", "compile_function"]
 
@@ -35,19 +35,6 @@ _WORDS = tuple(np.uint64(number) for number in (
 ))  # fmt: skip
 
 
-def _read(bits: int, result: Any) -> Any:
-    @intrinsic
-    def read(typingctx, address):
-        def codegen(context, builder, signature, arguments):
-            value = builder.load(builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer()))
-            value.align = 1
-            return value
-
-        return result(types.int64), codegen
-
-    return read
-
-
 def _write(bits: int) -> Any:
     @intrinsic
     def write(typingctx, address, value):
@@ -62,7 +49,6 @@ def _write(bits: int) -> Any:
     return write
 
 
-_byte_at, _word_at, _row_at = _read(8, types.uint8), _read(64, types.uint64), _read(64, types.int64)
 _store_byte, _store_word = _write(8), _write(64)
 
 
@@ -168,7 +154,7 @@ def _looked_up(keys, rows, table, slots, seed, others, count, rows_of):
     A key is looked for in the row after that of the one before it while that is where it is: files are often in one
     order. Keys that stand twice have to be looked for in the table, which knows the first of them: `rows` is 0 then.
     """
-    absent, done, next_row = np.int64(0), np.int64(0), _row_at(rows_of)
+    absent, done, next_row = np.int64(0), np.int64(0), _number_at(rows_of)
     past = others + 16 * count
     while done < count:
         while done < count and 0 <= next_row < rows and _same(others + 16 * done, keys + 16 * next_row):
@@ -194,14 +180,14 @@ def _paired(rows_of, count, first, partners, statuses, unused, unused_too, unuse
     wrong = np.int64(0)
     for position in range(count):
         if position + AT_ONCE < count:
-            ahead = _row_at(rows_of + 8 * (position + AT_ONCE))
+            ahead = _number_at(rows_of + 8 * (position + AT_ONCE))
             if ahead >= 0:
                 _ask_for(partners + 8 * ahead)
-        row = _row_at(rows_of + 8 * position)
+        row = _number_at(rows_of + 8 * position)
         status = np.int64(0)
         if row < 0:
             status = np.int64(1)
-        elif _row_at(partners + 8 * row) >= 0:
+        elif _number_at(partners + 8 * row) >= 0:
             status = np.int64(2)
         else:
             _store_word(partners + 8 * row, np.uint64(first + position))
@@ -234,7 +220,7 @@ def _hashed(offsets, texts, count, low, high, found, unused, unused_too):
     """Writes SipHash-2-4 of 128 bits of each text; `offsets` are `count` + 1, `low` and `high` the key of the hash."""
     low, high = np.uint64(low), np.uint64(high)
     for position in range(count):
-        start, end = _row_at(offsets + 8 * position), _row_at(offsets + 8 * position + 8)
+        start, end = _number_at(offsets + 8 * position), _number_at(offsets + 8 * position + 8)
         a, b = _WORDS[0] ^ low, _WORDS[1] ^ high ^ _WIDE
         c, d = _WORDS[2] ^ low, _WORDS[3] ^ high
         last = np.uint64(end - start) << _U56
