@@ -13,8 +13,9 @@ from typing import Any
 from lossctl.errors import UsageError, visible
 from lossctl.loss_names import ARGUMENTS, guess, in_framework
 from lossctl.results import spelled
-from lossctl_kernels import LOSSES, Loss, Settings, SpecificationError, resolve
+from lossctl_kernels import Loss, Settings, SpecificationError, resolve
 from lossctl_kernels.domains import TargetKind
+from lossctl_kernels.losses import find_loss
 from lossctl_kernels.options import option_names
 from lossctl_kernels.records import Record
 
@@ -90,6 +91,8 @@ def names() -> Mapping[str, tuple[tuple[Loss, Mapping[str, str]], ...]]:
     A canonical name means that loss alone. A name of several losses (`log_loss`, `CrossEntropyLoss`) is decided by the
     shape of the data.
     """
+    from lossctl_kernels import LOSSES
+
     index: dict[str, list[tuple[Loss, Mapping[str, str]]]] = {}
     for loss in LOSSES.values():
         for peer_names in loss.aliases.values():
@@ -111,6 +114,9 @@ def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
 
     Raises UsageError, with a suggestion for a slip.
     """
+    built_in = find_loss(name)
+    if built_in is not None:
+        return ((built_in, {}),)
     known = names()
     if name in known:
         return known[name]
@@ -122,6 +128,7 @@ def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
 
         return ((find_own(name), {}),)
     from lossctl.plugins import find_plugin, plugin_names
+    from lossctl_kernels import LOSSES
 
     installed = find_plugin(name)
     if installed is not None:

@@ -27,7 +27,7 @@ FAMILIES = {
     ),
     "Multiclass": (
         "A row of scores or probabilities against a class, or a distribution over the classes.",
-        ("multiclass", "class_probabilities", "brier_scores", "class_margins", "divergences", "simplex"),
+        ("multiclass", "class_probabilities", "brier_scores", "class_margins", "divergences", "fenchel_young"),
     ),
     "Multilabel": ("A row of scores of which several classes are right.", ("multilabel", "rankings")),
     "Similarity and metric learning": (

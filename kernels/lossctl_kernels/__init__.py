@@ -1,6 +1,6 @@
 """The numerical core of lossctl: losses, defined once, and the engines that run them. It knows no files.
 
-Importing this package loads nothing: the losses, and NumPy, come with the first of the names here.
+Importing this package loads nothing: what the names here need comes with them, and all losses with `LOSSES`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ else:
 
         if name not in _HOMES:
             raise AttributeError(f"module 'lossctl_kernels' has no attribute {name!r}")
-        import_module(".losses", __name__)  # fills the registry
+        if name == "LOSSES":
+            import_module(".losses", __name__).load_all()
         return getattr(import_module(_HOMES[name], __name__), name)
 
 

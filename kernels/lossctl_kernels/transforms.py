@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .losses.multiclass import largest, others, probability, tail, ties
 from .records import Record
 from .scalar import exp, log, log1p, maximum, minimum, sigmoid, where
+from .softmax import largest, others, probability, tail, ties
 from .spec import Fold, Monoid, TargetTransform
 
 __all__ = ["CONVERSIONS", "GUARDS", "NORMALIZE", "TargetTransform", "Transform"]

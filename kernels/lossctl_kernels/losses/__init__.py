@@ -1,58 +1,65 @@
-"""The definitions, one file a family. Importing this package fills `lossctl_kernels.spec.LOSSES`.
+"""The definitions, one file a family, which fill `lossctl_kernels.spec.LOSSES` as they are loaded.
 
-Annotations are values here, and not text as in other modules: parameters are read from them whenever a process starts.
+Their annotations are values, and not text as in other modules: parameters are read from them whenever a process starts.
 """
 
-from . import (
-    binary,
-    binary_focal,
-    brier_scores,
-    circle,
-    class_margins,
-    class_probabilities,
-    dice,
-    divergences,
-    margins,
-    multiclass,
-    multilabel,
-    ntxent,
-    paired,
-    pooled,
-    rankings,
-    rates,
-    regression,
-    relative,
-    segmentation,
-    sequence,
-    similarity,
-    simplex,
-    triplets,
-    tweedie,
-)
+from __future__ import annotations
 
-__all__ = [
+from importlib import import_module
+from threading import RLock
+
+from ..spec import LOSSES, Loss, registering
+
+__all__ = ["FAMILIES", "find_loss", "load_all"]
+
+# What most processes ask for comes first: they load no more. A family and those before it define its losses whole.
+FAMILIES = (
+    "regression",
     "binary",
+    "multiclass",
+    "margins",
     "binary_focal",
-    "brier_scores",
-    "circle",
+    "relative",
+    "pooled",
+    "rates",
+    "tweedie",
     "class_margins",
     "class_probabilities",
-    "dice",
+    "brier_scores",
     "divergences",
-    "margins",
-    "multiclass",
+    "fenchel_young",
     "multilabel",
+    "rankings",
+    "similarity",
+    "triplets",
+    "circle",
     "ntxent",
     "paired",
-    "pooled",
-    "rankings",
-    "rates",
-    "regression",
-    "relative",
     "segmentation",
+    "dice",
     "sequence",
-    "similarity",
-    "simplex",
-    "triplets",
-    "tweedie",
-]
+)
+
+_loading = RLock()
+_unloaded = list(FAMILIES)
+
+
+def find_loss(name: str) -> Loss | None:
+    """The loss with this canonical name, or None. Families are loaded, in turn, until one has it."""
+    with _loading:
+        while name not in LOSSES and _unloaded:
+            _load_next()
+        return LOSSES.get(name)
+
+
+def load_all() -> None:
+    """Loads every family that is not loaded yet."""
+    with _loading:
+        while _unloaded:
+            _load_next()
+
+
+def _load_next() -> None:
+    with registering(LOSSES):  # the file of a loss of one's own may be what asks
+        import_module(f".{_unloaded[0]}", __name__)
+    del _unloaded[0]

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, TargetKind
 from ..scalar import absolute, maximum, square, where
+from ..softmax import SOFTMAX, probability, probability_of_others
 from ..spec import Monoid, Parameter, Scope, fold, form_of, gradient_of, loss
-from .class_probabilities import DENSE_OR_INDEX, NO_PRESETS, REDUCED, SOFTMAX
-from .multiclass import probability, probability_of_others
+from .class_probabilities import DENSE_OR_INDEX, NO_PRESETS, REDUCED
 from .near_shares import below_grid, excess_of_logit, log_total, on_grid
 
 # How far a share is from a target next to it, as a part of that.

@@ -6,9 +6,10 @@ from typing import Annotated
 from ..domains import LOGIT, PROBABILITY, TargetKind
 from ..scalar import absolute, difference, exp, maximum, power_of_two_scale, square, where
 from ..shares import log1p_of_share
+from ..softmax import largest
 from ..spec import Monoid, Parameter, Scope, fold, gradient_of, loss
 from .binary import excess
-from .multiclass import gap, largest, mass
+from .multiclass import gap, mass
 from .parts import KERAS, KINKED_KERAS, step, surcharge
 
 OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")

@@ -3,29 +3,16 @@
 import math
 from typing import Annotated, Any
 
-from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, REAL, TargetKind
+from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, TargetKind
 from ..scalar import absolute, exp, expm1, log, log1p, log1p_gap, maximum, minimum, where
-from ..spec import Monoid, Parameter, Scope, define, fold, form_of, gradient_of, loss, variant_of
+from ..softmax import SOFTMAX, others, probability, probability_of_others
+from ..spec import Monoid, Parameter, Scope, define, fold, form_of, gradient_of, loss
 from .amounts import SURPRISE, amounts_below, cce_of_amounts, cce_of_amounts_gradient, divided_in_place
-from .class_margins import winners
 from .focal_amounts import FOCAL_OF_AMOUNTS, through_power
-from .multiclass import (
-    CROSS_ENTROPY_OPTIONS,
-    cce_from_logits_gradient,
-    gap,
-    largest,
-    mass,
-    others,
-    probability,
-    probability_of_others,
-    tail,
-    ties,
-)
+from .multiclass import CROSS_ENTROPY_OPTIONS, cce_from_logits_gradient, gap, mass
 from .multiclass import KERAS as KERAS_ROWS
-from .near_shares import targets_below_grid, targets_on_grid
 from .parts import KERAS, power
 
-SOFTMAX = (largest, ties, tail)
 REDUCED = ("denom", "empty", "grad_wrt", "grad_scale", "preset")
 NO_PRESETS: dict[str, dict[str, Any]] = {"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}}
 DENSE_OR_INDEX: dict[str, dict[str, dict[str, Any]]] = {
@@ -333,46 +320,3 @@ def poly1_gradient(
     # p Σ y (1 - p) - y (1 - p), of the smaller of both p and 1 - p.
     beyond = where(p < 0.5, p * miss - target * rest, (miss - target * rest) - rest * miss)
     return (1.0 + epsilon) * cross_entropy - epsilon * beyond
-
-
-# ---- Fenchel-Young losses: a maximum of the scores less their mean under the target
-
-
-@loss(
-    scope=Scope.ROW,
-    folds=(*SOFTMAX, gap, targets_on_grid, targets_below_grid),
-    target_kind=TargetKind.DISTRIBUTION,
-    target=PROBABILITY,
-    variants={"max_fun": {"logsumexp": {}}},
-    formula="Ω*(s) - Σ y s, Ω* the log-sum-exp of the scores, their maximum, or that of p·s + (1 - |p|²)/2 over rows p",
-    gradient_formula="∇Ω*(s) - y: softmax(s) - y, 1 at the largest score (tied classes share it) - y, sparsemax(s) - y",
-    options=("max_fun", "denom", "empty", "grad_scale", "preset"),
-    aliases={"optax": ("make_fenchel_young_loss",)},
-    presets=NO_PRESETS,
-    source="Blondel, Martins and Niculae (2020), Learning with Fenchel-Young losses",
-)
-def fenchel_young(
-    gap: float, targets_on_grid: float, targets_below_grid: float, largest: float, ties: float, tail: float
-) -> float:
-    """Fenchel-Young loss of a row of scores: cross-entropy, with the maximum a perceptron, or `sparsemax`.
-
-    A term of the targets alone is left out, which is 0 where they are one-hot.
-    """
-    return gap + ((1.0 - targets_on_grid) - targets_below_grid) * largest + log1p(others(ties, tail))
-
-
-@gradient_of(fenchel_young)
-def fenchel_young_gradient(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    return cce_from_logits_gradient(prediction, target, largest, ties, tail, 1.0)
-
-
-@variant_of("fenchel_young", "max_fun", "max", REAL, (largest, winners, gap, targets_on_grid, targets_below_grid))
-def fenchel_young_of_maximum(
-    gap: float, targets_on_grid: float, targets_below_grid: float, largest: float, winners: float
-) -> float:
-    return gap + ((1.0 - targets_on_grid) - targets_below_grid) * largest + 0.0 * winners
-
-
-@gradient_of(fenchel_young_of_maximum)
-def fenchel_young_of_maximum_gradient(prediction: float, target: float, largest: float, winners: float) -> float:
-    return where(prediction == largest, 1.0 / winners, 0.0) - target

@@ -20,9 +20,10 @@ from ..scalar import (
     where,
 )
 from ..shares import log_of_quotient, split_log
+from ..softmax import largest, tail, ties
 from ..spec import Loss, Monoid, Parameter, Scope, TargetTransform, define, fold, form_of, gradient_of, loss
 from .entropies import mean_less, relative_entropy, relative_entropy_of_log
-from .multiclass import cce_from_logits_gradient, largest, mass, tail, ties
+from .multiclass import cce_from_logits_gradient, mass
 from .near_shares import (
     below_grid,
     departure,

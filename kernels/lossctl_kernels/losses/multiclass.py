@@ -7,8 +7,9 @@ and `scce` are one set of definitions: where a fold is a `TARGET_SUM`, the index
 import math
 
 from ..domains import BINARY_LABEL, CLASS_PROBABILITY, LOG_PROBABILITY, LOGIT, NONNEGATIVE, PROBABILITY, TargetKind
-from ..scalar import TAIL_UNSCALE, exp, log1p, tail_exp, where
+from ..scalar import exp, log1p, where
 from ..shares import log_of_share
+from ..softmax import largest, others, relative_exp, tail, ties
 from ..spec import LOSSES, Input, InputShape, Monoid, Scope, fold, form_of, gradient_of, loss, share
 from .amounts import OF_AMOUNTS, divided_in_place
 
@@ -82,47 +83,7 @@ def cce_gradient(prediction: float, target: float, log_floor: float = -math.inf)
     return where((target == 0.0) | (prediction < exp(log_floor)), 0.0, -target / prediction)
 
 
-# ---- logits: the class with the largest logit contributes exactly 1 to the sum of exponentials and is kept apart, so
-# that a loss far below 1e-16 keeps its digits.
-
-
-@fold(Monoid.MAX)
-def largest(prediction: float) -> float:
-    return prediction
-
-
-@fold(Monoid.SUM)
-def ties(prediction: float, largest: float) -> float:
-    """How many classes share the largest logit."""
-    return where(prediction == largest, 1.0, 0.0)
-
-
-@fold(Monoid.SUM)
-def tail(prediction: float, largest: float) -> float:
-    """The exponentials of all classes below the largest, relative to it, times 2**200."""
-    return tail_exp(prediction - largest)
-
-
-def others(ties: float, tail: float) -> float:
-    """The exponentials of all classes but one of the largest, relative to it."""
-    return tail * TAIL_UNSCALE + (ties - 1.0)
-
-
-def relative_exp(prediction: float, largest: float) -> float:
-    """The exponential of one class relative to that of the largest: exactly 1 for that one."""
-    return where(prediction == largest, 1.0, tail_exp(prediction - largest) * TAIL_UNSCALE)
-
-
-def probability(prediction: float, largest: float, ties: float, tail: float) -> float:
-    """Softmax."""
-    return relative_exp(prediction, largest) * (1.0 / (1.0 + others(ties, tail)))
-
-
-def probability_of_others(prediction: float, largest: float, ties: float, tail: float) -> float:
-    """One minus softmax, of which no digits are lost where that is near 1."""
-    rest = others(ties, tail)
-    exponentials = where(prediction == largest, rest, 1.0 + rest - relative_exp(prediction, largest))
-    return exponentials / (1.0 + rest)
+# ---- logits
 
 
 @fold(Monoid.TARGET_SUM)

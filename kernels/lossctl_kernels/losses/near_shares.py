@@ -8,9 +8,9 @@ stays below 4.
 
 from ..scalar import LN2_HIGH, SMALLEST_NORMAL, absolute, difference, exp, log1p, where
 from ..shares import log_of_quotient, log_of_share, log_rest
+from ..softmax import others, relative_exp
 from ..spec import Monoid, fold
 from ..wide_exp import times_power_of_two, wide_exp
-from .multiclass import others, relative_exp
 
 # The divergence of a row to which rounding its terms may matter: they add up to a few nats before they cancel.
 SMALL = 2.0**-7

@@ -1,14 +1,64 @@
-"""Losses of the projection of a row of class scores onto the probability simplex: it gives most classes exactly 0.
+"""Fenchel-Young losses: a maximum of the class scores less their mean under the target.
 
-sparsemax(s) = max(s - τ, 0) with the threshold τ at which the sum is 1. The classes above it are the *support*.
+That of sparsemax is of the projection of a row of scores onto the probability simplex, which gives most classes exactly
+0: sparsemax(s) = max(s - τ, 0) with the threshold τ at which the sum is 1. The classes above it are the *support*.
 """
 
 from typing import Any
 
-from ..domains import REAL, TargetKind
+from ..domains import PROBABILITY, REAL, TargetKind
+from ..scalar import log1p, where
+from ..softmax import SOFTMAX, largest, others
 from ..spec import Scope, gradient_of, loss, row_function, variant_of
-from .class_margins import INDEX_OPTIONS
-from .parts import KERAS
+from .class_margins import INDEX_OPTIONS, winners
+from .class_probabilities import NO_PRESETS
+from .multiclass import cce_from_logits_gradient, gap
+from .near_shares import targets_below_grid, targets_on_grid
+
+# ---- of the log-sum-exp of the scores, and of their maximum
+
+
+@loss(
+    scope=Scope.ROW,
+    folds=(*SOFTMAX, gap, targets_on_grid, targets_below_grid),
+    target_kind=TargetKind.DISTRIBUTION,
+    target=PROBABILITY,
+    variants={"max_fun": {"logsumexp": {}}},
+    formula="Ω*(s) - Σ y s, Ω* the log-sum-exp of the scores, their maximum, or that of p·s + (1 - |p|²)/2 over rows p",
+    gradient_formula="∇Ω*(s) - y: softmax(s) - y, 1 at the largest score (tied classes share it) - y, sparsemax(s) - y",
+    options=("max_fun", "denom", "empty", "grad_scale", "preset"),
+    aliases={"optax": ("make_fenchel_young_loss",)},
+    presets=NO_PRESETS,
+    source="Blondel, Martins and Niculae (2020), Learning with Fenchel-Young losses",
+)
+def fenchel_young(
+    gap: float, targets_on_grid: float, targets_below_grid: float, largest: float, ties: float, tail: float
+) -> float:
+    """Fenchel-Young loss of a row of scores: cross-entropy, with the maximum a perceptron, or `sparsemax`.
+
+    A term of the targets alone is left out, which is 0 where they are one-hot.
+    """
+    return gap + ((1.0 - targets_on_grid) - targets_below_grid) * largest + log1p(others(ties, tail))
+
+
+@gradient_of(fenchel_young)
+def fenchel_young_gradient(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
+    return cce_from_logits_gradient(prediction, target, largest, ties, tail, 1.0)
+
+
+@variant_of("fenchel_young", "max_fun", "max", REAL, (largest, winners, gap, targets_on_grid, targets_below_grid))
+def fenchel_young_of_maximum(
+    gap: float, targets_on_grid: float, targets_below_grid: float, largest: float, winners: float
+) -> float:
+    return gap + ((1.0 - targets_on_grid) - targets_below_grid) * largest + 0.0 * winners
+
+
+@gradient_of(fenchel_young_of_maximum)
+def fenchel_young_of_maximum_gradient(prediction: float, target: float, largest: float, winners: float) -> float:
+    return where(prediction == largest, 1.0 / winners, 0.0) - target
+
+
+# ---- of sparsemax
 
 MOST_STEPS = 200
 NEARLY_ALONE = 2.0**-8 - 1.0
@@ -94,7 +144,7 @@ def shortfall_of(scores: Any, label: int, tau: float, largest: float) -> float:
     gradient_formula="sparsemax(s) - one_hot(y)",
     options=tuple(option for option in INDEX_OPTIONS if option != "kink"),
     aliases={"optax": ("multiclass_sparsemax_loss",)},
-    presets={"keras": KERAS, "torch": {}, "optax": {}, "sklearn": {}},
+    presets=NO_PRESETS,
     source="Martins and Astudillo (2016), From softmax to sparsemax",
 )
 @row_function(scratch=scratch_of_a_row)
