@@ -26,10 +26,10 @@ _BATCH_ROWS = 1 << 16
 _WHOLE_BYTES = 256 << 20
 _BUFFER_BYTES = 1 << 20
 
-# Row groups up to this size, decoded, are held by threads that work ahead, a few at a time; larger ones pass batch by
-# batch.
+# Row groups up to this size, decoded, are held by threads that work ahead; larger ones pass batch by batch. So much is
+# held that the threads have work while the first loss is settled and what computes it is loaded.
 _GROUP_BYTES = 32 << 20
-_AHEAD_BYTES = 128 << 20
+_AHEAD_BYTES = 192 << 20
 
 _FIRST_ROWS = 1024
 """Looked at for a list that is not missing: the first of them tells how long all are."""
@@ -171,7 +171,7 @@ class _ParquetReader(Reader):
         if len(groups) < 2 or largest > _GROUP_BYTES:
             return None
         threads = reading_threads()
-        ahead = min(threads + 1, max(2, _AHEAD_BYTES // largest))
+        ahead = max(2, _AHEAD_BYTES // largest)
         return WorkedAhead(self._decode_group, iter(groups), threads, ahead)
 
     def _decode_group(self, group: int) -> list[dict[str, Array]]:
