@@ -29,7 +29,7 @@ _BUFFER_BYTES = 1 << 20
 # Row groups up to this size, decoded, are held by threads that work ahead; larger ones pass batch by batch. So much is
 # held that the threads have work while the first loss is settled and what computes it is loaded.
 _GROUP_BYTES = 32 << 20
-_AHEAD_BYTES = 192 << 20
+_AHEAD_BYTES = 128 << 20
 
 _FIRST_ROWS = 1024
 """Looked at for a list that is not missing: the first of them tells how long all are."""
