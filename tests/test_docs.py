@@ -19,6 +19,7 @@ from lossctl_kernels import LOSSES
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+FIGURE = re.compile(r"\d[\d.,]* (?:×|%|MB|GB/s)")
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
 LOSS_PAGES = [PAGES / f"{loss}.md" for loss in LOSSES]
 LINKING = [*DOCUMENTS, *LOSS_PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "sample_data" / "README.md"]
@@ -161,3 +162,12 @@ def test_a_change_of_the_code_is_seen_in_the_page(monkeypatch: pytest.MonkeyPatc
 
 def test_pages_have_no_facts_of_the_moment() -> None:
     assert pages() == reference()
+
+
+def test_figures_of_speed_are_those_of_the_last_run_of_the_benchmarks() -> None:
+    speed = read(ROOT / "README.md").split("\n## Speed\n")[1].split("\n## ")[0]
+    page = read(ROOT / "docs" / "benchmarks.md")
+    printed_there = {*FIGURE.findall(page), *re.findall(r"(?<=\| )\d[\d.,]*(?= \|)", page)}
+    figures = FIGURE.findall(speed)
+    assert len(figures) > 50
+    assert not [each for each in figures if not {each, each.partition(" ")[0]} & printed_there]
