@@ -1,8 +1,8 @@
 """Rows of several files matched by key: each row of the predictions with the row of every other file of its key.
 
-Keys are compared by 128 bits: whole numbers as they are, texts and keys of several columns by hashes with seeds of
-their own for every run, of which two of a billion keys are alike once in 10**20 runs. Memory: about 45 bytes a row of
-the predictions while keys are matched, then 8 a row of a file whose order differs. Its values wait in a
+Keys are compared by 128 bits at most: whole numbers as they are, in 64, texts and keys of several columns by hashes
+with seeds of their own for every run, of which two of a billion keys are alike once in 10**20 runs. Memory: about 40
+bytes a row of the predictions while keys are matched, then 8 a row of a file whose order differs. Its values wait in a
 temporary file in the order of the predictions.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.errors import DataError, UsageError, visible
-from lossctl.key_hashes import KeyHasher, Lanes
+from lossctl.key_hashes import BothSigns, KeyHasher, Lanes
 from lossctl.key_index import ABSENT, REPEATED, KeyIndex, Rows, index_of
 from lossctl.rearranged import FilteredReader, RearrangedReader
 from lossctl.sources import Reader, Selection
@@ -58,11 +58,12 @@ def aligned(readers: Sequence[Reader], names: Sequence[str], missing: str) -> tu
     roles = list(key_selections(names))
     if len(readers) < 2:
         raise UsageError(f"--on {visible(','.join(names))}: all is in one file, row by row", hint="leave out --on")
-    hasher = KeyHasher(readers, roles)
-    base, *others = readers
-    index = _index(hasher, base)
+    base = readers[0]
+    try:
+        index, matches = _matched(KeyHasher(readers, roles), readers)
+    except BothSigns:
+        index, matches = _matched(KeyHasher(readers, roles, both_signs=True), readers)
     faults = [_Faults(base, roles, index.repeated[:SHOWN], len(index.repeated))]
-    matches = [_Match(hasher, index, other) for other in others]
     for match in matches:
         faults.append(_Faults(match.reader, roles, match.repeated, match.repeated_count))
     if missing == "error":
@@ -104,15 +105,17 @@ def _in_step(base: Reader, matches: list[_Match]) -> tuple[list[Reader], list[st
     return readers, warnings
 
 
-def _index(hasher: KeyHasher, reader: Reader) -> KeyIndex:
-    """Of the keys of a file."""
-    return index_of(_lanes(hasher, reader), next(iter(reader.arrays.values())).shape[0])
+def _matched(hasher: KeyHasher, readers: Sequence[Reader]) -> tuple[KeyIndex, list[_Match]]:
+    """The keys of the first file, and the rows of each of the others that have them."""
+    base, *others = readers
+    index = index_of(_lanes(hasher, base), hasher.words, next(iter(base.arrays.values())).shape[0])
+    return index, [_Match(hasher, index, other) for other in others]
 
 
 def _lanes(hasher: KeyHasher, reader: Reader) -> Iterator[Lanes]:
     """The keys of a file, a chunk at a time."""
     first = 0
-    for chunk in reader.chunks(CHUNK_ROWS):
+    for chunk in reader.only(hasher.roles).chunks(CHUNK_ROWS):
         yield (lanes := hasher.lanes(reader, chunk, first))
         first += len(lanes)
 
@@ -188,7 +191,7 @@ def _keys_at(reader: Reader, roles: Sequence[str], rows: Rows) -> dict[int, str]
     """The keys of some rows, in ascending order, as text: the file is read again."""
     found: dict[int, str] = {}
     first = 0
-    for chunk in reader.chunks(CHUNK_ROWS):
+    for chunk in reader.only(roles).chunks(CHUNK_ROWS):
         columns: list[Array] = [chunk[role] for role in roles]
         for row in rows[(rows >= first) & (rows < first + len(columns[0]))].tolist():
             found[row] = ", ".join(str(column[row - first]) for column in columns)

@@ -1,4 +1,4 @@
-"""Keys as 128 bits each: whole numbers as they are, texts and keys of several columns as hashes."""
+"""Keys as words of 64 bits: a whole number as it is, in one; texts and keys of several columns as hashes, in two."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lossctl.sources import Reader
 from lossctl.sources.base import Array
 from lossctl_kernels.key_tables import can_compile, hashed_texts
 
-__all__ = ["KeyHasher", "Lanes"]
+__all__ = ["BothSigns", "KeyHasher", "Lanes"]
 
 Lanes = NDArray[np.uint64]
-"""Shape (rows, 2): the halves of each key."""
+"""Shape (rows, words), one word or two: the keys."""
 
 _LEAST_ROW_BYTES = 8
 """Of a table of text with a key."""
@@ -28,25 +28,34 @@ _LEAST_ROW_BYTES = 8
 _WHOLE = r"\A(?:0|-?[1-9][0-9]{0,18})\z"
 
 
+class BothSigns(Exception):
+    """Numbers below 0 and from 2**63 up are among the keys: 64 bits do not tell them apart."""
+
+
 class KeyHasher:
     """Gives the keys of all `readers` of a run: `roles` are those of the columns of a key.
 
     A column that is of whole numbers in one of the files is so in all: text must be a whole number there, as one writes
-    it. No key passes through a float.
+    it. No key passes through a float. Whole numbers of one column take one word, and two with `both_signs`.
     """
 
-    def __init__(self, readers: Sequence[Reader], roles: Sequence[str]) -> None:
-        self._roles = list(roles)
+    def __init__(self, readers: Sequence[Reader], roles: Sequence[str], both_signs: bool = False) -> None:
+        self.roles = list(roles)
         self._readers = readers
         self._whole = {role: any(reader.arrays[role].dtype != "object" for reader in readers) for role in roles}
+        self.words = 1 if len(roles) == 1 and self._whole[roles[0]] and not both_signs else 2
+        self._kinds_with_top_bit: set[str] = set()
         self._seed = secrets.randbits(128)
         # One function for all files of a run, decided before the first is read.
         self._compiled = not all(self._whole.values()) and can_compile(max(map(_rows_of, readers)))
         self._factors = np.array([secrets.randbits(64) | 1 for _ in range(2)], np.uint64)
 
     def lanes(self, reader: Reader, chunk: Mapping[str, Array], first: int) -> Lanes:
-        """The keys of a chunk whose first row is row `first`. Raises DataError for text that is no whole number."""
-        columns = [self._column(reader, role, chunk[role], first) for role in self._roles]
+        """The keys of a chunk whose first row is row `first`.
+
+        Raises DataError for text that is no whole number, and `BothSigns` where one word is too little.
+        """
+        columns = [self._column(reader, role, chunk[role], first) for role in self.roles]
         found = columns[0]
         for column in columns[1:]:
             found = found * self._factors + _mixed(column ^ self._factors)
@@ -60,12 +69,21 @@ class KeyHasher:
         if not self._whole[role]:
             return self._hashed(array)
         numbers = self._numbers(reader, role, array, first) if array.dtype == object else array
-        negative = numbers < 0 if numbers.dtype.kind == "i" else np.zeros(len(numbers), np.bool_)
         wide = numbers.astype(np.int64 if numbers.dtype.kind == "i" else np.uint64, copy=False)
+        if self.words == 1:
+            self._check_signs(wide)
+            return wide.view(np.uint64).reshape(-1, 1)
         found = np.empty((len(wide), 2), np.uint64)
-        found[:, 0], found[:, 1] = wide.view(np.uint64), negative
+        found[:, 0], found[:, 1] = wide.view(np.uint64), wide < 0
         # Of several columns the halves are mixed: both must tell the numbers apart.
-        return found if len(self._roles) == 1 else _mixed(found[:, :1] + found[:, 1:] * self._factors)
+        return found if len(self.roles) == 1 else _mixed(found[:, :1] + found[:, 1:] * self._factors)
+
+    def _check_signs(self, numbers: Array) -> None:
+        """Of the bits of int64 and of uint64, only those with the first bit set mean different numbers."""
+        if (numbers.view(np.int64) < 0).any():
+            self._kinds_with_top_bit.add(numbers.dtype.kind)
+            if len(self._kinds_with_top_bit) > 1:
+                raise BothSigns
 
     def _hashed(self, texts: Array) -> Lanes:
         """128 bits of each text that nobody who does not know the seed can foresee."""

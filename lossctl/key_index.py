@@ -36,14 +36,14 @@ class KeyIndex(ABC):
         """
 
 
-def index_of(parts: Iterable[Lanes], rows: int | None) -> KeyIndex:
-    """The index of the keys of a file, in parts; `rows` is how many there are, where that is known."""
-    room = np.empty((rows or 0, 2), np.uint64)
+def index_of(parts: Iterable[Lanes], words: int, rows: int | None) -> KeyIndex:
+    """The index of the keys of a file, of so many words, in parts; `rows` is how many there are, where it is known."""
+    room = np.empty((rows or 0, words), np.uint64)
     count = 0
     for part in parts:
         if count + len(part) > len(room):
             # In place where the system can: to put parts together would take all of it twice.
-            room.resize((count + max(len(part), count // 8), 2), refcheck=False)
+            room.resize((count + max(len(part), count // 8), words), refcheck=False)
         room[count : count + len(part)] = part
         count += len(part)
     lanes = room[:count]
@@ -70,7 +70,7 @@ class _Sorted(KeyIndex):
 
     def __init__(self, lanes: Lanes) -> None:
         self.rows = len(lanes)
-        self._high, self._low = lanes[:, 0].copy(), lanes[:, 1].copy()
+        self._high, self._low = _halves(lanes)
         self._order: Rows = np.argsort(self._high)
         self._sorted = self._high[self._order]
         if (self._sorted[1:] == self._sorted[:-1]).any():
@@ -84,7 +84,7 @@ class _Sorted(KeyIndex):
         return np.sort(after[self._low[before] == self._low[after]])
 
     def find(self, lanes: Lanes, near: int) -> Rows:
-        high, low = lanes[:, 0].copy(), lanes[:, 1].copy()
+        high, low = _halves(lanes)
         here = slice(near, near + len(lanes))
         if not self.repeated.size and _alike(self._high[here], high) and _alike(self._low[here], low):
             return np.arange(near, near + len(lanes))
@@ -113,6 +113,12 @@ class _Sorted(KeyIndex):
         partners[places[again]] = before
         statuses[known[partners[places] != rows]] = REPEATED
         return statuses if statuses.any() else None
+
+
+def _halves(lanes: Lanes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Those of each key, side by side; of a key of one word, both are that word."""
+    first = lanes[:, 0].copy()
+    return first, first if lanes.shape[1] == 1 else lanes[:, 1].copy()
 
 
 def _alike(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> bool:

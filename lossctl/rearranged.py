@@ -29,7 +29,8 @@ class _Derived(Reader):
     """The roles of another reader that are no keys, each of `rows` rows."""
 
     def __init__(self, reader: Reader, rows: int) -> None:
-        self._reader, self._rows = reader, rows
+        roles = [role for role in reader.arrays if not role.startswith(KEY_ROLE)]
+        self._reader, self._rows = reader.only(roles), rows
         self.arrays = self._described()
 
     def _described(self) -> dict[str, ArrayInfo]:

@@ -1,8 +1,8 @@
-"""The loops over keys of 128 bits, compiled by Numba: see `key_tables.py`, which calls the compiled code.
+"""The loops over keys of one or two words, compiled by Numba: see `key_tables.py`, which calls the compiled code.
 
 Everything is an address or a number, so that the code needs nothing of Numba's to run. A table is looked into for
 several keys at a time: first what each will need is asked for, then what has come is compared, so that the waits for
-memory overlap.
+memory overlap. `size` is that of a key in bytes, 8 or 16: the last word of a key of one is its first.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def _ask_for(typingctx, address):
 
 
 @njit(error_model="numpy", inline="always")
-def _hash(key, seed):
-    """Of the 128 bits of the key at an address."""
+def _hash(key, seed, size):
+    """Of all bits of the key at an address."""
     mixed = _word_at(key) ^ np.uint64(seed)
     mixed = (mixed ^ (mixed >> _U30)) * _FIRST
     mixed = (mixed ^ (mixed >> _U27)) * _SECOND
-    mixed = (mixed ^ (mixed >> _U31)) + _word_at(key + 8)
+    mixed = (mixed ^ (mixed >> _U31)) + _word_at(key + size - 8)
     mixed = (mixed ^ (mixed >> _U30)) * _FIRST
     return mixed ^ (mixed >> _U31)
 
@@ -91,18 +91,18 @@ def _named(held):
 
 
 @njit(error_model="numpy", inline="always")
-def _same(key, other):
-    return _word_at(key) == _word_at(other) and _word_at(key + 8) == _word_at(other + 8)
+def _same(key, other, size):
+    return _word_at(key) == _word_at(other) and _word_at(key + size - 8) == _word_at(other + size - 8)
 
 
 @njit(error_model="numpy")
-def _found(keys, key, hashed, table, slots):
+def _found(keys, key, hashed, table, slots, size):
     """The address of the slot that names the row of the key at an address, or of the one that is free for it."""
     slot, past = _slot(hashed, table, slots), table + 8 * slots
     mark = hashed << _U32
     while True:
         held = _word_at(slot)
-        if held == _U0 or ((held & _MARK_BITS) == mark and _same(key, keys + 16 * (_named(held) - 1))):
+        if held == _U0 or ((held & _MARK_BITS) == mark and _same(key, keys + size * (_named(held) - 1), size)):
             return slot
         slot += 8
         if slot == past:
@@ -110,35 +110,35 @@ def _found(keys, key, hashed, table, slots):
 
 
 @njit(error_model="numpy")
-def _ask_ahead(keys, key, past, table, slots, seed):
+def _ask_ahead(keys, key, past, table, slots, seed, size):
     """Asks for the keys that the slots of the next ones name, and for the slots of those after them."""
-    last = min(past, key + 16 * AT_ONCE)
-    _ask_for_slots(last, min(past, last + 16 * AT_ONCE), table, slots, seed)
+    last = min(past, key + size * AT_ONCE)
+    _ask_for_slots(last, min(past, last + size * AT_ONCE), table, slots, seed, size)
     while key < last:
-        row = _named(_word_at(_slot(_hash(key, seed), table, slots)))
+        row = _named(_word_at(_slot(_hash(key, seed, size), table, slots)))
         if row:
-            _ask_for(keys + 16 * (row - 1))
-        key += 16
+            _ask_for(keys + size * (row - 1))
+        key += size
 
 
 @njit(error_model="numpy")
-def _ask_for_slots(key, last, table, slots, seed):
+def _ask_for_slots(key, last, table, slots, seed, size):
     while key < last:
-        _ask_for(_slot(_hash(key, seed), table, slots))
-        key += 16
+        _ask_for(_slot(_hash(key, seed, size), table, slots))
+        key += size
 
 
-def _entered(keys, first, last, table, slots, seed, repeats, unused):
+def _entered(keys, first, last, table, slots, seed, repeats, size, unused):
     """Enters the keys of rows `first` to `last` into a table; how many stand above already, which it marks."""
-    found, past = np.int64(0), keys + 16 * last
-    _ask_for_slots(keys + 16 * first, min(past, keys + 16 * (first + 2 * AT_ONCE)), table, slots, seed)
+    found, past = np.int64(0), keys + size * last
+    _ask_for_slots(keys + size * first, min(past, keys + size * (first + 2 * AT_ONCE)), table, slots, seed, size)
     while first < last:
         end = min(last, first + AT_ONCE)
-        _ask_ahead(keys, keys + 16 * end, past, table, slots, seed)
+        _ask_ahead(keys, keys + size * end, past, table, slots, seed, size)
         for row in range(first, end):
-            key = keys + 16 * row
-            hashed = _hash(key, seed)
-            slot = _found(keys, key, hashed, table, slots)
+            key = keys + size * row
+            hashed = _hash(key, seed, size)
+            slot = _found(keys, key, hashed, table, slots, size)
             if _word_at(slot):
                 _store_byte(repeats + row, _U1)
                 found += 1
@@ -148,31 +148,31 @@ def _entered(keys, first, last, table, slots, seed, repeats, unused):
     return found
 
 
-def _looked_up(keys, rows, table, slots, seed, others, count, rows_of):
+def _looked_up(keys, rows, table, slots, seed, others, count, rows_of, size):
     """Writes the row of each of `count` other keys, -1 where there is none; how many are not there.
 
     A key is looked for in the row after that of the one before it while that is where it is: files are often in one
     order. Keys that stand twice have to be looked for in the table, which knows the first of them: `rows` is 0 then.
     """
     absent, done, next_row = np.int64(0), np.int64(0), _number_at(rows_of)
-    past = others + 16 * count
+    past = others + size * count
     while done < count:
-        while done < count and 0 <= next_row < rows and _same(others + 16 * done, keys + 16 * next_row):
+        while done < count and 0 <= next_row < rows and _same(others + size * done, keys + size * next_row, size):
             _store_word(rows_of + 8 * done, np.uint64(next_row))
             next_row += 1
             done += 1
         end = min(count, done + AT_ONCE)
-        _ask_ahead(keys, others + 16 * end, past, table, slots, seed)
+        _ask_ahead(keys, others + size * end, past, table, slots, seed, size)
         while done < end:
-            key = others + 16 * done
-            next_row = _named(_word_at(_found(keys, key, _hash(key, seed), table, slots)))
+            key = others + size * done
+            next_row = _named(_word_at(_found(keys, key, _hash(key, seed, size), table, slots, size)))
             absent += next_row == 0
             _store_word(rows_of + 8 * done, np.uint64(next_row - 1))
             done += 1
     return absent
 
 
-def _paired(rows_of, count, first, partners, statuses, unused, unused_too, unused_three):
+def _paired(rows_of, count, first, partners, statuses, unused, unused_too, unused_three, unused_four):
     """Notes rows `first` on of a file, by the rows that have their keys, as partners; how many have no place there.
 
     The status of one without a key is 1, that of one whose key stands above it is 2.
@@ -216,7 +216,7 @@ def _rounds(a, b, c, d, count):
     return a, b, c, d
 
 
-def _hashed(offsets, texts, count, low, high, found, unused, unused_too):
+def _hashed(offsets, texts, count, low, high, found, unused, unused_too, unused_three):
     """Writes SipHash-2-4 of 128 bits of each text; `offsets` are `count` + 1, `low` and `high` the key of the hash."""
     low, high = np.uint64(low), np.uint64(high)
     for position in range(count):
@@ -244,12 +244,12 @@ def _hashed(offsets, texts, count, low, high, found, unused, unused_too):
 
 
 FUNCTIONS = {"entered": _entered, "looked_up": _looked_up, "paired": _paired, "hashed": _hashed}
-"""Each of eight int64 numbers."""
+"""Each of nine int64 numbers."""
 
 
 def compile_function(name: str) -> tuple[str, bytes]:
     """(its name there, object code) of one of the `FUNCTIONS`, which calls nothing outside."""
-    signature = types.int64(*[types.int64] * 8)
+    signature = types.int64(*[types.int64] * 9)
     bare = njit(signature, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
     dispatcher = bare(FUNCTIONS[name])
     compiled = next(iter(dispatcher.overloads.values()))

@@ -1,7 +1,7 @@
-"""Where each of many keys of 128 bits stands, by a hash table, and hashes of texts: the way to compiled code for it.
+"""Where each of many keys stands, by a hash table, and hashes of texts: the way to compiled code for it.
 
-A key is two integers of 64 bits. The table has one and a half slots of 64 bits a key, each with the number of a row and
-half a hash of its key; the keys themselves are compared as well, and stay where they are.
+A key is one or two words of 64 bits. The table has one and a half slots of 64 bits a key, each with the number of a row
+and half a hash of its key; the keys themselves are compared as well, and stay where they are.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Keys = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 
 # What Numba calls a function compiled for it: the address of the result, of an exception that never comes, arguments.
-_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 8)
+_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 9)
 
 
 class _Wanted(NamedTuple):
@@ -142,7 +142,7 @@ def _called(function: Any, *arguments: int) -> int:
 
 
 class KeyTable:
-    """The first row of each key of `keys`, C-contiguous and of shape (rows, 2), at most `MOST_ROWS`.
+    """The first row of each key of `keys`, C-contiguous and of shape (rows, 1 or 2), at most `MOST_ROWS`.
 
     `repeats`, of shape (rows,), is true where a key stands above as well. `seed`, of 64 bits, decides where keys are in
     the table: where nobody knows it, nobody can make them meet. `load` must have been successful.
@@ -153,14 +153,15 @@ class KeyTable:
         self._table = np.zeros(len(keys) + len(keys) // 2 + 1, np.uint64)
         self.repeats = np.zeros(len(keys), np.bool_)
         self._places = address_of(self._table), len(self._table), self._seed
+        self._size = keys.itemsize * keys.shape[1]
         base, repeats = address_of(keys), address_of(self.repeats)
         self.repeated = 0
         for first in range(0, len(keys), _SPAN):
             last = min(len(keys), first + _SPAN)
-            self.repeated += _functions["entered"](base, first, last, *self._places, repeats, 0)
+            self.repeated += _functions["entered"](base, first, last, *self._places, repeats, self._size, 0)
 
     def find(self, others: Keys, near: int) -> Rows:
-        """The row of each key of `others`, of shape (n, 2), -1 for one that is not there; (n,).
+        """The row of each key of `others`, as wide as those of the table, -1 for one that is not there; (n,).
 
         `near` is the row where the first of them may be: it is looked at first.
         """
@@ -169,7 +170,7 @@ class KeyTable:
         if len(others):
             others = np.ascontiguousarray(others)
             base, place = address_of(self._keys), address_of(others)
-            _functions["looked_up"](base, rows, *self._places, place, len(others), address_of(found))
+            _functions["looked_up"](base, rows, *self._places, place, len(others), address_of(found), self._size)
         return found
 
 
@@ -181,7 +182,7 @@ def paired(rows: Rows, first: int, partners: Rows) -> NDArray[np.uint8] | None:
     """
     statuses = np.empty(len(rows), np.uint8)
     places = address_of(rows), len(rows), first, address_of(partners), address_of(statuses)
-    return statuses if _functions["paired"](*places, 0, 0, 0) else None
+    return statuses if _functions["paired"](*places, 0, 0, 0, 0) else None
 
 
 def hashed_texts(offsets: Rows, texts: NDArray[np.uint8], seed: int) -> Keys:
@@ -193,7 +194,7 @@ def hashed_texts(offsets: Rows, texts: NDArray[np.uint8], seed: int) -> Keys:
     found = np.empty((len(offsets) - 1, 2), np.uint64)
     halves = _signed(seed & 0xFFFFFFFFFFFFFFFF), _signed(seed >> 64)
     places = address_of(offsets), address_of(texts), len(found)
-    _functions["hashed"](*places, *halves, address_of(found), 0, 0)
+    _functions["hashed"](*places, *halves, address_of(found), 0, 0, 0)
     return found
 
 

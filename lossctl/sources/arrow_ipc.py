@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 import pyarrow as pa
@@ -101,6 +102,12 @@ class _ArrowReader(Reader):
             schema = self._open(None).schema
         self._table = ArrowTable(file, "arrow", schema, roles, self._first_of)
         self.arrays = self._table.describe(None)
+
+    def only(self, roles: Collection[str]) -> Reader:
+        part = copy(self)
+        part._table = self._table.only(roles)
+        part.arrays = part._table.describe(None)
+        return part
 
     def _open(self, columns: list[int] | None) -> Any:
         return _opened(self._source, self._is_file, columns)

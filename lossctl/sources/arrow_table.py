@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -64,6 +65,14 @@ class ArrowTable:
     @property
     def row_values(self) -> int:
         return sum(column.width or 1 for column in self.columns.values())
+
+    def only(self, roles: Collection[str]) -> ArrowTable:
+        """The same table, of which only these roles are taken."""
+        part = copy(self)
+        part.selected = {role: columns for role, columns in self.selected.items() if role in roles}
+        wanted = {name for columns in part.selected.values() for name in columns}
+        part.columns = {name: column for name, column in self.columns.items() if name in wanted}
+        return part
 
     def describe(self, rows: int | None) -> dict[str, ArrayInfo]:
         """What each role will deliver."""

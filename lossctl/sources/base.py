@@ -6,7 +6,7 @@ Nothing here imports NumPy: a reader loads what its format needs when it opens a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from lossctl.errors import DataError
@@ -149,6 +149,13 @@ class Reader(ABC):
         It is open as long as this reader is.
         """
         return None
+
+    def only(self, roles: Collection[str]) -> Reader:
+        """A reader of these roles of the same open file, and of others where it would read them all the same.
+
+        Whichever is closed closes both.
+        """
+        return self
 
     @abstractmethod
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -139,6 +140,15 @@ class _ParquetReader(Reader):
     def begin(self) -> None:
         if self._begun is None:
             self._begun = self._work_ahead()
+
+    def only(self, roles: Collection[str]) -> Reader:
+        table = self._table.only(roles)
+        if not table.stored:  # Arrow's batches would not say how many rows there are
+            return self
+        part = copy(self)
+        part._table, part._begun = table, None
+        part.arrays = table.describe(self._rows)
+        return part
 
     def _first_of(self, name: str) -> pa.RecordBatch | None:
         return next(self._batches([name], _FIRST_ROWS, range(len(self._group_rows))), None)

@@ -6,7 +6,8 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from lossctl.errors import DataError, UsageError, reason_of, visible
@@ -139,6 +140,12 @@ class ShardedReader(Reader):
             role: _common_dtype(path, role, [arrays[role] for arrays in described]) for role in described[0]
         }
         self.arrays = self._describe(described[model])
+
+    def only(self, roles: Collection[str]) -> Reader:
+        part = copy(self)
+        part._open = lambda shard: self._open(shard).only(roles)
+        part.arrays = {role: info for role, info in self.arrays.items() if role in roles}
+        return part
 
     def _describe(self, first: Mapping[str, ArrayInfo]) -> dict[str, ArrayInfo]:
         rows = None if None in self._rows else sum(count for count in self._rows if count is not None)

@@ -53,6 +53,18 @@ def test_keys_of_which_one_half_is_the_same(which: int) -> None:
     assert (table.find(keys + np.uint64(1), 0) == -1).all()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_keys_of_one_word(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    words = np.array([0, 1, 2**63 - 1, 2**63, 2**64 - 1], np.uint64)
+    keys = np.concatenate([words, random.integers(0, 2**64, 500, np.uint64), words[: seed % 3]]).reshape(-1, 1)
+    places = random.permutation(len(keys)) if seed % 2 else np.arange(len(keys))
+    table = KeyTable(keys, 2**64 - 1 - seed)
+    assert np.flatnonzero(table.repeats).tolist() == [505, 506][: seed % 3]
+    assert np.array_equal(table.find(keys[places], 0), np.where(places < 505, places, places - 505))
+    assert (table.find(np.setdiff1d(keys + np.uint64(1), keys).reshape(-1, 1), 3) == -1).all()
+
+
 def test_more_keys_than_are_entered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_tables, "_SPAN", 7)
     table = KeyTable(keys_of([*range(40), 3, *range(50, 60)]), 1)
