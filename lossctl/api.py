@@ -20,7 +20,7 @@ from lossctl.input_parts import Part, target_selection
 from lossctl.inputs import open_parts, reading_options
 from lossctl.loss_spec import LossSpec, parse
 from lossctl.nonfinite import check_policy
-from lossctl.python_words import in_python
+from lossctl.python_words import in_python, warn
 from lossctl.results import LossResult
 from lossctl.sources import Selection
 from lossctl_kernels import LOSSES, Loss
@@ -106,7 +106,8 @@ def evaluate(
 
     Returns a `LossResult`: `.value`, `.unit`, `.sum`, `.weight`, `.samples`, `.signature`, `.slices`, `.worst`, …
     Raises `lossctl.errors.UsageError` for a loss or option that does not exist or fit, `DataError` for data that is
-    malformed, misaligned or outside the loss's domain, `EnvironmentFault` for a backend that is not there.
+    malformed, misaligned or outside the loss's domain, `EnvironmentFault` for a backend that is not there. Warns with
+    `lossctl.errors.LossctlWarning` of what looks wrong and of rows that were left out.
     """
     reading = _Reading.of(columns, on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs(loss), reduction, backend, threads)
@@ -115,7 +116,9 @@ def evaluate(
         evaluation = Evaluation(feed, request)
         if slices is not None:
             slices.plan.prepare(evaluation)
-        results = evaluation.run().results
+        done = evaluation.run()
+    warn(done.warnings)
+    results = done.results
     return results[0] if isinstance(loss, str) else list(results)
 
 
@@ -147,7 +150,7 @@ def per_sample(
     parts: list[NDArray[np.float64]] = []
     with closing(_feed(predictions, targets, weights, inputs, request.specs, reading)) as feed:
         evaluation = Evaluation(feed, request)
-        evaluation.run(parts.append)
+        warn(evaluation.run(parts.append).warnings)
     found, layout = np.concatenate(parts), evaluation.layout
     return found if layout is None or not layout.split else found.reshape(-1, *layout.places)
 
@@ -183,7 +186,7 @@ def gradient(
     parts: list[NDArray[Any]] = []
     with closing(_feed(predictions, targets, weights, inputs, request.specs, reading)) as feed:
         evaluation = Evaluation(feed, request)
-        evaluation.run()
+        warn(evaluation.run().warnings)
         evaluation.gradients({of: parts.append})
     return np.concatenate(parts)
 

@@ -67,6 +67,12 @@ class EnvironmentFault(LossctlError, OSError):
     exit_code = 4
 
 
+class LossctlWarning(UserWarning):
+    """What the Python API warns of, which the command line says on stderr: data that look like something else, rows
+    that were left out.
+    """
+
+
 def reason_of(error: BaseException) -> str:
     """What the system says is wrong, as it stands within a message: "no space left on device"."""
     text = visible(getattr(error, "strerror", None) or error)

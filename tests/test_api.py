@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import lossctl
-from lossctl.errors import DataError, EnvironmentFault, LossctlError, UsageError
+from lossctl.errors import DataError, EnvironmentFault, LossctlError, LossctlWarning, UsageError
 from lossctl_kernels import LOSSES
 from tests.cli.commands import SAMPLES
 
@@ -191,6 +191,13 @@ WRONG: list[tuple[type[LossctlError], str, dict[str, Any]]] = [
     (DataError, "weight -1", {"weights": [1, -1, 1]}),
     (DataError, "input=logit in the loss", {"predictions": [2.0, 0.5, 0.5]}),
     (DataError, "nan", {"predictions": [0.5, np.nan, 0.5]}),
+    (UsageError, "lossctl.per_sample", {"reduction": "none"}),
+    (UsageError, "nonfinite= 'x'", {"nonfinite": "x"}),
+    (UsageError, "missing= is x", {"missing": "x"}),
+    (UsageError, "cross=True", {"by": {"a": Y}, "cross": True}),
+    (UsageError, "min_slice= must be 1", {"by": {"a": Y}, "min_slice": 0}),
+    (UsageError, "top= must be", {"top": 0}),
+    (UsageError, "by= names 'a' twice", {"by": ["a", "a"]}),
 ]  # fmt: skip
 
 
@@ -200,6 +207,7 @@ def test_errors_are_those_of_the_command_line(kind: type[LossctlError], says: st
     with pytest.raises(kind) as caught:
         lossctl.evaluate(**arguments)
     assert says in str(caught.value)
+    assert "--" not in str(caught.value)
     assert isinstance(caught.value, ValueError)
 
 
@@ -282,3 +290,28 @@ def test_hints_name_arguments(predictions: Any, targets: Any, loss: str, hint: s
         lossctl.evaluate(predictions, targets, loss)
     assert caught.value.hint == hint
     assert str(caught.value).endswith(hint)
+
+
+def test_what_the_command_line_warns_of_is_warned_of(tmp_path: Path) -> None:
+    """In Python's words, and at the line of the caller."""
+    probabilities, labels = np.linspace(0.1, 0.9, 20), np.arange(20) % 2
+    for call in (lossctl.evaluate, lossctl.per_sample, lossctl.gradient):
+        with pytest.warns(LossctlWarning, match="all look like probabilities; if they are, use bce:input=prob") as told:
+            call(probabilities, labels, "bce:input=logit")
+        assert [Path(each.filename).name for each in told] == ["test_api.py"]
+        assert "--" not in str(told[0].message)
+
+
+def test_rows_that_are_left_out_are_warned_of(tmp_path: Path) -> None:
+    left, right = tmp_path / "left.csv", tmp_path / "right.csv"
+    left.write_text("id,pred\n1,0.5\n2,0.5\n3,0.5\n")
+    right.write_text("id,target\n3,1.5\n1,0.5\n")
+    with pytest.warns(LossctlWarning, match="1 of 3 rows of .*left.csv are left out"):
+        assert lossctl.evaluate(left, right, "mae", on="id", missing="drop").value == 0.5
+    with pytest.warns(LossctlWarning, match="1 row"):
+        assert lossctl.evaluate([1.0, math.nan], [2.0, 2.0], "mae", nonfinite="skip").value == 1.0
+
+
+def test_nothing_is_warned_of_where_nothing_looks_wrong(recwarn: pytest.WarningsRecorder) -> None:
+    lossctl.evaluate(np.linspace(-3.0, 3.0, 20), np.arange(20) % 2, "bce:input=logit")
+    assert not recwarn.list

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import lossctl
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import DataError, LossctlWarning, UsageError
 from lossctl.evaluation import Evaluation, Request
 from lossctl.inputs import InputFiles, open_feed
 from lossctl.loss_spec import parse
@@ -111,14 +111,15 @@ def test_rows_of_no_weight_and_ignored_ones_are_none() -> None:
 
 
 def test_several_losses_have_their_own(tmp_path: Path) -> None:
-    mae, rmse, hinge = lossctl.evaluate([0.5, -3.0], [1, -1], ["mae", "rmse", "hinge"], top=1)
+    with pytest.warns(LossctlWarning, match="rmse has no losses of single samples: there are no worst rows"):
+        mae, rmse, hinge = lossctl.evaluate([0.5, -3.0], [1, -1], ["mae", "rmse", "hinge"], top=1)
     assert [each.row for each in mae.worst] == [1]
     assert rmse.worst == ()
     assert [(each.row, each.target) for each in hinge.worst] == [(0, 1)]
     with pytest.raises(UsageError, match="rmse has no losses of single samples: there are no worst rows"):
         lossctl.evaluate([0.5], [1.0], "rmse", top=1)
     for count in (0, -1, 10_001):
-        with pytest.raises(UsageError, match="--top must be from 1 to 10000"):
+        with pytest.raises(UsageError, match="top= must be from 1 to 10000"):
             lossctl.evaluate([0.5], [1.0], "mae", top=count)
 
 

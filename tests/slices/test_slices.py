@@ -338,7 +338,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no name": ({"by": 3}, UsageError, "by is not names of columns: found 3"),
     "no names": ({"by": [1]}, UsageError, "by is not names of columns"),
     "names of nothing": ({"by": "g"}, UsageError, "by names columns, and predictions and targets are arrays"),
-    "nothing to cross": ({"cross": True}, UsageError, "--cross is of two columns or more"),
+    "nothing to cross": ({"cross": True}, UsageError, "cross= is of two columns or more"),
     "too few": ({"by": {"g": [1, 2]}}, DataError, "the numbers of rows differ: .*slice g"),
     "one text": ({"by": {"g": "abc"}}, DataError, "the numbers of rows differ"),
     "two axes": ({"by": {"g": np.ones((3, 2))}}, DataError, "by 'g' is no column of values"),
@@ -346,8 +346,8 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "an object": ({"by": {"g": object()}}, DataError, "by 'g' is no column of values"),
     "mixed": ({"by": {"g": [1, "a", None]}}, DataError, "by 'g' is no column of values"),
     "text in intervals": ({"by": {"g:bins=1": list("xyz")}}, DataError, "by 'g', row 0: 'x' is not a number"),
-    "twice": ({"by": {"g": [1, 2, 3], "g:bins=2": [1, 2, 3]}}, UsageError, "--by names 'g' twice"),
-    "top of no number": ({"top": "3"}, UsageError, "--top must be from 1 to 10000, found '3'"),
+    "twice": ({"by": {"g": [1, 2, 3], "g:bins=2": [1, 2, 3]}}, UsageError, "by= names 'g' twice"),
+    "top of no number": ({"top": "3"}, UsageError, "top= must be from 1 to 10000, found '3'"),
     "a key": ({"by": {"g": [1, 2, 3]}, "on": "id"}, UsageError, "on"),
 }
 
