@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.children import Command, ProcessFailed, Weighed, contest, evaluation, program, weighed
 from benchmarks.options import Options
-from benchmarks.peers.scripts import READ, TABLES, available
+from benchmarks.peers.scripts import KEYED, READ, TABLES, available
 from benchmarks.processes import write_probabilities
 from benchmarks.report import MISSING, Section, Table, megabytes, times
 from benchmarks.targets import Targets
@@ -196,23 +196,31 @@ def _roofline(folder: Path, targets: Targets, options: Options) -> Section:
 
 
 def _keys(folder: Path, options: Options) -> Section:
-    table = Table(["rows", "lossctl, s", "ns a row", "MB held", "bytes a row"])
+    heads = ["rows", "lossctl, s", "ns a row", "MB held", "bytes a row"]
+    table = Table([*heads, *(head for name in KEYED for head in (name, f"{name}, MB held"))])
+    notes: list[str] = []
     before: tuple[int, float] | None = None
     for rows in options.key_rows:
         with _temporary(folder / "p.parquet") as prediction, _temporary(folder / "y.parquet") as target:
             _write_keyed(prediction, target, rows)
             _settle(prediction)
             _settle(target)
-            run = weighed(evaluation(str(prediction), str(target), *COLUMNS, "--loss", "bce", "--on", "id"))
+            paths = str(prediction), str(target)
+            peers = {name: program(code, *paths) for name, code in available(KEYED).items()}
+            commands = {"lossctl": evaluation(*paths, *COLUMNS, "--loss", "bce", "--on", "id"), **peers}
+            found = _weighed_in_turn(f"keys, {rows:,} rows", commands, options, notes)
+        run = found["lossctl"]
         more = MISSING if before is None else f"{(run.peak - before[1]) / (rows - before[0]):.0f}"
-        table.add(f"{rows:,}", f"{run.seconds:.2f}", f"{run.seconds / rows * 1e9:.0f}", _held(run), more)
+        own = f"{rows:,}", f"{run.seconds:.2f}", f"{run.seconds / rows * 1e9:.0f}", _held(run), more
+        table.add(*own, *(cell for name in KEYED for cell in _cells(found.get(name), run)))
         before = rows, run.peak
     what = (
         "Binary cross-entropy of two Parquet files whose rows are matched by a whole number (`--on id`), in another "
-        "order in each: the one memory that grows with the rows. The bytes a row are what it grew by from the line "
-        "above."
+        "order in each, as whole processes, next to a join by polars (streaming): the better of two runs, and the most "
+        "memory that it held. It is the one memory that grows with the rows: the bytes a row are what lossctl's grew "
+        "by from the line above. The peer's times are multiples of lossctl's."
     )
-    return Section("Rows matched by key", what, table)
+    return Section("Rows matched by key", what, table, notes)
 
 
 def _write_keyed(prediction: Path, target: Path, rows: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-__all__ = ["ARRAYS", "READ", "TABLES", "available"]
+__all__ = ["ARRAYS", "KEYED", "READ", "TABLES", "available"]
 
 ARRAYS: Mapping[str, str] = {
     "NumPy": """
@@ -113,6 +113,17 @@ TABLES: Mapping[tuple[str, str], Mapping[str, str]] = {
     },
 }
 """One loss of the columns pred and label of a table, by format and loss, then by who computes it."""
+
+KEYED: Mapping[str, str] = {
+    "polars": f"""
+import sys
+import polars as pl
+p, y = pl.col('pred'), pl.col('label')
+a, b = (pl.scan_parquet(path) for path in sys.argv[1:3])
+print(a.join(b, on='id').select({_POLARS["bce"]}).collect(engine='streaming').item())
+""",
+}
+"""Binary cross-entropy of pred and label of two Parquet files whose rows are matched by id, by who computes it."""
 
 _MODULES = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn"}
 

@@ -118,6 +118,7 @@ def test_growth(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(large, "TABLES", {(kind, "bce"): {"polars": "print(7)"} for kind in ("CSV", "Parquet")})
+    monkeypatch.setattr(large, "KEYED", {"polars": "print(8)"})
     monkeypatch.setattr(large, "available", dict)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     tables, arrays, cached, keys, targets = large.sections(QUICK)
@@ -131,6 +132,10 @@ def test_large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert list(rows(arrays)) == ["cpu", "python"]
     assert list(rows(cached)) == ["lossctl", "a loop that reads the files"]
     assert list(rows(keys)) == ["10,000", "50,000"]
+    assert [row[-2:] for row in keys.table.rows] == [["-"] * 2] * 2
+    assert [note.partition(" differs: 8.0, not ")[0] for note in keys.notes] == [
+        f"keys, {count} rows: polars" for count in rows(keys)
+    ]
     assert len(rows(targets)) == (3 if ON_LINUX else 2)
     assert list(tmp_path.iterdir()) == []
 
