@@ -84,7 +84,7 @@ def test_no_pickle_is_loaded(here: Path) -> None:
 
     (here / "raw.npy").write_bytes(pickle.dumps(Evil()))
     np.save(here / "object.npy", np.array([Evil()], object), allow_pickle=True)
-    np.savez(here / "object.npz", allow_pickle=True, p=np.array([Evil()], object))
+    np.savez(here / "object.npz", p=np.array([Evil()], object))
     for name in ("raw.npy", "object.npy", "object.npz"):
         assert name in refused(DATA, "eval", name, "y.npy", "-l", "mse")
     assert not (here / "owned").exists()

@@ -85,7 +85,10 @@ def test_it_is_an_error_otherwise(write: Callable[[Path], Path], column: str, tm
 def test_lists(fixed: bool, tmp_path: Path) -> None:
     rows = [[1.0, None], None, [3.0, 4.0]]
     kind = pa.list_(pa.float32(), 2) if fixed else pa.list_(pa.float32())
-    parquet.write_table(pa.table({"p": pa.array(rows, kind)}), tmp_path / "t.parquet")
+    try:
+        parquet.write_table(pa.table({"p": pa.array(rows, kind)}), tmp_path / "t.parquet")
+    except pa.ArrowNotImplementedError as error:
+        pytest.skip(f"this Arrow writes no such file: {error}")
     with open_reader(tmp_path / "t.parquet", {"prediction": Selection(("p",), gaps=True)}) as reader:
         found = np.concatenate([chunk["prediction"] for chunk in reader.chunks(2)])
     assert found.dtype == np.float32
