@@ -47,7 +47,7 @@ def _check_single(file: InputFile) -> None:
     if start is None or not head.startswith(_MAGIC):
         return
     end = int.from_bytes(head[start + 2 * size : start + 3 * size], "little")
-    if file.read_at(end, len(_MAGIC)) == _MAGIC:
+    if end and file.read_at(end, len(_MAGIC)) == _MAGIC:
         raise DataError(
             f"{file.name} is several HDF5 files joined: the first ends at byte {end} of {file.size}",
             hint="name them all, or write the data as one file",

@@ -221,7 +221,8 @@ def check_machine(error: Exception, name: str) -> None:
         ) from error
     if isinstance(error, RuntimeError) and "start new thread" in str(error):  # said by the outermost frame
         raise error
-    if "memory allocation failed" in str(error) and not _has_room():  # as HDF5 has it, of damaged files as well
+    asks_for_memory = isinstance(error, MemoryError) or "memory allocation failed" in str(error)  # as HDF5 has it
+    if asks_for_memory and not _has_room():  # damaged files do as well
         raise MemoryError from error
 
 

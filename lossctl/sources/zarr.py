@@ -18,12 +18,16 @@ from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
 from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
-from lossctl.sources.input_file import changed, check_machine, hold
+from lossctl.sources.input_file import changed, check_machine, faults_of, hold
 from lossctl.sources.text import delivered_text, text_array
 
 _MOST_CHUNK_BYTES = 1 << 30
 _ANY = 7
 """Stands for any index where the name of a chunk's file is asked for."""
+
+# What a frame of Blosc begins with: how long all of it is comes last.
+_BLOSC_HEADER_BYTES = 16
+_BLOSC_CODECS = ("Blosc", "BloscCodec")
 
 _METADATA = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
 
@@ -91,6 +95,10 @@ class _ArrayReader(Reader):
         self.arrays = {role: ArrayInfo(path, "zarr", columns, array.shape, dtype)}
 
     def _check(self, array: Any) -> None:
+        if any(getattr(codec, "codec_id", None) == "pickle" for codec in _codecs(array)):
+            raise DataError(
+                f"{self._label} holds pickles, which are never loaded", hint="save it without an object codec"
+            )
         if self._text is None or array.dtype.kind != "T":  # texts of any length
             check_dtype(array.dtype, self._label, self._text)
         if not array.shape:
@@ -116,12 +124,15 @@ class _ArrayReader(Reader):
         grid = [-(-size // step) for size, step in pieces]
         # The library would look for each chunk of the shape, which may say anything.
         key = array.metadata.encode_chunk_key((_ANY,) * len(grid))
-        missing = math.prod(grid) - len(set(_indices_of_files(self._folder, key, grid)))
-        if missing:
+        found = dict(_files_of_chunks(self._folder, key, grid))
+        if missing := math.prod(grid) - len(found):
             raise DataError(
                 f"{self._label}: {missing} of {math.prod(grid)} chunks were never written",
                 hint="write all of them, with write_empty_chunks=True: what is missing would be read as its fill value",
             )
+        if array.shards is None and type(_codecs(array)[-1]).__name__ in _BLOSC_CODECS:
+            for path in found.values():
+                _check_blosc(path)
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         for start in range(0, self._array.shape[0], rows):
@@ -146,14 +157,31 @@ class _ArrayReader(Reader):
         """Nothing is open between reads."""
 
 
-def _indices_of_files(folder: str, key: str, grid: list[int]) -> Iterator[tuple[int, ...]]:
-    """Which chunks of a grid have a file; `key` is what the file of the chunk at `_ANY` on each axis is called."""
+def _codecs(array: Any) -> tuple[Any, ...]:
+    """What makes the file of a chunk, one after the other."""
+    return (*array.filters, array.serializer, *array.compressors)
+
+
+def _check_blosc(path: str) -> None:
+    """Raises DataError for a frame that is not as long as it says: the library would read on behind its end."""
+    with faults_of(visible(path)), open(path, "rb") as handle:
+        head = handle.read(_BLOSC_HEADER_BYTES)
+        size = os.fstat(handle.fileno()).st_size
+    said = int.from_bytes(head[12:], "little")
+    if size < _BLOSC_HEADER_BYTES or size != said:
+        raise DataError(
+            f"{visible(path)} is damaged: it has {size} bytes, its header says {said}", hint="write the store again"
+        )
+
+
+def _files_of_chunks(folder: str, key: str, grid: list[int]) -> Iterator[tuple[tuple[int, ...], str]]:
+    """The chunks of a grid that have a file; `key` is what that of the chunk at `_ANY` on each axis is called."""
     pattern = re.compile(re.escape(key).replace(str(_ANY), "(0|[1-9][0-9]*)"))
     for path, _ in _files_below(folder):
         found = pattern.fullmatch(os.path.relpath(path, folder))
         index = tuple(map(int, found.groups())) if found else ()
         if index and all(each < size for each, size in zip(index, grid, strict=True)):
-            yield index
+            yield index, path
 
 
 def _state(folder: str) -> int:
@@ -177,7 +205,7 @@ def zarr_faults(name: str) -> Iterator[None]:
     """Turns what zarr and its codecs raise for a damaged store into ours: they have no common class."""
     try:
         yield
-    except (LossctlError, MemoryError):
+    except LossctlError:
         raise
     except Exception as error:
         check_machine(error, name)

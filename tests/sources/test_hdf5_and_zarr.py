@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -17,6 +17,7 @@ from lossctl.errors import UsageError
 from lossctl.sources.input_file import check_machine
 from tests.sources.conftest import ReadAll, Refusal
 
+BLOSC: dict[int, Any] = {2: {"id": "blosc"}, 3: {"name": "blosc", "configuration": {}}}
 P, T = np.arange(30, dtype=np.float32).reshape(10, 3), np.arange(10)
 
 
@@ -109,6 +110,12 @@ def test_damage_names_the_array_and_where_it_begins(tmp_path: Path, refusal: Ref
     assert "a.h5, dataset 'p', from row 0 on, is damaged" in refusal(tmp_path / "a.h5").message
 
 
+def test_hdf5_that_ends_after_a_few_bytes(tmp_path: Path, refusal: Refusal) -> None:
+    for size in (8, 20):
+        (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n".ljust(size, b"\0"))
+        assert "a.h5 is damaged" in refusal(tmp_path / "a.h5").message
+
+
 def test_a_dataset_without_a_shape(tmp_path: Path, refusal: Refusal) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["p"] = h5py.Empty("f8")
@@ -198,5 +205,35 @@ def test_texts_where_numbers_are_asked_for(tmp_path: Path, refusal: Refusal) -> 
     assert "--classes" in str(error.hint)
 
 
-def test_a_damaged_file_that_asks_for_too_much_memory_is_not_the_fault_of_the_machine() -> None:
+def test_a_damaged_file_that_asks_for_too_much_memory_is_not_the_fault_of_the_machine(
+    tmp_path: Path, refusal: Refusal
+) -> None:
     check_machine(OSError("Can't read data (memory allocation failed)"), "a.h5")
+    check_machine(MemoryError(), "a.zarr")
+    zarr.create_array(tmp_path / "a.zarr", data=T)
+    (tmp_path / "a.zarr" / "c" / "0").write_bytes(b"\x28\xb5\x2f\xfd\xe0" + (1 << 60).to_bytes(8, "little") + b"\1\0\0")
+    assert "from row 0 on, is damaged" in refusal(tmp_path / "a.zarr").message
+
+
+@pytest.mark.parametrize("cut", [1, 30, 1000])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_blosc_that_is_cut_is_not_given_to_its_library(
+    tmp_path: Path, read_all: ReadAll, refusal: Refusal, zarr_format: Literal[2, 3], cut: int
+) -> None:
+    """Which reads on behind it: what stands in memory there, or where there is none."""
+    values = np.random.default_rng(0).normal(size=300)
+    zarr.create_array(
+        tmp_path / "a.zarr", data=values, chunks=(150,), compressors=BLOSC[zarr_format], zarr_format=zarr_format
+    )
+    np.testing.assert_array_equal(read_all(tmp_path / "a.zarr", 100, prediction=None)["prediction"], values)
+    chunk = tmp_path / "a.zarr" / ("1" if zarr_format == 2 else "c/1")
+    os.truncate(chunk, chunk.stat().st_size - cut)
+    assert f"{chunk} is damaged: it has " in refusal(tmp_path / "a.zarr").message
+
+
+def test_no_pickle_of_a_store_is_loaded(tmp_path: Path, refusal: Refusal) -> None:
+    """Of the library's versions some would."""
+    zarr.create_array(tmp_path / "a.zarr", data=T.astype("T"), zarr_format=2)
+    described = tmp_path / "a.zarr" / ".zarray"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "compressor": {"id": "pickle"}}))
+    assert "a.zarr holds pickles" in refusal(tmp_path / "a.zarr").message
