@@ -12,11 +12,15 @@ from lossctl.errors import DataError, UsageError, reason_of, visible
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import option
 from lossctl.sources.opening import take_pipe
+from lossctl.strict_json import is_unicode
 
 __all__ = ["check_classes", "class_names", "file_of_classes", "read_classes"]
 
 LARGEST_FILE = 64 << 20
 SHOWN = 10
+
+_LIST = 'such as ["cat", "dog"]'
+_REMEDY = "write one name a line, in UTF-8"
 
 
 def file_of_classes(text: str) -> str | None:
@@ -41,7 +45,7 @@ def read_classes(text: str) -> tuple[str, ...]:
         ) from None
     except (OSError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8"
-        raise DataError(f"cannot read the classes of {visible(text)}: {reason}") from error
+        raise DataError(f"cannot read the classes of {visible(text)}: {reason}", hint=_REMEDY) from error
     stripped = content.strip()
     if stripped.startswith("[") or (stripped.startswith("{") and stripped.endswith("}")):
         return _checked(_json_list(text, content), visible(text), DataError)
@@ -53,11 +57,11 @@ def _json_list(path: str, content: str) -> list[str]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{visible(path)} is no JSON list of names: {visible(error)}") from None
+        raise DataError(f"{visible(path)} is no JSON list of names: {visible(error)}", hint=_LIST) from None
     if not isinstance(found, list):
-        raise DataError(f"{visible(path)} is no JSON list of names", hint='such as ["cat", "dog"]')
+        raise DataError(f"{visible(path)} is no JSON list of names", hint=_LIST)
     if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in found):
-        raise DataError(f"{visible(path)} holds what is no name of a class", hint='such as ["cat", "dog"]')
+        raise DataError(f"{visible(path)} holds what is no name of a class", hint=_LIST)
     return [str(name) for name in found]
 
 
@@ -75,6 +79,8 @@ def _checked(names: Sequence[str], where: str, refusal: type[UsageError | DataEr
         raise refusal(f"{where} names {count}; there are two or more", hint="name all of them in order")
     if "" in names:
         raise refusal(f"{where}: name {list(names).index('') + 1} is empty", hint="name each class")
+    if (odd := next((name for name in names if not is_unicode(name)), None)) is not None:
+        raise refusal(f"{where}: name {list(names).index(odd) + 1} is not Unicode: '{visible(odd)}'", hint="rename it")
     name, count_of_name = Counter(names).most_common(1)[0]
     if count_of_name > 1:
         often = "twice" if count_of_name == 2 else f"{count_of_name} times"

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-__all__ = ["indented", "loads", "on_one_line", "without_repeats"]
+__all__ = ["indented", "is_unicode", "loads", "on_one_line", "without_repeats"]
 
 
 def indented(document: Any) -> str:
@@ -30,6 +30,11 @@ def loads(text: bytes, deepest: int) -> Any:
     if _is_deeper(found, deepest):
         raise _too_deep(deepest)
     return found
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no halves of characters, which JSON can spell."""
+    return text.isascii() or text.encode("utf-8", "replace").decode() == text
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

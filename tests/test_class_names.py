@@ -55,6 +55,7 @@ def test_a_list_of_names() -> None:
         (b'["a", ', "no JSON list"),
         (b"[" * 100_000, "no JSON list"),
         (b"\xff\xfe", "not UTF-8"),
+        (b'["\\ud800", "b"]', "name 1 is not Unicode"),
     ],
 )
 def test_a_file_that_is_wrong(content: bytes, says: str, tmp_path: Path) -> None:
@@ -62,6 +63,7 @@ def test_a_file_that_is_wrong(content: bytes, says: str, tmp_path: Path) -> None
     with pytest.raises(DataError, match=says) as raised:
         read_classes(str(tmp_path / "c.txt"))
     assert "c.txt" in raised.value.message
+    assert raised.value.hint
 
 
 def test_lines_end_where_editors_end_them(tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_lines_end_where_editors_end_them(tmp_path: Path) -> None:
     assert read_classes(str(tmp_path / "c.txt")) == ("a\u2028b", "c\x0bd")
 
 
-@pytest.mark.parametrize("text", ["absent.txt", "cat", "a,,b", "a,a", ""])
+@pytest.mark.parametrize("text", ["absent.txt", "cat", "a,,b", "a,a", "", "a,\udcff"])
 def test_a_list_that_is_wrong(text: str) -> None:
     with pytest.raises(UsageError):
         read_classes(text)

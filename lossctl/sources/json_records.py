@@ -13,7 +13,7 @@ import numpy as np
 from lossctl.errors import DataError, visible
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.records import BYTE_ORDER_MARK
-from lossctl.strict_json import without_repeats
+from lossctl.strict_json import is_unicode, without_repeats
 
 LINE_END = b"\n"
 # All that JSON takes for white space: other characters that Python would strip are an error.
@@ -166,11 +166,6 @@ class ObjectLines:
                     return line
             line -= block.endswith(LINE_END)
         return line + 1
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text has no halves of characters, which JSON can spell."""
-    return text.isascii() or text.encode("utf-8", "replace").decode() == text
 
 
 def _number(text: str) -> float:
