@@ -274,10 +274,16 @@ def _choice(loss: Loss, name: str, value: Any) -> str:
     return text
 
 
+def _plain(value: Any) -> Any:
+    """A value as it is. Raises ValueError for a text that Python takes for a number: 1_0, or digits of other scripts."""
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        raise ValueError(value)
+    return value
+
+
 def _number(loss: Loss, name: str, value: Any) -> float:
     try:
-        # Python reads 1_0 as 10; nobody who writes an option means that.
-        number = math.nan if "_" in str(value) else float(value)
+        number = float(_plain(value))
     except (TypeError, ValueError):
         raise SpecificationError(f"{loss.name}: {name} must be a number, found {value!r}") from None
     if not math.isfinite(number):
@@ -293,7 +299,7 @@ def _eps_or_number(loss: Loss, name: str, value: Any) -> float | str:
 
 def _integer(loss: Loss, name: str, value: Any) -> int:
     try:
-        return int(str(value))
+        return int(_plain(str(value)))
     except ValueError:
         raise SpecificationError(f"{loss.name}: {name} must be a whole number, found {value!r}") from None
 
