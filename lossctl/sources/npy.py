@@ -74,6 +74,10 @@ def _read_header(file: InputFile) -> tuple[tuple[int, ...], bool, np.dtype[Any],
     head = file.read_at(0, _MAX_HEADER_BYTES + 12)
     if len(head) < 8:
         raise DataError(f"{file.name} is truncated: it has {len(head)} bytes", hint="write the file again")
+    if not head.startswith(npy_format.MAGIC_PREFIX):  # as an array in an archive may not
+        raise DataError(
+            f"{file.name} is no NPY array: it begins with the bytes {head[:6].hex(' ')}", hint="save it with np.savez"
+        )
     version = tuple(head[6:8])
     if version not in {(1, 0), (2, 0), (3, 0)}:
         raise _malformed(file, f"format version {'.'.join(map(str, version))}; known are 1.0, 2.0 and 3.0")

@@ -16,7 +16,7 @@ _SHOWN_NAMES = 20
 def check_names(table: str, names: Sequence[str]) -> None:
     """Raises DataError if a column of the table `table` has no name, or shares it with another."""
     if not names:
-        raise DataError(f"{table} has no columns")
+        raise DataError(f"{table} has no columns", hint="was it written to its end?")
     if "" in names:
         raise DataError(
             f"{table}: column {names.index('') + 1} has no name",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,15 @@ def test_a_file_cut_within_the_version_is_truncated(tmp_path: Path, size: int) -
     path.write_bytes(b"\x93NUMPY\x01\x00"[:size])
     with pytest.raises(DataError, match=rf"is truncated: it has {size} bytes"):
         open_reader(path, {"prediction": Selection()}, format="npy")
+
+
+def test_an_array_of_an_archive_begins_as_a_file_does(tmp_path: Path, refusal: Refusal) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("p.npy", b"X" + (tmp_path / "a.npy").read_bytes()[1:])
+    assert (
+        "array 'p' is no NPY array: it begins with the bytes 58 4e 55 4d 50 59" in refusal(tmp_path / "a.npz").message
+    )
 
 
 def test_a_header_with_a_call_is_named_without_its_address(tmp_path: Path) -> None:
