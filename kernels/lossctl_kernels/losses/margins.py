@@ -192,14 +192,22 @@ def soft_margin_gradient(prediction: float, target: float) -> float:
 )
 def exponential(prediction: float, target: float) -> float:
     """Exponential of a score on the wrong side, as in AdaBoost; labels from 0 to 1, or ±1 with `labels=pm1`."""
-    positive = where(target == 0.0, 0.0, target * exp(-prediction))
-    return positive + where(target == 1.0, 0.0, (1.0 - target) * exp(prediction))
+    negative, positive = shares_of_exponentials(prediction, target)
+    return negative + positive
+
+
+def shares_of_exponentials(score: float, target: float) -> tuple[float, float]:
+    """(1 - y) exp(s) and y exp(-s), by roots: the exponential may be too large for a number where a share is not."""
+    root, complement = exp(0.5 * score), 1.0 - target
+    inverse = 1.0 / root
+    negative = where(complement == 0.0, 0.0, complement * root * root)
+    return negative, where(target == 0.0, 0.0, target * inverse * inverse)
 
 
 @gradient_of(exponential)
 def exponential_gradient(prediction: float, target: float) -> float:
-    positive = where(target == 0.0, 0.0, target * exp(-prediction))
-    return where(target == 1.0, 0.0, (1.0 - target) * exp(prediction)) - positive
+    negative, positive = shares_of_exponentials(prediction, target)
+    return negative - positive
 
 
 @loss(

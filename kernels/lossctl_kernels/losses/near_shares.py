@@ -6,6 +6,9 @@ Sums of differences of shares have two parts, of which the first is exact: its t
 stays below 4.
 """
 
+import math
+
+from ..rare import rarely
 from ..scalar import LN2_HIGH, SMALLEST_NORMAL, absolute, difference, exp, log1p, where
 from ..shares import log_of_quotient, log_of_share, log_rest
 from ..softmax import others, relative_exp
@@ -131,7 +134,13 @@ def excess_of_logit(logit: float, target: float, largest: float, log_total: floa
 @fold(Monoid.SUM, "rounded_divergence")
 def kl_terms_of_logits(prediction: float, target: float, largest: float, log_total: float) -> float:
     """y ln(y/q), rounded."""
-    return kl_term_of_log((prediction - largest) - log_total, target)
+    value = kl_term_of_log((prediction - largest) - log_total, target)
+    return rarely(value == math.inf, kl_term_of_far_logit, value, prediction, target, largest)
+
+
+def kl_term_of_far_logit(prediction: float, target: float, largest: float) -> float:
+    """A share of a difference that is too large may not be; next to it the logarithm of the share is nothing."""
+    return 2.0 * (target * (0.5 * largest - 0.5 * prediction))
 
 
 @fold(Monoid.SUM, when=is_small)
