@@ -130,7 +130,7 @@ def test_the_root_of_tiny_errors_of_the_largest_numbers_is_a_number(backend: str
 
 @engines
 @pytest.mark.parametrize("link", ["identity", "log"])
-@pytest.mark.parametrize("power", [1.3, 1.999999, 2.0, 2.5, 3.0])
+@pytest.mark.parametrize("power", [-1.5, 1.3, 1.999999, 2.0, 2.5, 3.0, 5.0])
 def test_likelihoods_of_amounts_far_from_1_are_numbers(power: float, link: str, backend: str) -> None:
     options = {"power": power, "drop_constant": True, "link": link}
     mean, target = np.array([1e-160, 1e-200, 1e300, 6e-309]), np.array([2.7e-160, 1e-150, 5e299, 4e-309])
@@ -138,4 +138,24 @@ def test_likelihoods_of_amounts_far_from_1_are_numbers(power: float, link: str, 
     exact = reference.losses("tweedie_deviance", options, prediction, target, digits=1200)
     exact = [value if abs(value) < sys.float_info.max else mpmath.sign(value) * mpmath.inf for value in exact]
     found = sample_losses(backend_of(backend), Case("tweedie_deviance", options).plan(1), prediction, target)
-    assert_close(found, exact, 1e-12)
+    assert_close(found, exact, 1e-12, atol=5e-324)
+
+
+@engines
+def test_shares_of_logits_that_are_far_apart_are_numbers(backend: str) -> None:
+    logits = np.array([[1.7e308, -1.7e308, 0.0], [-1e308, 1e308, 1e308], [1e308, -1e308, -1e308]])
+    target = np.array([[0.75, 0.25, 0.0], [0.5, 0.5, 0.0], [0.5, 0.25, 0.25]])
+    case = Case("kl_divergence", {"input": "logit"})
+    exact = reference.losses(case.loss, case.options, logits, target, digits=700)
+    assert_close(sample_losses(backend_of(backend), case.plan(3), logits, target), exact, RTOL)
+
+
+@engines
+def test_shares_of_exponentials_that_are_too_large_are_numbers(backend: str) -> None:
+    prediction, target = np.array([-712.0, 712.0, 900.0, -745.0]), np.array([1e-3, 0.999, 1.0, 1e-100])
+    exact = reference.losses("exponential", {}, prediction, target, digits=900)
+    plan = Case("exponential").plan(1)
+    assert_close(sample_losses(backend_of(backend), plan, prediction, target), exact, RTOL, atol=5e-324)
+    slopes = reference.gradients("exponential", {}, prediction, target, digits=2000)
+    found = sample_gradients(backend_of(backend), plan, prediction, target)
+    assert_close(found, [row[0] for row in slopes], RTOL, atol=5e-324)

@@ -67,7 +67,17 @@ def tweedie_likelihood(prediction: float, target: float, power: float, half: flo
 
 def tweedie_likelihood_of_log(prediction: float, target: float, power: float, half: float) -> float:
     """μ^(2 - p)/(2 - p) - y μ^(1 - p)/(1 - p)."""
-    return scaled(power_over(prediction, 2.0 - power) - amount_by_power_over(target, prediction, 1.0 - power), half)
+    a = 1.0 - power
+    value = power_over(prediction, a + 1.0) - amount_by_power_over(target, prediction, a)
+    # Infinity and NaN less themselves are NaN.
+    is_large = (value - value != 0.0) & (a * (a + 1.0) != 0.0)
+    return scaled(rarely(is_large, tweedie_of_large, value, prediction, target, a), half)
+
+
+def tweedie_of_large(log_mean: float, target: float, a: float) -> float:
+    """μ^a (μ/(a + 1) - y/a), where both products may be too large for a number."""
+    root, factor = exp(0.5 * a * log_mean), exp(log_mean) / (a + 1.0) - target / a
+    return where(factor == 0.0, 0.0, factor * root * root)
 
 
 LIKELIHOODS: Mapping[str, Mapping[str, Definition]] = {
