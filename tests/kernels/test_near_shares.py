@@ -207,6 +207,34 @@ def test_relatives_of_cross_entropy_keep_their_digits_next_to_certainty(case: Ca
 
 
 @engines
+@pytest.mark.parametrize("q", [0.7, 1e-3, 1.0 - 1e-9])
+def test_slopes_of_generalized_cross_entropy_of_subnormal_amounts(q: float, backend: str) -> None:
+    rows = np.array([[1e-310, 1.0, 1e-310], [5e-324, 2.0, 0.0], [3e-308, 0.5, 0.5], [1e-322, 3e-320, 1e-100]])
+    labels, case = np.zeros(4, np.int64), Case("gce", {"q": q, "normalize": True})
+    slopes = []
+    for row in map(exact, rows):
+        total = mpmath.fsum(row)
+        power = (row[0] / total) ** mpf(q) / total
+        slopes += [-power * (row[1] + row[2]) / row[0], power, power]
+    assert_close(sample_gradients(backend_of(backend), case.plan(3), rows, labels), slopes, RTOL, atol=1e-320)
+
+
+@engines
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_slopes_of_focal_losses_of_subnormal_shares(gamma: float, backend: str) -> None:
+    small = np.array([5e-324, 1e-322, 1e-310, 3e-308])
+    prediction = np.stack([small, 1.0 - small, 0.0 * small], axis=1)
+    target = np.stack([small[::-1], 1.0 - small, 0.0 * small], axis=1)
+    case = Case("categorical_focal", {"gamma": gamma, "alpha": (0.3, 1.0, 2.0)})
+    slopes = [
+        mpf(0.3) * y * (gamma * (1 - p) ** (gamma - 1) * mpmath.log(p) - (1 - p) ** gamma / p)
+        for p, y in zip(exact(prediction[:, 0]), exact(target[:, 0]), strict=True)
+    ]
+    found = sample_gradients(backend_of(backend), case.plan(3), prediction, target)
+    assert_close(found[:, 0], slopes, RTOL)
+
+
+@engines
 def test_slopes_of_the_mean_divergence_of_subnormal_shares(backend: str) -> None:
     small = np.array([5e-324, 1e-323, 1.5e-320, 3e-310, 2e-308, 1e-300])
     pairs = np.array([(p, y) for p in [*small, 0.3] for y in [*small, 0.3]])

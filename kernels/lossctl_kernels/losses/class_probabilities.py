@@ -7,7 +7,7 @@ from ..domains import CLASS_PROBABILITY, LOGIT, PROBABILITY, TargetKind
 from ..scalar import absolute, exp, expm1, log, log1p, log1p_gap, maximum, minimum, where
 from ..softmax import SOFTMAX, others, probability, probability_of_others
 from ..spec import Monoid, Parameter, Scope, define, fold, form_of, gradient_of, loss
-from .amounts import SURPRISE, amounts_below, cce_of_amounts, cce_of_amounts_gradient, divided_in_place
+from .amounts import SURPRISE, amounts_below, cce_of_amounts, divided_in_place, share_of_others
 from .focal_amounts import FOCAL_OF_AMOUNTS, through_power
 from .multiclass import CROSS_ENTROPY_OPTIONS, cce_from_logits_gradient, gap, mass
 from .multiclass import KERAS as KERAS_ROWS
@@ -45,17 +45,11 @@ def gce_of_amounts(
 
 
 def gce_of_amounts_gradient(
-    prediction: float,
-    target: float,
-    rounded_surprise: float,
-    target_mass: float,
-    row_total: float,
-    amounts_below: float,
-    q: float,
+    prediction: float, target: float, rounded_surprise: float, row_total: float, amounts_below: float, q: float
 ) -> float:
-    """(p/Σp)^q times the slope of the cross-entropy: next to certainty a rounded power will do."""
-    slope = cce_of_amounts_gradient(prediction, target, row_total, target_mass, amounts_below)
-    return exp(-q * rounded_surprise) * slope
+    """(p/Σp)^q/Σp, and at y minus that times Σp/p - 1: next to certainty a rounded power will do."""
+    at_target = exp((1.0 - q) * rounded_surprise) * share_of_others(prediction, row_total, amounts_below)
+    return where(target == 0.0, exp(-q * rounded_surprise), 0.0 - at_target) / row_total
 
 
 GCE_OF_AMOUNTS = define(gce_of_amounts, CLASS_PROBABILITY, Scope.ROW, (*SURPRISE, amounts_below))
@@ -125,8 +119,8 @@ def focal_surprise(
     prediction: float, target: float, class_weight: float, gamma: float, log_floor: float = -math.inf
 ) -> float:
     surprise = 0.0 - maximum(log(prediction), log_floor)
-    value = class_weight * target * power(1.0 - prediction, gamma) * surprise
-    return where((target * class_weight == 0.0) | (surprise == 0.0), 0.0, value)
+    value = class_weight * power(1.0 - prediction, gamma) * (target * surprise)
+    return where((target == 0.0) | (class_weight == 0.0) | (surprise == 0.0), 0.0, value)
 
 
 @loss(
@@ -153,8 +147,8 @@ def categorical_focal(focal_surprise: float, gamma: Gamma = 2.0) -> float:
     """Cross-entropy that counts easy samples less: times the probability of the other classes to the power γ.
 
     `alpha` is a factor, or one for each class; Keras has 0.25, which only scales the loss, and clips the softmax of
-    logits, too. Targets are distributions, or class indices with `labels=index`. The gradient by logits is a difference
-    of slopes: next to a soft target it is right to some 1e-16 of them.
+    logits, too. Targets are distributions, or class indices with `labels=index`. The gradient by logits, or
+    through `normalize`, is a difference of slopes: next to a soft target it is right to some 1e-16 of them.
     """
     return focal_surprise
 
@@ -164,9 +158,10 @@ def categorical_focal_gradient(
     prediction: float, target: float, class_weight: float, gamma: float, log_floor: float = -math.inf
 ) -> float:
     rest = 1.0 - prediction
-    of_logarithm = where(prediction < exp(log_floor), 0.0, 1.0 / prediction)
-    slope = power(rest, gamma) * (through_power(maximum(log(prediction), log_floor), rest, gamma) - of_logarithm)
-    return where(target * class_weight == 0.0, 0.0 * prediction, class_weight * target * slope)
+    factor = class_weight * power(rest, gamma)
+    of_logarithm = where(prediction < exp(log_floor), 0.0, target / prediction)
+    of_power = target * through_power(maximum(log(prediction), log_floor), rest, gamma)
+    return where((target == 0.0) | (class_weight == 0.0), 0.0 * prediction, factor * (of_power - of_logarithm))
 
 
 SoftmaxEps = Annotated[
@@ -198,8 +193,8 @@ def focal_surprise_of_logits(
     half = half_surprise(prediction, largest, ties, tail)
     half = minimum(maximum(half, -0.5 * log1p(-softmax_eps)), -0.5 * log(softmax_eps))
     rest = held_rest(probability_of_others(prediction, largest, ties, tail), softmax_eps)
-    value = 2.0 * (target * class_weight * power(rest, gamma) * half)
-    return where(target * class_weight == 0.0, 0.0, value)
+    value = 2.0 * (class_weight * power(rest, gamma) * (target * half))
+    return where((target == 0.0) | (class_weight == 0.0), 0.0, value)
 
 
 def focal_slopes_at(
@@ -218,7 +213,7 @@ def focal_slopes_at(
     # Where p is 0, so is its product with ln p.
     of_power = where(p == 0.0, 0.0, p * through_power(logarithm, rest, gamma))
     slope = power(rest, gamma) * (of_power - 1.0)
-    flat = (target * class_weight == 0.0) | (p < softmax_eps) | (rest < softmax_eps)
+    flat = (target == 0.0) | (class_weight == 0.0) | (p < softmax_eps) | (rest < softmax_eps)
     return where(flat, 0.0, target * class_weight * slope)
 
 

@@ -24,8 +24,8 @@ def focal_surprise_of_amounts(
     prediction: float, target: float, class_weight: float, row_total: float, amounts_below: float, gamma: float
 ) -> float:
     rest = share_of_others(prediction, row_total, amounts_below)
-    value = class_weight * target * power(rest, gamma) * surprise_of_amount(prediction, row_total, rest)
-    return where((target * class_weight == 0.0) | (rest == 0.0), 0.0, value)
+    value = class_weight * power(rest, gamma) * (target * surprise_of_amount(prediction, row_total, rest))
+    return where((target == 0.0) | (class_weight == 0.0) | (rest == 0.0), 0.0, value)
 
 
 def focal_slope_of_amounts(
@@ -36,7 +36,7 @@ def focal_slope_of_amounts(
     surprise = surprise_of_amount(prediction, row_total, rest)
     of_power = where(prediction == 0.0, 0.0, prediction / row_total * through_power(0.0 - surprise, rest, gamma))
     slope = power(rest, gamma) * (of_power - 1.0)
-    return where(target * class_weight == 0.0, 0.0, target * class_weight * slope)
+    return where((target == 0.0) | (class_weight == 0.0), 0.0, target * class_weight * slope)
 
 
 @fold(Monoid.TARGET_SUM)
