@@ -275,7 +275,7 @@ def _choice(loss: Loss, name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as it is. Raises ValueError for a text that Python takes for a number: 1_0, or digits of other scripts."""
+    """A value as it is. Raises ValueError for a text that Python takes for one: 1_0, or digits of other scripts."""
     if isinstance(value, str) and ("_" in value or not value.isascii()):
         raise ValueError(value)
     return value
