@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -94,6 +95,14 @@ def test_means_of_shortfalls_that_have_no_sum(backend: str) -> None:
 
 
 @engines
+def test_a_class_without_weight_costs_nothing_though_squares_are_too_large(backend: str) -> None:
+    scores, labels = np.array([[1e200, -1e300, 3.0], [np.nan, 1.0, 2.0]]), np.array([1, 1])
+    case = Case("multi_margin", {"p": 2.0, "class_weight": (1.0, 0.0, 1.0)})
+    found = sample_losses(backend_of(backend), case.plan(3), scores, labels)
+    np.testing.assert_array_equal(found, [0.0, np.nan])
+
+
+@engines
 def test_means_over_pairs_that_have_no_sum(backend: str) -> None:
     """Half of these scores are so far apart that a difference, or a sum of two, is too large, though no mean is."""
     scores = np.array(
@@ -141,6 +150,35 @@ def test_slopes_by_a_variance_far_above_or_below_the_squared_error(var_input: st
     exact = reference.gradients_of("var", case.loss, case.options, prediction, target, GRADIENT_DIGITS, var=var)
     found = sample_gradients(backend_of(backend), case.plan(1), prediction, target, "var", var=var)
     assert_close(found, flattened(exact), RTOL)
+
+
+@engines
+def test_variances_whose_roots_have_no_reciprocal(backend: str) -> None:
+    """By their logarithms: the predictions are right, or so nearly that what they are off by is."""
+    log_variance = np.array([-1500.0, -1e5, -1500.0, -1419.7, 1300.0])
+    error, target = np.array([0.0, 0.0, 3e-250, -1e-320, 1e300]), np.zeros(5)
+    case, engine = Case("gaussian_nll", {"var_input": "log_var"}), backend_of(backend)
+    exact = reference.losses(case.loss, case.options, error, target, VALUE_DIGITS, var=log_variance)
+    assert_close(sample_losses(engine, case.plan(1), error, target, var=log_variance), exact, RTOL)
+    with mpmath.workdps(VALUE_DIGITS):
+        slopes = [mpmath.mpf(e) * mpmath.exp(-v) for e, v in zip(error, log_variance, strict=True)]
+        by_variance = [(1 - e * slope) / 2 for e, slope in zip(error, slopes, strict=True)]
+    assert_close(
+        sample_gradients(engine, case.plan(1), error, target, var=log_variance)[[0, 1, 4]],
+        slopes[:2] + slopes[4:],
+        RTOL,
+    )
+    assert_close(sample_gradients(engine, case.plan(1), error, target, "var", var=log_variance), by_variance, RTOL)
+
+
+@engines
+@pytest.mark.parametrize("var_input", ["var", "std", "log_var"])
+def test_a_variance_that_is_held_has_no_slope_however_far_the_prediction_is(var_input: str, backend: str) -> None:
+    var = np.full(3, -100.0 if var_input == "log_var" else 1e-30)
+    case = Case("gaussian_nll", {"var_input": var_input, "eps": 1e-6})
+    prediction, target = np.array([1e308, 1e160, 0.5]), np.array([-1e308, 1.0, 0.25])
+    found = sample_gradients(backend_of(backend), case.plan(1), prediction, target, "var", var=var)
+    np.testing.assert_array_equal(found, 0.0)
 
 
 @engines

@@ -127,6 +127,26 @@ def test_slopes_of_rows_that_should_align_keep_their_digits(of: str, backend: st
     each(EMBEDDINGS, check)
 
 
+@engines
+@pytest.mark.parametrize("of", ["prediction", "target"])
+@pytest.mark.parametrize("eps", [1e-12, 1.0])
+def test_slopes_of_rows_far_below_the_root_of_what_is_added_are_not_lost(eps: float, of: str, backend: str) -> None:
+    """Those of cosines on either side of 0 as well, though these are too small for numbers."""
+    random = np.random.default_rng(12)
+    prediction, target = random.normal(0.0, 1e-200, (2, 8, 3))
+    case = Case("cosine_embedding", {"eps": eps, "eps_mode": "sq_add"})
+    dots = np.sum(prediction * 1e200 * target * 1e200, axis=1)
+    assert {-1.0, 1.0} == set(np.sign(dots))
+    other = target if of == "prediction" else prediction
+    for sign in (1.0, -1.0):
+        found = sample_gradients(
+            backend_of(backend), case.plan(3), prediction, target, of, sign=np.full(len(prediction), sign)
+        )
+        # Next to eps the squares are nothing: the cosine is the product of the rows over eps.
+        slopes = -np.ones(8) if sign > 0.0 else (dots > 0.0) * 1.0
+        np.testing.assert_allclose(found, slopes[:, None] * other / eps, rtol=RTOL, atol=1e-323)
+
+
 APART = [
     Case("cosine_embedding", {**options, "margin": margin}) for options in ({}, AS_TORCH) for margin in (-1.0, 1.0)
 ]

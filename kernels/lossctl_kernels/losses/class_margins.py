@@ -219,7 +219,9 @@ def multi_margin(
     width: float = 1.0,
 ) -> float:
     """What the right class is short of being ahead of each of the others by the margin, summed, over the classes."""
-    return where(mass == 0.0, 0.0 * shortfalls, mass * shortfalls / (width * share_of_value(p, width)))
+    weighted = mass * shortfalls / (width * share_of_value(p, width))
+    # NaN comes through; squares that are too large do not count.
+    return where((mass == 0.0) & (shortfalls == math.inf), 0.0, weighted)
 
 
 @gradient_of(multi_margin)

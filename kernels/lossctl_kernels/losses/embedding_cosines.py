@@ -116,4 +116,5 @@ def residual_slope(
     """The derivative of the cosine by one of the rows: (b/|b| - c a/|a|) / |a|."""
     rounded = along(residual_along, multiple, own_root, own_scale, eps) / own_root
     direction = aside(own, other, own_scale, other_scale, multiple, rounded)
-    return direction * (1.0 / other_root) * (1.0 / own_root) * own_scale
+    # In this order: the roots of faint rows next to a large eps are as large as the scales, and so are both.
+    return direction * (1.0 / other_root) * own_scale * (1.0 / own_root)

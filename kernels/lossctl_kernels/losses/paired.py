@@ -1,6 +1,7 @@
 """Losses that take a further array: a variance next to the mean, or a sign that says how two sides should compare."""
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -40,6 +41,7 @@ from .regression import half_square, multiple_of_error
 from .similarity import dot, has_zero_vector, prediction_scale, prediction_square, target_scale, target_square
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+LARGEST = sys.float_info.max
 BELOW_ONE = 1.0 - 2.0**-53
 KINKED_OPTIONS = ("denom", "empty", "kink", "grad_scale", "preset")
 # PyTorch has these itself, with the full slope at the kink; Keras and JAX would take the mean of both.
@@ -88,7 +90,7 @@ def half_excess_over(score: float, divisor: float) -> float:
 
 def slope_below(inside: bool, slope: float, clamped_slope: float) -> float:
     """The slope by a variance: where the floor holds it, 0, or as PyTorch has it, that at the floor."""
-    return where(inside, slope, clamped_slope * slope)
+    return where(inside, slope, counted(clamped_slope, slope))
 
 
 @loss(
@@ -129,16 +131,27 @@ def held_logarithm(var: float, eps: float) -> float:
     return maximum(var, log(eps))
 
 
+def root_of_inverse_deviation(log_variance: float) -> float:
+    """1/√σ, a number where 1/σ is none; the largest one where an error of any size, times its square, is beyond all."""
+    root = exp(-0.25 * log_variance)
+    return where(root == math.inf, LARGEST, root)
+
+
+def score_by(prediction: float, target: float, root: float) -> float:
+    """e/σ, given 1/√σ."""
+    return error_times(prediction, target, root) * root
+
+
 @variant_of("gaussian_nll", "var_input", "log_var", REAL)
 def gaussian_nll_log_var(prediction: float, target: float, var: float, full: float, eps: float) -> float:
     held = held_logarithm(var, eps)
-    return half_likelihood(held, error_times(prediction, target, exp(-0.5 * held)), full)
+    return half_likelihood(held, score_by(prediction, target, root_of_inverse_deviation(held)), full)
 
 
 @gradient_of(gaussian_nll_log_var)
 def gaussian_nll_log_var_gradient(prediction: float, target: float, var: float, eps: float) -> float:
-    root = exp(-0.5 * held_logarithm(var, eps))
-    return error_times(prediction, target, root) * root
+    root = root_of_inverse_deviation(held_logarithm(var, eps))
+    return score_by(prediction, target, root) * root * root
 
 
 @gradient_of(gaussian_nll_log_var, of="var")
@@ -146,7 +159,7 @@ def gaussian_nll_by_log_var(
     prediction: float, target: float, var: float, eps: float, clamped_slope: float = 0.0
 ) -> float:
     held = held_logarithm(var, eps)
-    slope = 0.5 - half_square(error_times(prediction, target, exp(-0.5 * held)))
+    slope = 0.5 - half_square(score_by(prediction, target, root_of_inverse_deviation(held)))
     return slope_below(var >= held, slope, clamped_slope)
 
 
@@ -224,10 +237,13 @@ CosineMargin = Annotated[
 
 
 @fold(Monoid.ONCE)
-def alignment_slope(alignment: float, sign: float, margin: float, kink: float = 1.0) -> float:
-    """The slope of the loss by the cosine, which rounding takes neither to 1 nor to -1, nor beyond."""
+def alignment_slope(alignment: float, dot: float, sign: float, margin: float, kink: float = 1.0) -> float:
+    """The slope of the loss by the cosine, which rounding takes neither to 1 nor to -1, nor beyond.
+
+    A cosine too small for a number is still on one side of 0.
+    """
     inside = minimum(maximum(alignment, -BELOW_ONE), BELOW_ONE)
-    return where(sign > 0.0, -1.0, step(inside - margin, kink))
+    return where(sign > 0.0, -1.0, step(where(margin == 0.0, dot, inside - margin), kink))
 
 
 @loss(
@@ -261,7 +277,8 @@ def cosine_embedding(
 
     With `eps` the norms are those of rows with one more element √eps, as in PyTorch, whose 1e-12 is the float32 next
     to it. The distance of rows that align keeps its digits for nearly parallel ones, as in `cosine_distance`. A zero
-    vector has cosine 0 and gradient 0, and is counted.
+    vector has cosine 0 and gradient 0, and is counted. What a cosine is above a margin between -1 and 1 is right to
+    about 1e-16, not relative to itself.
     """
     short = short_of_parallel(
         alignment, multiple_of_prediction, target_residual_along, target_residual_square,

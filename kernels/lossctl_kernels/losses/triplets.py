@@ -151,7 +151,8 @@ def triplet_margin(positive_distance: float, negative_distance: float, margin: M
     The prediction is the anchor, the target the positive. Without `eps` the norm is the true one, with gradient 0 at
     distance 0; PyTorch adds 1e-6 to each difference (`eps_mode=shift`), optax to the sum of squares (`sq_add`). The
     distance is a norm, its square without the root (`sqeuclidean`), or one minus the cosine. Where margin and distances
-    cancel, what is left is right to about 1e-16 of them.
+    cancel, what is left is right to about 1e-16 of them. Two squared distances that are both too large for numbers
+    leave none, and with `swap` distances that round to the same share the slope.
     """
     return maximum(margin + (positive_distance - negative_distance), 0.0)
 
