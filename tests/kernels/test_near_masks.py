@@ -65,3 +65,14 @@ def test_slopes_of_overlaps_of_the_faintest_masks_are_numbers(backend: str) -> N
     found = sample_gradients(backend_of(backend), case.plan(3), prediction, target)
     assert_close(found[target == 1.0], [exact[0][0], exact[0][1], exact[1][0], exact[1][2]], GRADIENT_RTOL)
     np.testing.assert_array_equal(found[target == 0.0], np.inf)
+
+
+@engines
+@pytest.mark.parametrize("form", ["prob", "logit"])
+def test_slopes_of_squares_that_are_hardly_numbers_are_none_where_nothing_should_be_found(
+    form: str, backend: str
+) -> None:
+    prediction, target = np.array([[1e-156, 3e-158, 2e-157]]), np.zeros((1, 3))
+    case = Case("dice", {"scope": "sample", "denominator": "squared", "input": form})
+    given = np.log(prediction) if form == "logit" else prediction
+    np.testing.assert_array_equal(sample_gradients(backend_of(backend), case.plan(3), given, target), 0.0)

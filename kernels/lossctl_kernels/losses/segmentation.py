@@ -176,7 +176,8 @@ def tversky(
     agree. With `scope=sample` each row has a loss; `class` is the mean over the classes (the last axis), each over all
     rows; `sample-class` has a loss for each class of each sample, and that of the sample is their mean, as in optax.
     Logits go through sigmoid, or through softmax over the classes where the scope tells them apart. Products of masks
-    below 1e-154 are too small for numbers: they count as 0.
+    below 1e-154 are too small for numbers: they count as 0. A slope that is next to 0 because its terms cancel is right
+    to about 1e-16 of them.
     """
     a, b = where(swapped > 0.0, beta, alpha), where(swapped > 0.0, alpha, beta)
     value = missing(overlap, false_positive, false_negative, a, b, smooth, eps)
