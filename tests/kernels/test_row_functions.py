@@ -294,6 +294,15 @@ def test_ntxent_does_not_depend_on_lengths(size: float, backend: str) -> None:
 
 
 @engines
+def test_what_nothing_pulls_has_no_gradient_however_short_it_is(backend: str) -> None:
+    """Where no row is like another, or all are."""
+    prediction = np.array([[3e-315, -1e-315], [2e-320, 0.0], [5e-324, 5e-324]])
+    for labels in ([0, 0, 0], [0, 1, 2]):
+        found = sample_gradients(backend_of(backend), Case("ntxent").plan(2), prediction, np.array(labels))
+        np.testing.assert_array_equal(found, 0.0)
+
+
+@engines
 def test_zero_vectors_have_cosine_0_and_no_gradient(backend: str) -> None:
     prediction = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
     plan, batch = Case("ntxent", {"temperature": 1.0}).plan(2), Batch(prediction, np.array([0, 0, 1]))

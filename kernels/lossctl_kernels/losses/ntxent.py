@@ -179,11 +179,13 @@ def ntxent_gradient(
                 logits[at] = slope * state[j, 1] / temperature
         pull(slopes, lanes, prediction, factors, start, stop, logits)
     for lane in range(lanes):
-        along, length = 0.0, state[first + lane, 0] * state[first + lane, 1]
+        along, scale, inverse = 0.0, state[first + lane, 0], state[first + lane, 1]
         for d in range(width):
             along += slopes[d * lanes + lane] * anchors[d * lanes + lane]
         for d in range(width):
-            gradient[first + lane, d] = (slopes[d * lanes + lane] - along * anchors[d * lanes + lane]) * length
+            across = slopes[d * lanes + lane] - along * anchors[d * lanes + lane]
+            # In two steps: of a subnormal vector the product is infinite, and of a slope of 0 that would be no number.
+            gradient[first + lane, d] = across * inverse * scale
 
 
 @degenerate_for(ntxent)
