@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lossctl.errors import DataError, visible
 from lossctl.sources import Reader
-from lossctl.sources.base import Array
+from lossctl.sources.base import Array, KeyEncoder
 from lossctl_kernels.key_tables import can_compile, hashed_texts
 
 __all__ = ["BothSigns", "KeyHasher", "Lanes"]
@@ -47,8 +47,14 @@ class KeyHasher:
         self._kinds_with_top_bit: set[str] = set()
         self._seed = secrets.randbits(128)
         # One function for all files of a run, decided before the first is read.
-        self._compiled = not all(self._whole.values()) and can_compile(max(map(_rows_of, readers)))
+        compiled = not all(self._whole.values()) and can_compile(max(map(_rows_of, readers)))
+        self._texts = _TextHasher(self._seed) if compiled else None
         self._factors = np.array([secrets.randbits(64) | 1 for _ in range(2)], np.uint64)
+
+    @property
+    def encoders(self) -> dict[str, KeyEncoder]:
+        """What hashes the texts of a role where they are read, if they are hashed by compiled code."""
+        return {} if self._texts is None else {role: self._texts for role in self.roles if not self._whole[role]}
 
     def lanes(self, reader: Reader, chunk: Mapping[str, Array], first: int) -> Lanes:
         """The keys of a chunk whose first row is row `first`.
@@ -62,10 +68,11 @@ class KeyHasher:
         return found
 
     def _column(self, reader: Reader, role: str, array: Array, first: int) -> Lanes:
+        if not self._whole[role] and array.dtype != object:  # by the encoder
+            return array
         array = array.reshape(len(array))
         if array.dtype == object and (empty := array == "").any():
-            where = reader.place(role, first + int(np.argmax(empty)))
-            raise DataError(f"{where}: the key is empty", hint="give each row a key")
+            raise _empty(reader.place(role, first + int(np.argmax(empty))))
         if not self._whole[role]:
             return self._hashed(array)
         numbers = self._numbers(reader, role, array, first) if array.dtype == object else array
@@ -87,12 +94,10 @@ class KeyHasher:
 
     def _hashed(self, texts: Array) -> Lanes:
         """128 bits of each text that nobody who does not know the seed can foresee."""
-        if self._compiled and len(texts):
+        if self._texts is not None:
             import pyarrow as pa
 
-            buffers: Sequence[Any] = pa.array(texts.tolist(), pa.large_string()).buffers()
-            offsets, characters = (np.frombuffer(*each) for each in zip(buffers[1:], (np.int64, np.uint8), strict=True))
-            return hashed_texts(offsets[: len(texts) + 1], characters, self._seed)
+            return self._texts.hashed(pa.array(texts.tolist(), pa.large_string()))
         key = self._seed.to_bytes(16, "little")
         digests = b"".join(blake2b(text.encode(), digest_size=16, key=key).digest() for text in texts.tolist())
         return np.frombuffer(digests, np.uint64).reshape(-1, 2)
@@ -115,6 +120,36 @@ class KeyHasher:
             f"{visible(other.arrays[role].path)} are whole numbers",
             hint="keys match as text, or as whole numbers of 64 bits written without leading zeros",
         )
+
+
+class _TextHasher:
+    """Hashes texts where Arrow has them: an encoder of keys."""
+
+    dtype, width = "uint64", 2
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def encode(self, array: Any, where: Callable[[int], str]) -> Lanes:
+        import pyarrow as pa
+
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        return self.hashed(array.cast(pa.string()).cast(pa.large_string()), where)
+
+    def hashed(self, texts: Any, where: Callable[[int], str] | None = None) -> Lanes:
+        """Of large strings without nulls, none of them empty: `where` says where one stands that may be."""
+        if not len(texts):
+            return np.empty((0, self.width), np.uint64)
+        _, places, characters = texts.buffers()
+        offsets = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+        if where is not None and (empty := offsets[1:] == offsets[:-1]).any():
+            raise _empty(where(int(np.argmax(empty))))
+        return hashed_texts(offsets, np.frombuffer(characters, np.uint8), self._seed)
+
+
+def _empty(where: str) -> DataError:
+    return DataError(f"{where}: the key is empty", hint="give each row a key")
 
 
 def _rows_of(reader: Reader) -> int:

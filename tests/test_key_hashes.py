@@ -197,3 +197,41 @@ def test_keys_and_values_are_each_decoded_once(format: str, tmp_path: Path, monk
     assert counted.columns.count(("id",)) == 2 * batches
     assert counted.columns.count(("p",)) == counted.columns.count(("y",)) == batches
     assert len(counted.columns) == 4 * batches
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_an_empty_text_is_refused_where_it_stands(kind: Any, tmp_path: Path) -> None:
+    texts = pa.array(["a", "b", "c", "d", "e", "", ""]).cast(kind)
+    with pytest.raises(DataError, match=r"y\.parquet, row 5, column 'id': the key is empty; give each row a key"):
+        open_feed(files_of(tmp_path, ["a", "b"], texts, missing="drop"))
+
+
+def test_truths_are_texts(tmp_path: Path) -> None:
+    assert partners(files_of(tmp_path, [True, False], ["false", "true"])) == [(0, 1), (1, 0)]
+
+
+def test_texts_of_files_of_several_kinds_and_batches(tmp_path: Path) -> None:
+    """Text tables give Python's texts, others Arrow's, of which a batch may begin in the middle."""
+    texts = [f"key {number} ü" for number in range(30)]
+    order = np.random.default_rng(0).permutation(30)
+    (tmp_path / "p.csv").write_text("id,p\n" + "".join(f"{text},{row / 64}\n" for row, text in enumerate(texts)))
+    columns: dict[str, Any] = {"id": [texts[place] for place in order], "y": order / 64}
+    table = pa.table(columns)
+    (tmp_path / "y").mkdir()
+    for first in (0, 7):
+        parquet.write_table(table[first : first + 7], tmp_path / "y" / f"{first}.parquet", row_group_size=3)
+    feather.write_feather(table[14:], str(tmp_path / "y" / "last.arrow"), chunksize=5)
+    files = InputFiles(str(tmp_path / "p.csv"), str(tmp_path / "y"), ("p",), ("y",), on=("id",))
+    assert partners(files) == [(row, row) for row in range(30)]
+
+
+@pytest.mark.parametrize("on", [("id",), ("id", "other")])
+def test_texts_that_repeat_or_lack_a_partner_are_shown_as_they_are(on: tuple[str, ...], tmp_path: Path) -> None:
+    own = {name: ["a", "é", "a", "only here"] for name in on}
+    other = {name: ["é", "a", "only there", "é"] for name in on}
+    with pytest.raises(DataError) as raised:
+        open_feed(files_of(tmp_path, own, other))
+    told = raised.value.message
+    for text, row in (("a", 2), ("é", 3), ("only here", 3), ("only there", 2)):
+        assert f"'{', '.join([text] * len(on))}' ({tmp_path / ''}" in told
+        assert f"row {row}, column 'id'" in told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow as pa
 from lossctl.errors import DataError
 from lossctl.sources.arrays import rechunk
 from lossctl.sources.arrow_table import ArrowTable, arrow_faults
-from lossctl.sources.base import Array, Reader, Selection
+from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.input_file import InputFile
 
 FILE_MAGIC = b"ARROW1"
@@ -56,7 +56,7 @@ def _check_end(file: InputFile) -> None:
 
 def _check_footer(file: InputFile) -> None:
     """Raises DataError where much stands between the last batch and the footer: of joined files Arrow reads one."""
-    tail = file.read_at(file.size - len(FILE_MAGIC) - 4, 4)
+    tail = file.read_at(max(0, file.size - len(FILE_MAGIC) - 4), 4)
     length = int.from_bytes(tail, "little")
     start = file.size - len(FILE_MAGIC) - 4 - length
     last = _end_of_batches(file.read_at(start, length)) if start > 0 else 0
@@ -103,9 +103,9 @@ class _ArrowReader(Reader):
         self._table = ArrowTable(file, "arrow", schema, roles, self._first_of)
         self.arrays = self._table.describe(None)
 
-    def only(self, roles: Collection[str]) -> Reader:
+    def only(self, roles: Collection[str], encoders: Mapping[str, KeyEncoder] | None = None) -> Reader:
         part = copy(self)
-        part._table = self._table.only(roles)
+        part._table = self._table.only(roles, encoders or {})
         part.arrays = part._table.describe(None)
         return part
 

@@ -14,10 +14,11 @@ import pyarrow as pa
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.sources.arrays import deliver, stack_columns
 from lossctl.sources.arrow import from_arrow, machine_fault
-from lossctl.sources.base import Array, ArrayInfo, OtherKind, Selection, option
+from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, OtherKind, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
 from lossctl.sources.text import check_textual, is_textual, key_or_classes, text_dtype
+from lossctl_kernels.records import replace
 
 
 class Column(NamedTuple):
@@ -66,12 +67,16 @@ class ArrowTable:
     def row_values(self) -> int:
         return sum(column.width or 1 for column in self.columns.values())
 
-    def only(self, roles: Collection[str]) -> ArrowTable:
-        """The same table, of which only these roles are taken."""
+    def only(self, roles: Collection[str], encoders: Mapping[str, KeyEncoder]) -> ArrowTable:
+        """The same table, of which only these roles are taken: see `Reader.only`."""
         part = copy(self)
         part.selected = {role: columns for role, columns in self.selected.items() if role in roles}
         wanted = {name for columns in part.selected.values() for name in columns}
         part.columns = {name: column for name, column in self.columns.items() if name in wanted}
+        for role, encoder in encoders.items():
+            (name,) = self.selected[role]
+            part._texts = {**part._texts, name: replace(part._texts[name], encoder=encoder)}
+            part.columns[name] = Column(np.dtype(encoder.dtype), encoder.width)
         return part
 
     def describe(self, rows: int | None) -> dict[str, ArrayInfo]:
@@ -172,12 +177,11 @@ class ArrowTable:
             array: Any = batch.column(name) if constant is None else pa.array([constant.item()] * batch.num_rows)
             if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
                 array = array.dictionary_decode()  # of which its indices say nothing
-            gaps = name in self._with_gaps or self._texts[name].encoder is not None
+            selection = self._texts[name]
+            gaps = name in self._with_gaps or (selection.encoder is not None and not selection.is_key)
             if array.null_count and not gaps:
                 self._refuse_null(name, start + array.is_null().to_pylist().index(True), "a name or a key")
-            return key_or_classes(
-                array, self._texts[name], lambda row: f"{self._where(start + row)}, column '{visible(name)}'"
-            )
+            return key_or_classes(array, selection, lambda row: f"{self._where(start + row)}, column '{visible(name)}'")
         return (
             self._numbers(name, batch.column(name), start) if constant is None else np.repeat(constant, batch.num_rows)
         )

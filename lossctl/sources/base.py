@@ -6,7 +6,7 @@ Nothing here imports NumPy: a reader loads what its format needs when it opens a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from lossctl.errors import DataError
@@ -69,6 +69,12 @@ class Encoder(Protocol):
 
     def encode(self, array: Any, where: Callable[[int], str]) -> Array:
         """The numbers of the next rows; several threads may ask at once, for parts in any order."""
+
+
+class KeyEncoder(Encoder, Protocol):
+    """The same of texts without nulls, of which each is `width` numbers."""
+
+    width: int
 
 
 class Selection(Record):
@@ -150,10 +156,11 @@ class Reader(ABC):
         """
         return None
 
-    def only(self, roles: Collection[str]) -> Reader:
+    def only(self, roles: Collection[str], encoders: Mapping[str, KeyEncoder] | None = None) -> Reader:
         """A reader of these roles of the same open file, and of others where it would read them all the same.
 
-        Whichever is closed closes both.
+        Where texts are there as Arrow's, `encoders` are given those of a key before they become Python's; other readers
+        deliver texts. Whichever is closed closes both.
         """
         return self
 

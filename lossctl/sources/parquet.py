@@ -15,7 +15,7 @@ from lossctl.errors import DataError
 from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.arrays import rechunk
 from lossctl.sources.arrow_table import ArrowTable, arrow_faults
-from lossctl.sources.base import Array, Reader, Selection
+from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.input_file import InputFile
 
 # Decoded at once: enough to repay a call, however many columns share it.
@@ -141,8 +141,8 @@ class _ParquetReader(Reader):
         if self._begun is None:
             self._begun = self._work_ahead()
 
-    def only(self, roles: Collection[str]) -> Reader:
-        table = self._table.only(roles)
+    def only(self, roles: Collection[str], encoders: Mapping[str, KeyEncoder] | None = None) -> Reader:
+        table = self._table.only(roles, encoders or {})
         if not table.stored:  # Arrow's batches would not say how many rows there are
             return self
         part = copy(self)

@@ -11,7 +11,7 @@ from copy import copy
 from typing import Any
 
 from lossctl.errors import DataError, UsageError, reason_of, visible
-from lossctl.sources.base import Array, ArrayInfo, Reader, is_remote
+from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, Reader, is_remote
 from lossctl.sources.input_file import changed, faults_of, state_of
 from lossctl.sources.opening import is_glob
 from lossctl_kernels.records import replace
@@ -141,9 +141,9 @@ class ShardedReader(Reader):
         }
         self.arrays = self._describe(described[model])
 
-    def only(self, roles: Collection[str]) -> Reader:
+    def only(self, roles: Collection[str], encoders: Mapping[str, KeyEncoder] | None = None) -> Reader:
         part = copy(self)
-        part._open = lambda shard: self._open(shard).only(roles)
+        part._open = lambda shard: self._open(shard).only(roles, encoders)
         part.arrays = {role: info for role, info in self.arrays.items() if role in roles}
         return part
 
