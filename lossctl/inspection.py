@@ -169,7 +169,11 @@ def _together_or_not(path: str, format: str | None, roles: dict[str, tuple[str, 
     try:
         return _measured(path, format, roles) if roles else []
     except (DataError, UsageError):
-        return [each for role, names in roles.items() for each in _apart(path, format, role, names)]
+        alone = {role: names for role, names in roles.items() if names is None or len(names) == 1}
+        apart = [role for role in roles if role not in alone]
+        # Arrays that are numbered alike are no columns, but may go together as they are.
+        together = _together_or_not(path, format, alone) if apart else []
+        return together + [each for role in apart or alone for each in _apart(path, format, role, roles[role])]
 
 
 def _apart(path: str, format: str | None, role: str, names: tuple[str, ...] | None) -> list[Description]:

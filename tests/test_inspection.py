@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from lossctl import inspection
 from lossctl.errors import DataError, UsageError
 from lossctl.inspection import as_row, inspect
+from lossctl.sources import Reader, open_reader
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(50, 4))
@@ -246,3 +249,16 @@ def test_a_file_without_arrays(tmp_path: Path) -> None:
     h5py.File(tmp_path / "a.h5", "w").close()
     with pytest.raises(DataError, match=r"a\.h5 holds no arrays"):
         inspect(str(tmp_path / "a.h5"))
+
+
+def test_many_arrays_are_not_opened_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "a.npz", **{f"p{index}": np.arange(3.0) for index in range(40)})  # type: ignore[arg-type]
+    opened = []
+
+    def counted(*arguments: Any, **options: Any) -> Reader:
+        opened.append(arguments)
+        return open_reader(*arguments, **options)
+
+    monkeypatch.setattr(inspection, "open_reader", counted)
+    assert len(inspect(str(tmp_path / "a.npz"))) == 40
+    assert len(opened) < 10
