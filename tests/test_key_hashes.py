@@ -26,10 +26,11 @@ UNSIGNED = [0, 2**64 - 1, 2**63, MOST, 1, 2**64 - 2, 2**32, 7, 2**63 + 1]
 
 
 @pytest.fixture(autouse=True, params=["sorted", "hashed"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in ("TABLE_ROWS", "COMPILING_ROWS"):
         monkeypatch.setattr(key_tables, name, 0 if request.param == "hashed" else 1 << 40)
     monkeypatch.setattr(alignment, "CHUNK_ROWS", 4)
+    return str(request.param)
 
 
 def files_of(folder: Path, own: Any, other: Any, **options: Any) -> InputFiles:
@@ -235,3 +236,18 @@ def test_texts_that_repeat_or_lack_a_partner_are_shown_as_they_are(on: tuple[str
     for text, row in (("a", 2), ("é", 3), ("only here", 3), ("only there", 2)):
         assert f"'{', '.join([text] * len(on))}' ({tmp_path / ''}" in told
         assert f"row {row}, column 'id'" in told
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_a_slice_of_texts_has_the_hashes_of_its_rows(kind: Any, tmp_path: Path, way: str) -> None:
+    files = files_of(tmp_path, ["a"], ["a"])
+    with open_reader(files.predictions, {"key id": Selection(("id",), is_key=True)}) as reader:
+        encoders = KeyHasher([reader, reader], ["key id"]).encoders
+    assert bool(encoders) == (way == "hashed")
+    texts = pa.array([f"key {number}" for number in range(12)]).cast(kind)
+    for encoder in encoders.values():
+        whole = encoder.encode(texts, str)
+        assert whole.shape == (12, encoder.width)
+        assert len(np.unique(whole)) == 24
+        assert np.array_equal(encoder.encode(texts[3:9], str), whole[3:9])
+        assert encoder.encode(texts[12:], str).shape == (0, encoder.width)
