@@ -15,9 +15,6 @@ from lossctl_kernels.spec import Scope
 from tests.kernels.cases import Case, draw, each, for_each_loss, forms
 from tests.kernels.further import drawn_inputs
 
-# What is left out is asked for, and counted by other tests.
-pytestmark = pytest.mark.filterwarnings("ignore::lossctl.errors.LossctlWarning")
-
 ROWS = 24
 ODD = [0, 5, 23]
 

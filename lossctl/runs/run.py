@@ -159,7 +159,7 @@ class Run(ABC):
     def _warn_degenerate(self, rows: int) -> None:
         if rows:
             name, held = self.settings.loss.name, self.plan.definition.degenerate_means
-            self.warnings.append(f"{name}: {rows} rows hold {held}")
+            self.warnings.append(f"{name}: {'1 row holds' if rows == 1 else f'{rows} rows hold'} {held}")
 
     def _like(self, given: Array, gradient: Array) -> Array:
         """The gradient in the shape and the precision of the array that it is with respect to."""
