@@ -169,7 +169,7 @@ def _together_or_not(path: str, format: str | None, roles: dict[str, tuple[str, 
     try:
         return _measured(path, format, roles) if roles else []
     except (DataError, UsageError):
-        alone = {role: names for role, names in roles.items() if names is None or len(names) == 1}
+        alone = dict(each for each in roles.items() if each[1] is None or len(each[1]) == 1)
         apart = [role for role in roles if role not in alone]
         # Arrays that are numbered alike are no columns, but may go together as they are.
         together = _together_or_not(path, format, alone) if apart else []

@@ -41,6 +41,11 @@ def test_columns(tmp_path: Path, read_all: ReadAll, kind: str) -> None:
     assert lists.tolist() == np.arange(200.0).reshape(100, 2).tolist()
 
 
+def test_the_first_bytes_alone(tmp_path: Path, refusal: Refusal) -> None:
+    (tmp_path / "a.arrow").write_bytes(b"ARROW1")
+    assert "a.arrow is damaged" in refusal(tmp_path / "a.arrow").message
+
+
 def test_what_is_not_a_number(tmp_path: Path, refusal: Refusal) -> None:
     write(tmp_path / "a.arrow", "file")
     assert "column 'text' holds string" in refusal(tmp_path / "a.arrow", prediction="text").message
