@@ -47,7 +47,7 @@ def brier_multiclass(squared_misses: float, scale_by_half: ScaleByHalf = 0.0, wi
     """Squared distance of the probabilities from the target, from 0 to 2; with two classes half of it, as `brier`.
 
     Targets are distributions, or class indices with `labels=index`. The gradient by logits is of rounded
-    probabilities: next to a soft target it is right to some 1e-16 of both.
+    probabilities: next to a soft target, or between classes nearly equal, it is right to some 1e-16 of them.
     """
     return halving(scale_by_half, width) * squared_misses
 
@@ -121,22 +121,33 @@ def near_squares(prediction: float, target: float, largest: float, ties: float, 
     return where(is_next_to(miss_of_logits(prediction, target, largest, ties, tail), target), square(target), 0.0)
 
 
-@fold(Monoid.SUM)
-def missed_by_most(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """p (p - y) of the class that has more than all others together, if one has."""
-    has_most = probability(prediction, largest, ties, tail) > 0.5
-    return where(has_most, own_miss(prediction, target, largest, ties, tail), 0.0)
+# The slope is 2 p (m - Σ p m) of the misses m. All are taken less that of the largest logit: it and its equals then
+# have no part in the sum, which is small next to certainty, and where equal classes have all but little.
+
+
+@fold(Monoid.TARGET_SUM)
+def targets_of_largest(prediction: float, target: float, largest: float) -> float:
+    return where(prediction == largest, target, 0.0)
+
+
+@fold(Monoid.ONCE)
+def miss_of_largest(ties: float, tail: float, targets_of_largest: float) -> float:
+    """Of several that are equal, with the mean of their targets."""
+    return miss_of_logits(0.0, targets_of_largest / ties, 0.0, ties, tail)
+
+
+def miss_beyond(
+    prediction: float, target: float, largest: float, ties: float, tail: float, miss_of_largest: float
+) -> float:
+    return miss_of_logits(prediction, target, largest, ties, tail) - miss_of_largest
 
 
 @fold(Monoid.SUM)
-def missed_by_others(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    """Σ p (p - y) over the other classes."""
-    has_most = probability(prediction, largest, ties, tail) > 0.5
-    return where(has_most, 0.0, own_miss(prediction, target, largest, ties, tail))
-
-
-def own_miss(prediction: float, target: float, largest: float, ties: float, tail: float) -> float:
-    return probability(prediction, largest, ties, tail) * miss_of_logits(prediction, target, largest, ties, tail)
+def missed_beyond(
+    prediction: float, target: float, largest: float, ties: float, tail: float, miss_of_largest: float
+) -> float:
+    beyond = miss_beyond(prediction, target, largest, ties, tail, miss_of_largest)
+    return probability(prediction, largest, ties, tail) * beyond
 
 
 @form_of(
@@ -152,8 +163,9 @@ def own_miss(prediction: float, target: float, largest: float, ties: float, tail
         misses,
         missed_shares,
         near_squares,
-        missed_by_most,
-        missed_by_others,
+        targets_of_largest,
+        miss_of_largest,
+        missed_beyond,
     ),
 )
 def brier_multiclass_from_logits(
@@ -179,13 +191,10 @@ def brier_multiclass_from_logits_gradient(
     largest: float,
     ties: float,
     tail: float,
-    missed_by_most: float,
-    missed_by_others: float,
+    miss_of_largest: float,
+    missed_beyond: float,
     scale_by_half: float,
     width: float = 1.0,
 ) -> float:
-    """2 p [(p - y) - Σ p (p - y)]; where p is near 1, its own term is taken out of the sum first."""
-    p, rest = probability(prediction, largest, ties, tail), probability_of_others(prediction, largest, ties, tail)
-    own = miss_of_logits(prediction, target, largest, ties, tail)
-    beyond = where(p > 0.5, own * rest, own - missed_by_most) - missed_by_others
-    return halving(scale_by_half, width) * 2.0 * p * beyond
+    beyond = miss_beyond(prediction, target, largest, ties, tail, miss_of_largest) - missed_beyond
+    return halving(scale_by_half, width) * 2.0 * probability(prediction, largest, ties, tail) * beyond
