@@ -66,7 +66,13 @@ def hive_constants(shards: Sequence[str], root: str) -> dict[str, dict[str, int 
     found: dict[str, dict[str, str]] = {}
     for shard in shards:
         folders = os.path.relpath(os.path.dirname(shard), root).split(os.sep)
-        found[shard] = dict(_key_and_value(folder) for folder in folders if "=" in folder)
+        pairs = [_key_and_value(folder) for folder in folders if "=" in folder]
+        found[shard] = dict(pairs)
+        if len(found[shard]) < len(pairs):
+            raise DataError(
+                f"{visible(shard)} stands in two folders of one key: {', '.join(visible(key) for key, _ in pairs)}",
+                hint="each key has one value: move the file",
+            )
     first = found[shards[0]]
     for shard, keys in found.items():
         if list(keys) != list(first):

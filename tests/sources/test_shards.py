@@ -93,6 +93,12 @@ def test_a_partitioned_folder(tmp_path: Path, read_all: ReadAll, refusal: Refusa
     assert "key 'split' is text" in refusal(tmp_path / "data", prediction="p", target="split").message
 
 
+def test_a_key_of_two_folders(tmp_path: Path, refusal: Refusal) -> None:
+    (tmp_path / "y=1" / "y=0").mkdir(parents=True)
+    parquet.write_table(pa.table({"p": [0.5]}), tmp_path / "y=1" / "y=0" / "a.parquet")
+    assert "a.parquet stands in two folders of one key: y, y" in refusal(tmp_path, prediction="p", target="y").message
+
+
 def test_a_shard_that_changes(tmp_path: Path) -> None:
     for number in (1, 2):
         np.save(tmp_path / f"{number}.npy", np.zeros(3))
