@@ -231,7 +231,7 @@ def ctc(
     than there are have an infinite loss, which is counted, and the gradient 0; optax gives them about 1e5. The gradient
     is that by what is given: that of PyTorch, for log-probabilities, is the one by the logits, a difference of
     probabilities that is right to some 1e-16 of them, or to that times how far labels are below the largest logit; a γ
-    below 1e-154 may count as 0. PyTorch's mean is of each loss over its number of labels, which its preset says.
+    below 1e-77 may count as 0. PyTorch's mean is of each loss over its number of labels, which its preset says.
     """
     return likelihood_loss(
         row, prediction, target, input_lengths, target_lengths, True, scratch,

@@ -152,7 +152,8 @@ def triplet_margin(positive_distance: float, negative_distance: float, margin: M
     distance 0; PyTorch adds 1e-6 to each difference (`eps_mode=shift`), optax to the sum of squares (`sq_add`). The
     distance is a norm, its square without the root (`sqeuclidean`), or one minus the cosine. Where margin and distances
     cancel, what is left is right to about 1e-16 of them. Two squared distances that are both too large for numbers
-    leave none, and with `swap` distances that round to the same share the slope.
+    leave none, and with `swap` distances that round to the same share the slope. Distances below 2e-308 have
+    fewer digits, and so have their slopes.
     """
     return maximum(margin + (positive_distance - negative_distance), 0.0)
 
