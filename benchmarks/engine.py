@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.backends import choose
-from lossctl.typical_data import Data
+from lossctl.catalogue.typical_data import Data
 from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.batch import Backend, Batch, Column
 from lossctl_kernels.row_functions import shares

@@ -16,8 +16,8 @@ from benchmarks.report import Section, Table, milliseconds, percent, times
 from benchmarks.roofline import PlainRead
 from benchmarks.targets import Targets
 from benchmarks.timing import Task, Times, geometric_mean, race
+from lossctl.catalogue.typical_data import Data, draw
 from lossctl.throughput import width_of
-from lossctl.typical_data import Data, draw
 from lossctl_kernels import LOSSES, Settings, resolve
 
 __all__ = ["Case", "Measured", "agrees", "cases", "measure", "sections"]

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lossctl.conventions import Rows, SideBySide, side_by_side, small_rows
-from lossctl.reference import describe, families, overview
+from lossctl.catalogue.conventions import Rows, SideBySide, side_by_side, small_rows
+from lossctl.catalogue.reference import describe, families, overview
 from lossctl.results import spelled
 from lossctl_kernels import LOSSES, Loss, Scope
 from lossctl_kernels.domains import LOGIT, REAL, SIGN_LABEL, TargetKind

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lossctl.class_names import class_names
+from lossctl.catalogue.loss_spec import LossSpec, parse
 from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
-from lossctl.further_inputs import check_names, whole_inputs
-from lossctl.input_parts import Part, target_selection
-from lossctl.inputs import open_parts, reading_options
-from lossctl.loss_spec import LossSpec, parse
-from lossctl.nonfinite import check_policy
 from lossctl.python_words import in_python, warn
 from lossctl.results import LossResult
+from lossctl.rows.feed import Feed
+from lossctl.rows.further_inputs import check_names, whole_inputs
+from lossctl.rows.input_parts import Part, target_selection
+from lossctl.rows.inputs import open_parts, reading_options
+from lossctl.rows.nonfinite import check_policy
 from lossctl.sources import Selection
+from lossctl.values.class_names import class_names
 from lossctl_kernels import LOSSES, Loss
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class _Reading:
         class_axis: int | None,
     ) -> _Reading:
         """Raises UsageError for what does not exist or fit."""
-        from lossctl.alignment import check_missing
+        from lossctl.matching.alignment import check_missing
 
         check_policy(nonfinite)
         check_missing(missing)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from lossctl._version import __version__
 from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation
-from lossctl.preparation import precision
 from lossctl.results import GradientResult, GradientStatistics, signature, stated
 from lossctl.runs.run import Run
+from lossctl.values.preparation import precision
 from lossctl.writers import ArrayWriter, open_array_writer
 from lossctl_kernels.reduce import ExactSum, block_rows, block_sums
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from lossctl.feed import Feed
+from lossctl.rows.feed import Feed
 from lossctl.sources import ArrayInfo, Reader
 from lossctl.sources.base import Array, is_beside
 from lossctl_kernels.gpu import BackendUnavailable

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from lossctl._version import __version__
 from lossctl.backends import choose, compiler_faults, usable_threads
-from lossctl.conversion import exact
-from lossctl.diagnosis import check_weights, placing_integers
+from lossctl.catalogue.loss_spec import LossSpec, gradient_hint
+from lossctl.diagnoses.diagnosis import check_weights, placing_integers
+from lossctl.diagnoses.suspicions import suspicions
 from lossctl.errors import DataError, UsageError
-from lossctl.feed import Feed
-from lossctl.further_inputs import check_differentiable
-from lossctl.labels import are_numbers
-from lossctl.loss_spec import LossSpec, gradient_hint
-from lossctl.nonfinite import (
+from lossctl.requests import Request, planned, samples_of, work_of
+from lossctl.results import InputInfo, RunResult
+from lossctl.rows.feed import Feed
+from lossctl.rows.further_inputs import check_differentiable
+from lossctl.rows.nonfinite import (
     FiniteFeed,
     Mask,
     Rows,
@@ -30,12 +31,11 @@ from lossctl.nonfinite import (
     odd_rows,
     stand_ins,
 )
-from lossctl.requests import Request, planned, samples_of, work_of
-from lossctl.results import InputInfo, RunResult
 from lossctl.runs.kinds import make_run, runs_for_statistics
 from lossctl.runs.run import Run, Task
 from lossctl.sources.base import Array, is_beside
-from lossctl.suspicions import suspicions
+from lossctl.values.conversion import exact
+from lossctl.values.labels import are_numbers
 from lossctl_kernels import Plan
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ class Evaluation:
         if self.layout is None:
             self._write_gradients(writes)
             return
-        from lossctl.places import WholeRows
+        from lossctl.rows.places import WholeRows
 
         joined = {of: WholeRows(write, self.layout, self.feed.given[of]) for of, write in writes.items()}
         self._write_gradients({of: rows.put for of, rows in joined.items()})

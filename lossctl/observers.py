@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.preparation import Prepared
 from lossctl.results import LossResult
 from lossctl.sources.base import Array
+from lossctl.values.preparation import Prepared
 
 if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossctl.catalogue.loss_spec import LossSpec, settle
 from lossctl.errors import DataError, UsageError, visible
-from lossctl.feed import Feed
-from lossctl.further_inputs import check_settled
-from lossctl.labels import check_blank
-from lossctl.loss_spec import LossSpec, settle
 from lossctl.memory import check_room
-from lossctl.nonfinite import check_policy
-from lossctl.preparation import (
+from lossctl.rows.feed import Feed
+from lossctl.rows.further_inputs import check_settled
+from lossctl.rows.nonfinite import check_policy
+from lossctl.sources.base import is_beside
+from lossctl.values.labels import check_blank
+from lossctl.values.preparation import (
     check_input_shapes,
     check_shapes,
     check_weights_shape,
@@ -23,13 +24,12 @@ from lossctl.preparation import (
     precision,
     row_shapes,
 )
-from lossctl.sources.base import is_beside
 from lossctl_kernels import Plan, Scope, Settings, SpecificationError
 from lossctl_kernels.records import Record, field, replace
 from lossctl_kernels.reduce import block_rows
 
 if TYPE_CHECKING:
-    from lossctl.places import Layout
+    from lossctl.rows.places import Layout
 
 __all__ = ["Request", "planned", "samples_of", "work_of"]
 
@@ -96,7 +96,7 @@ def samples_of(feed: Feed, request: Request) -> tuple[Feed, Layout | None]:
     """
     if request.class_axis is None and len(feed.arrays["prediction"].shape) <= 2:
         return feed, None
-    from lossctl.places import by_places
+    from lossctl.rows.places import by_places
 
     return by_places(feed, request.specs, request.class_axis)
 

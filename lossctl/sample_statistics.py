@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.errors import UsageError, visible
-from lossctl.preparation import Prepared
 from lossctl.results import Statistics
+from lossctl.values.preparation import Prepared
 from lossctl_kernels.order_statistics import Quantiles
 from lossctl_kernels.reduce import tree_sum
 

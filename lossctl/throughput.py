@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lossctl.catalogue.loss_spec import LossSpec, Shapes, find, settle
+from lossctl.catalogue.typical_data import draw
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
-from lossctl.loss_spec import LossSpec, Shapes, find, settle
+from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
 from lossctl.sources.base import Array
-from lossctl.typical_data import draw
 from lossctl_kernels import Loss, Scope
 from lossctl_kernels.domains import TargetKind
 

@@ -11,8 +11,8 @@ from functools import partial
 from typing import NamedTuple
 
 from lossctl.backends import compiler_faults, usable_threads
+from lossctl.catalogue.loss_spec import LossSpec, Shapes, find, parse, settle, spec_of
 from lossctl.errors import EnvironmentFault, visible
-from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle, spec_of
 from lossctl.process import ending_signals
 from lossctl_kernels import LOSSES, Plan, Scope
 from lossctl_kernels.domains import TargetKind

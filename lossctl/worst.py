@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.errors import UsageError, visible
-from lossctl.input_parts import read_once
-from lossctl.preparation import Prepared
 from lossctl.results import LossResult, is_gain
+from lossctl.rows.input_parts import read_once
 from lossctl.slices.inputs import Place, check_column, place_of
 from lossctl.slices.levels import Texts
 from lossctl.slices.results import WorstRow
 from lossctl.sources import Selection, open_reader
 from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array
+from lossctl.values.preparation import Prepared
 from lossctl_kernels.records import replace
 
 if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation
-    from lossctl.inputs import InputFiles
+    from lossctl.rows.inputs import InputFiles
     from lossctl_kernels.batch import Batch
 
 __all__ = ["MOST_ROWS", "IdColumns", "WorstWatch", "check_count"]

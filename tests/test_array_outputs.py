@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from lossctl.array_outputs import GradientSummary, gradient_writer
+from lossctl.catalogue.loss_spec import parse
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
-from lossctl.loss_spec import parse
-from lossctl.preparation import precision
+from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
+from lossctl.values.preparation import precision
 from lossctl.writers import open_array_writer
 from lossctl_kernels.reduce import block_rows
 

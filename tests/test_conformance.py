@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 import lossctl
-from lossctl.loss_spec import find
+from lossctl.catalogue.loss_spec import find
 from lossctl_kernels import LOSSES
 
 Record = dict[str, Any]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lossctl import digests
 from lossctl.digests import digested
-from lossctl.inputs import InputFiles, open_feed
+from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl_kernels.gpu import BackendUnavailable
 from lossctl_kernels.value_hashes import PIECE, compiled_hashes, hashes
 from tests.cli.commands import call, refused, write_csv

@@ -13,7 +13,7 @@ import pytest
 
 from docs.make import CONSOLE, DOCUMENTS, ROOT, current, printed, reference, session, with_sample_data
 from docs.pages import INDEX, PAGES, pages
-from lossctl import loss_spec
+from lossctl.catalogue import loss_spec
 from lossctl_kernels import LOSSES
 
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lossctl.conversion import exact
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
-from lossctl.loss_spec import parse
+from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
 from lossctl.sources.base import Array
+from lossctl.values.conversion import exact
 
 
 def feed(rows: int = 10_000, width: int = 1) -> Feed:

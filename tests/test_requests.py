@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lossctl.feed import Feed
 from lossctl.requests import STEP_VALUES, work_of
+from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
 from lossctl_kernels import LOSSES, Plan, resolve
 

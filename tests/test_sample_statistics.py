@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 import lossctl
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import UsageError
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
-from lossctl.loss_spec import parse
 from lossctl.results import LossResult, Statistics
+from lossctl.rows.feed import Feed
 from lossctl.sample_statistics import SampleStatistics, confidence_level
 from lossctl.sources import memory_reader
 from lossctl.student import student_quantile

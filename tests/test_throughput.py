@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import UsageError
-from lossctl.loss_spec import parse
 from lossctl.throughput import LEAST_RUNS, measure, width_of
 from lossctl_kernels import LOSSES
 from lossctl_kernels.facts import InputShape

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from lossctl import warming
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import EnvironmentFault, UsageError
-from lossctl.loss_spec import parse
 from lossctl.warming import Warmup, every_spec
 from lossctl_kernels import LOSSES, Scope, cache
 from lossctl_kernels.conversions import FLOATS
@@ -178,7 +178,7 @@ def test_an_interrupt_ends_the_processes_that_compile(folder: Path, monkeypatch:
 KILLED = """
 import multiprocessing, os, time
 from lossctl import warming
-from lossctl.loss_spec import parse
+from lossctl.catalogue.loss_spec import parse
 def end(count):
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     os.kill(os.getpid(), 9)

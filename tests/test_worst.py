@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 
 import lossctl
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, LossctlWarning, UsageError
 from lossctl.evaluation import Evaluation, Request
-from lossctl.inputs import InputFiles, open_feed
-from lossctl.loss_spec import parse
-from lossctl.preparation import Prepared
 from lossctl.results import LossResult
+from lossctl.rows.inputs import InputFiles, open_feed
+from lossctl.values.preparation import Prepared
 from lossctl.worst import IdColumns, WorstWatch, _Worst
 from lossctl_kernels.batch import Batch
 

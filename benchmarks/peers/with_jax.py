@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.peers import Key, optional
 from benchmarks.peers.formulas import FORMULAS
-from lossctl.typical_data import Data
+from lossctl.catalogue.typical_data import Data
 
 __all__ = ["VALUES", "gradient", "value"]
 

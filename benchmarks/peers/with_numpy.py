@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.peers import Key
 from benchmarks.peers.formulas import FORMULAS
-from lossctl.typical_data import Data
+from lossctl.catalogue.typical_data import Data
 
 __all__ = ["VALUES", "value"]
 

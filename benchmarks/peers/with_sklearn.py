@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers import Key, optional
-from lossctl.typical_data import Data
+from lossctl.catalogue.typical_data import Data
 
 __all__ = ["VALUES", "value"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.peers import Key, optional
-from lossctl.typical_data import Data
+from lossctl.catalogue.typical_data import Data
 
 __all__ = ["VALUES", "gradient", "use_threads", "value"]
 

@@ -21,10 +21,10 @@ from lossctl.batches.results import Leaderboard, Row, failed_row, leaderboard, r
 from lossctl.batches.resume import Earlier, state_of
 from lossctl.errors import EnvironmentFault, LossctlError
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
 from lossctl.outputs.labels import labelled
 from lossctl.requests import TEXT_BYTES
 from lossctl.results import RunResult
+from lossctl.rows.feed import Feed
 from lossctl_kernels.records import replace
 
 if TYPE_CHECKING:

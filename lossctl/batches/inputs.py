@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.feed import Feed
-from lossctl.input_parts import (
+from lossctl.rows.feed import Feed
+from lossctl.rows.input_parts import (
     Part,
     by_table,
     check_names,
@@ -28,7 +28,7 @@ from lossctl.input_parts import (
     parts_of,
     selections_of_keys,
 )
-from lossctl.inputs import InputFiles, open_parts
+from lossctl.rows.inputs import InputFiles, open_parts
 from lossctl.sources import Reader, Selection
 from lossctl.sources.arrays import deliver, rechunk
 from lossctl.sources.base import Array, is_remote

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from lossctl.backends import BACKENDS, choose, usable_threads
 from lossctl.batches.patterns import BatchFile
 from lossctl.batches.resume import state_of
+from lossctl.catalogue.loss_spec import LossSpec, Shapes, find, parse, settle
 from lossctl.errors import UsageError, visible
-from lossctl.loss_spec import LossSpec, Shapes, find, parse, settle
 from lossctl.memory import available_bytes
 from lossctl.outputs.leaderboards import RESERVED
 
 if TYPE_CHECKING:
-    from lossctl.inputs import InputFiles
     from lossctl.requests import Request
+    from lossctl.rows.inputs import InputFiles
 
 __all__ = [
     "BYTES_OF_A_JOB",

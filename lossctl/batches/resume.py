@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from lossctl._version import __version__
 from lossctl.batches.results import SCHEMA, Leaderboard, Row
+from lossctl.catalogue.loss_spec import OWN
 from lossctl.errors import DataError, LossctlError, reason_of, visible
 from lossctl.files import write_text
-from lossctl.loss_spec import OWN
 from lossctl.sources.base import is_remote
 from lossctl.sources.opening import STDIN, is_many
 from lossctl.sources.shards import shard_paths
@@ -24,7 +24,7 @@ from lossctl_kernels.records import field_names
 
 if TYPE_CHECKING:
     from lossctl.evaluation import Request
-    from lossctl.inputs import InputFiles
+    from lossctl.rows.inputs import InputFiles
 
 __all__ = ["Earlier", "asked_of", "read_earlier", "state_of", "states_of", "write_leaderboard"]
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.backends import choose, compiler_faults
+from lossctl.catalogue.loss_spec import LossSpec, Shapes, find, gradient_hint, settle
 from lossctl.checks.finite_differences import Slopes, slopes
 from lossctl.checks.objectives import Objective, objective_of
 from lossctl.checks.points import parameter_sets
 from lossctl.errors import EnvironmentFault, UsageError, visible
-from lossctl.loss_spec import LossSpec, Shapes, find, gradient_hint, settle
 from lossctl.results import finite_or_none, plain, spelled
 from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.domains import TargetKind

@@ -9,7 +9,7 @@ from lossctl.declarations import Argument
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
-    from lossctl.baselines import Baseline
+    from lossctl.comparisons.baselines import Baseline
 
 HELP = """Store results by name as the reference for gates.
 
@@ -39,9 +39,9 @@ def command(
     debug: o.Debug = False,
 ) -> None:
     """See HELP."""
-    from lossctl.baselines import FOLDER, path_of, read_baseline, store
     from lossctl.cli.show import tell
     from lossctl.cli.text import print_rows
+    from lossctl.comparisons.baselines import FOLDER, path_of, read_baseline, store
 
     wanted = o.rows_format(format)
     _check_words(action, name, result)
@@ -64,7 +64,7 @@ def command(
 
 
 def _kept(folder: str) -> list[str]:
-    from lossctl.baselines import kept
+    from lossctl.comparisons.baselines import kept
 
     return kept(folder)
 
@@ -82,7 +82,7 @@ def _check_words(action: str, name: str | None, result: str | None) -> None:
 
 def _list(folder: str) -> list[dict[str, Any]]:
     """A row a baseline."""
-    from lossctl.baselines import path_of, read_baseline
+    from lossctl.comparisons.baselines import path_of, read_baseline
 
     rows = []
     for name in _kept(folder):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from lossctl.batches.results import Leaderboard, Row
     from lossctl.batches.resume import Earlier
     from lossctl.gates.gating import Gating
-    from lossctl.inputs import InputFiles
     from lossctl.requests import Request
+    from lossctl.rows.inputs import InputFiles
 
 MOST_LINES = 20
 """Of a kind on stderr."""

@@ -48,7 +48,7 @@ def command(
         raise UsageError(f"--values must be from {LEAST_VALUES} to {MOST_VALUES}, found {values}")
     specs = known_losses(loss)
 
-    from lossctl.loss_spec import parse
+    from lossctl.catalogue.loss_spec import parse
     from lossctl.throughput import measure
     from lossctl_kernels import LOSSES
 

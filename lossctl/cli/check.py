@@ -25,9 +25,9 @@ Spec = Annotated[str, Argument(metavar="SPEC", help="path/to/file.py:function[:o
 
 def command(spec: Spec, format: o.RowsFormat = None, debug: o.Debug = False) -> None:
     """See HELP."""
+    from lossctl.catalogue.loss_spec import parse
     from lossctl.checks.check import check
     from lossctl.cli.text import print_facts
-    from lossctl.loss_spec import parse
 
     wanted = o.rows_format(format)
     found = check(parse(spec))

@@ -32,7 +32,7 @@ def completion_of(declared: Argument | Option) -> Callable[[str], list[str]] | N
 
 
 def _losses(incomplete: str) -> list[str]:
-    from lossctl.loss_spec import names
+    from lossctl.catalogue.loss_spec import names
     from lossctl_kernels import LOSSES
 
     # Names of frameworks come where one of them was begun: here there are enough.

@@ -10,7 +10,7 @@ from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
-    from lossctl.differences import Difference, Place, Tolerance
+    from lossctl.comparisons.differences import Difference, Place, Tolerance
 
 HELP = """Compare two prediction files value by value.
 
@@ -57,9 +57,9 @@ def command(
     from lossctl.cli.progress import Progress
     from lossctl.cli.show import warn
     from lossctl.cli.text import print_facts
-    from lossctl.differences import Tolerance, compare_files
+    from lossctl.comparisons.differences import Tolerance, compare_files
     from lossctl.errors import CheckFailed
-    from lossctl.inputs import InputFiles, open_feed
+    from lossctl.rows.inputs import InputFiles, open_feed
 
     files = InputFiles(
         predictions=first,

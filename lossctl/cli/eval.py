@@ -14,9 +14,9 @@ from lossctl.errors import UsageError
 
 if TYPE_CHECKING:
     from lossctl.gates.gating import Gating
-    from lossctl.inputs import InputFiles
     from lossctl.requests import Request
     from lossctl.results import RunResult
+    from lossctl.rows.inputs import InputFiles
     from lossctl.slices.plan import SlicePlan
 
 HELP = """Compute the loss of predictions against targets.

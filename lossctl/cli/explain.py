@@ -11,7 +11,7 @@ from lossctl.cli import options as o
 from lossctl.declarations import Argument, Option
 
 if TYPE_CHECKING:
-    from lossctl.conventions import SideBySide
+    from lossctl.catalogue.conventions import SideBySide
 
 HELP = """Describe a loss: formula, gradient, options, names elsewhere.
 
@@ -30,9 +30,9 @@ NARROWEST, WIDEST = 40, 100
 
 def command(name: LossName, json: Json = False, format: PageFormat = "text", debug: o.Debug = False) -> None:
     """See HELP."""
-    from lossctl.conventions import side_by_side
-    from lossctl.loss_spec import find, parse
-    from lossctl.reference import describe
+    from lossctl.catalogue.conventions import side_by_side
+    from lossctl.catalogue.loss_spec import find, parse
+    from lossctl.catalogue.reference import describe
 
     o.one_of("--format", format, ("text", "json"))
     meant = parse(name).name

@@ -9,10 +9,10 @@ from lossctl.cli import options as o
 from lossctl.declarations import OptionGroup
 
 if TYPE_CHECKING:
+    from lossctl.catalogue.loss_spec import LossSpec
     from lossctl.gates.gating import Gating
-    from lossctl.inputs import InputFiles
-    from lossctl.loss_spec import LossSpec
     from lossctl.requests import Request
+    from lossctl.rows.inputs import InputFiles
 
 __all__ = ["DataOptions", "GateOptions", "LossOptions", "RunOptions"]
 
@@ -38,11 +38,11 @@ class DataOptions(OptionGroup):
 
     def files(self, predictions: str, targets: str | None, nonfinite: str = "error") -> InputFiles:
         """The inputs, with lists of columns and further arrays by name taken apart. Raises UsageError."""
-        from lossctl.inputs import InputFiles
+        from lossctl.rows.inputs import InputFiles
 
         names = names_file = None
         if self.classes is not None:
-            from lossctl.class_names import file_of_classes, read_classes
+            from lossctl.values.class_names import file_of_classes, read_classes
 
             names, names_file = read_classes(self.classes), file_of_classes(self.classes)
         columns = {
@@ -92,7 +92,7 @@ class LossOptions(OptionGroup):
         given = {"preset": preset, "denom": self.denom, "ignore_index": self.ignore_index, "log_base": self.log_base}
         flags |= {name: value for name, value in given.items() if value is not None}
         if self.class_weights is not None:
-            from lossctl.inputs import class_weights
+            from lossctl.rows.inputs import class_weights
 
             flags["class_weight"] = class_weights(self.class_weights)
         return flags

@@ -8,7 +8,7 @@ from lossctl.cli import options as o
 from lossctl.declarations import Argument, Option
 
 if TYPE_CHECKING:
-    from lossctl.inspection import Description
+    from lossctl.diagnoses.inspection import Description
 
 HELP = """Show what is in a file: names, shapes, dtypes, ranges, likely kind.
 
@@ -26,8 +26,8 @@ def command(files: Files, format: o.RowsFormat = None, file_format: FileFormat =
     import sys
 
     from lossctl.cli.text import print_rows
+    from lossctl.diagnoses.inspection import as_row, inspect
     from lossctl.errors import visible
-    from lossctl.inspection import as_row, inspect
 
     shown = o.rows_format(format)
     if shown == "json":

@@ -12,10 +12,10 @@ Example: lossctl list
 
 def command(format: o.RowsFormat = None, debug: o.Debug = False) -> None:
     """See HELP."""
+    from lossctl.catalogue.plugins import every_plugin
+    from lossctl.catalogue.reference import overview
     from lossctl.cli.show import warn
     from lossctl.cli.text import print_rows
-    from lossctl.plugins import every_plugin
-    from lossctl.reference import overview
 
     wanted = o.rows_format(format)
     installed, faults = every_plugin()

@@ -79,7 +79,7 @@ def _meant(arguments: Sequence[str], words: str, options: _Options) -> str:
     if dashed is not None and len(dashed) > 2:
         return f"long options have two dashes: -{dashed}; "
     if "--loss" in options:
-        from lossctl.loss_spec import names
+        from lossctl.catalogue.loss_spec import names
 
         if words in names():
             return f"a loss is given with --loss {words}; "

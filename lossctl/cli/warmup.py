@@ -24,8 +24,8 @@ def command(loss: o.LossSpecs = None, everything: All = False, quiet: o.Quiet = 
     """See HELP."""
     if bool(loss) == everything:
         raise UsageError("warmup takes --loss SPEC or --all", hint="lossctl warmup --loss bce")
+    from lossctl.catalogue.loss_spec import parse
     from lossctl.cli.progress import Progress
-    from lossctl.loss_spec import parse
     from lossctl.warming import Warmup, every_spec
 
     started = time.monotonic()

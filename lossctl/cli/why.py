@@ -10,7 +10,7 @@ from lossctl.declarations import Argument
 from lossctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from lossctl.why import Explanation
+    from lossctl.comparisons.why import Explanation
 
 HELP = """Explain why two results differ: options, versions, data, files.
 
@@ -26,8 +26,8 @@ Second = Annotated[str, Argument(metavar="B.json", help="Result document to comp
 
 def command(first: First, second: Second, format: o.RowsFormat = None, debug: o.Debug = False) -> None:
     """See HELP."""
+    from lossctl.comparisons.why import SCHEMA, explain
     from lossctl.documents import read_document
-    from lossctl.why import SCHEMA, explain
 
     wanted = o.rows_format(format)
     if first == second == "-":

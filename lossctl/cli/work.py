@@ -10,17 +10,17 @@ from lossctl.cli.options import preset_list
 from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
+    from lossctl.catalogue.loss_spec import LossSpec
     from lossctl.evaluation import Evaluation
-    from lossctl.inputs import InputFiles
-    from lossctl.loss_spec import LossSpec
     from lossctl.requests import Request
+    from lossctl.rows.inputs import InputFiles
 
 __all__ = ["evaluating", "known_losses", "losses_under", "under_presets", "whole_inputs_of"]
 
 
 def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
     """The SPECs, taken apart. Raises UsageError for a loss that does not exist, before any file is opened."""
-    from lossctl.loss_spec import find, parse
+    from lossctl.catalogue.loss_spec import find, parse
 
     specs = [parse(text) for text in texts or []]
     for spec in specs:
@@ -30,7 +30,7 @@ def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
 
 def under_presets(specs: Sequence[LossSpec], presets: Sequence[str]) -> list[LossSpec]:
     """Each SPEC under each of several presets, which it names from then on. Raises UsageError where it named one."""
-    from lossctl.loss_spec import LossSpec
+    from lossctl.catalogue.loss_spec import LossSpec
 
     found = []
     for spec in specs:
@@ -48,7 +48,7 @@ def under_presets(specs: Sequence[LossSpec], presets: Sequence[str]) -> list[Los
 
 def whole_inputs_of(files: InputFiles, specs: Sequence[LossSpec]) -> set[str]:
     """The further arrays that are not in step with the rows. Raises UsageError for one too many, or one too few."""
-    from lossctl.further_inputs import check_names, whole_inputs
+    from lossctl.rows.further_inputs import check_names, whole_inputs
 
     check_names(specs, files.input_names)
     return whole_inputs(specs, files.input_names)
@@ -68,7 +68,7 @@ def losses_under(texts: Sequence[str] | None, preset: str | None) -> tuple[list[
 def evaluating(files: InputFiles, request: Request, show_progress: bool) -> Iterator[Evaluation]:
     """An evaluation of the opened files, with its progress bar; both are gone afterwards."""
     from lossctl.cli.progress import Progress
-    from lossctl.inputs import open_feed
+    from lossctl.rows.inputs import open_feed
 
     with closing(open_feed(files, whole_inputs_of(files, request.specs))) as feed:
         feed.begin()  # while the rest is loaded

@@ -18,9 +18,9 @@ from lossctl.comparisons.statistics import PairedRows
 from lossctl.comparisons.systems import Member, SystemFeed
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.evaluation import Request
-from lossctl.feed import Feed
 from lossctl.requests import samples_of
 from lossctl.results import InputInfo, is_gain
+from lossctl.rows.feed import Feed
 from lossctl.runs.run import Run
 from lossctl.short_paths import short_paths
 

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from lossctl.diagnoses.suspicions import suspicions
 from lossctl.errors import UsageError, visible
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
-from lossctl.inputs import InputFiles, open_feed
-from lossctl.preparation import prepare
 from lossctl.results import InputInfo
+from lossctl.rows.feed import Feed
+from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl.runs.run import Run
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import Array
-from lossctl.suspicions import suspicions
+from lossctl.values.preparation import prepare
 from lossctl_kernels.records import replace
 
 __all__ = ["MOST_SYSTEMS", "Member", "SystemFeed", "check_systems", "open_systems"]

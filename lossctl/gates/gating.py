@@ -11,10 +11,10 @@ from lossctl.sample_statistics import confidence_level
 from lossctl_kernels.records import Record, replace
 
 if TYPE_CHECKING:
-    from lossctl.baselines import Baseline
+    from lossctl.catalogue.loss_spec import LossSpec
+    from lossctl.comparisons.baselines import Baseline
     from lossctl.evaluation import Evaluation
     from lossctl.gates.judging import Decision, Gate
-    from lossctl.loss_spec import LossSpec
     from lossctl.results import RunResult
 
 __all__ = ["Gating", "plan_gates"]
@@ -100,7 +100,7 @@ def plan_gates(
     if baseline == "-":
         raise UsageError("--baseline cannot be stdin", hint="write it to a file first")
     if baseline is not None:
-        from lossctl.baselines import FOLDER, read_baseline
+        from lossctl.comparisons.baselines import FOLDER, read_baseline
 
         found = read_baseline(baseline, baseline_folder or FOLDER)
     wanted = statistics or level is not None or any(gate.uses_statistics for gate in gates)

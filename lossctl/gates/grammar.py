@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
+from lossctl.catalogue.loss_names import guess
 from lossctl.errors import UsageError, visible
 from lossctl.gates.tokens import Token, TokenReader, unquoted
 from lossctl.gates.trees import (
@@ -40,7 +41,6 @@ from lossctl.gates.trees import (
     quantities,
 )
 from lossctl.gates.vocabulary import FUNCTIONS, GAP, OF_SLICES, WORDS
-from lossctl.loss_names import guess
 from lossctl.results import COUNTS
 from lossctl_kernels.records import replace
 

@@ -19,7 +19,7 @@ from lossctl.results import GateResult, LossResult
 from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
-    from lossctl.loss_spec import LossSpec
+    from lossctl.catalogue.loss_spec import LossSpec
 
 __all__ = ["Decision", "Gate", "decide", "parse_gates"]
 
@@ -95,7 +95,7 @@ def parse_gates(fail_if: Sequence[str], warn_if: Sequence[str], specs: Sequence[
 
 def _names(specs: Sequence[LossSpec]) -> dict[str, list[int]]:
     """What each loss of the command may be called: its SPEC, its name, and the losses that the name stands for."""
-    from lossctl.loss_spec import find
+    from lossctl.catalogue.loss_spec import find
 
     names: dict[str, list[int]] = {}
     for position, spec in enumerate(specs):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.errors import DataError
-from lossctl.feed import Feed
+from lossctl.rows.feed import Feed
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import Array
 from lossctl_kernels import Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.preparation import Prepared
+from lossctl.values.preparation import Prepared
 from lossctl_kernels import Plan
 from lossctl_kernels.reduce import ExactSum, block_sums
 

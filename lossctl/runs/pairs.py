@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.memory import available_bytes, spelled_bytes
-from lossctl.preparation import Prepared
 from lossctl.runs.run import Floats, Run, Task
 from lossctl.runs.samples import SampleRun
 from lossctl.sources.base import Array
+from lossctl.values.preparation import Prepared
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.row_functions import facts_of, shares
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossctl._version import __version__
-from lossctl.diagnosis import (
+from lossctl.catalogue.loss_spec import LossSpec
+from lossctl.diagnoses.diagnosis import (
     check_input,
     check_lengths,
     diagnose,
@@ -24,12 +25,11 @@ from lossctl.diagnosis import (
     placing_integers,
 )
 from lossctl.errors import DataError
-from lossctl.feed import Feed
-from lossctl.loss_spec import LossSpec
-from lossctl.nonfinite import Mask
-from lossctl.preparation import Prepared, prepare
 from lossctl.results import LossResult, signature, stated
+from lossctl.rows.feed import Feed
+from lossctl.rows.nonfinite import Mask
 from lossctl.sources.base import Array
+from lossctl.values.preparation import Prepared, prepare
 from lossctl_kernels import Plan, Settings
 from lossctl_kernels.batch import Backend, Column
 from lossctl_kernels.domains import TargetKind

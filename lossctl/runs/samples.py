@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.diagnosis import diagnose
+from lossctl.diagnoses.diagnosis import diagnose
 from lossctl.errors import DataError
-from lossctl.nonfinite import Mask
-from lossctl.preparation import Prepared, prepare
-from lossctl.propagation import chosen_batch, odd_gradients, odd_losses
 from lossctl.results import LossResult
+from lossctl.rows.nonfinite import Mask
+from lossctl.rows.propagation import chosen_batch, odd_gradients, odd_losses
 from lossctl.runs.denominators import Denominator
 from lossctl.runs.run import Floats, Run, Task
 from lossctl.sources.base import Array
+from lossctl.values.preparation import Prepared, prepare
 from lossctl_kernels import Scope
 from lossctl_kernels.batch import Batch, Column
 from lossctl_kernels.records import replace

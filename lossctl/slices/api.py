@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from lossctl.errors import DataError, UsageError, visible
-from lossctl.input_parts import Part
-from lossctl.inputs import InputFiles
+from lossctl.rows.input_parts import Part
+from lossctl.rows.inputs import InputFiles
 from lossctl.slices.inputs import slice_parts
 from lossctl.slices.plan import SlicePlan
 from lossctl.slices.slicing import Slicing, parse_columns

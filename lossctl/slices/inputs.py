@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.guesses import did_you_mean
-from lossctl.input_parts import Part, is_stream
+from lossctl.rows.input_parts import Part, is_stream
 from lossctl.sources import Reader, Selection, contents
 from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array, ArrayInfo
 
 if TYPE_CHECKING:
-    from lossctl.inputs import InputFiles
+    from lossctl.rows.inputs import InputFiles
 
 __all__ = ["JoinedReader", "NumberedReader", "Place", "check_column", "place_of", "slice_parts"]
 

@@ -10,7 +10,7 @@ from lossctl_kernels.records import Record, replace
 if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation
     from lossctl.gates.gating import Gating
-    from lossctl.inputs import InputFiles
+    from lossctl.rows.inputs import InputFiles
     from lossctl.slices.levels import Bins, Levels
     from lossctl.slices.slicing import Slicing
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.preparation import Prepared
 from lossctl.results import LossResult
 from lossctl.runs.run import Run
 from lossctl.sample_statistics import counted_rows, interval_about, standard_error
 from lossctl.slices.results import SliceResult
 from lossctl.slices.sums import GroupCounts, GroupMoments, GroupSums, Ratio
+from lossctl.values.preparation import Prepared
 
 if TYPE_CHECKING:
     from lossctl.slices.codes import ChunkCodes

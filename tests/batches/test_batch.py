@@ -16,9 +16,9 @@ from lossctl.batches.batch import Batch
 from lossctl.batches.inputs import OWN, SharedInputs
 from lossctl.batches.patterns import BatchFile, find_files
 from lossctl.batches.results import Leaderboard, value_of
+from lossctl.catalogue.loss_spec import parse
 from lossctl.evaluation import Evaluation, Request
-from lossctl.inputs import InputFiles, open_feed
-from lossctl.loss_spec import parse
+from lossctl.rows.inputs import InputFiles, open_feed
 
 ROWS = 9000
 FACTS: dict[str, Any] = {"fields": (), "request": {"command": "", "inputs": None}}

@@ -18,7 +18,7 @@ import pytest
 from lossctl.batches import inputs as batch_inputs
 from lossctl.batches.inputs import OWN, SharedInputs
 from lossctl.errors import DataError, UsageError
-from lossctl.inputs import InputFiles, open_feed
+from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl.sources import formats
 from lossctl.sources.base import Array
 from lossctl.sources.input_file import InputFile

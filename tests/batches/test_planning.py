@@ -8,8 +8,8 @@ import pytest
 
 from lossctl.batches import planning
 from lossctl.batches.planning import check_request, chosen_jobs, sorting_loss, taken_names
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import UsageError
-from lossctl.loss_spec import parse
 from lossctl.requests import Request
 
 

@@ -13,7 +13,7 @@ from benchmarks.kernels import QUICK, Case, agrees, cases
 from benchmarks.options import Options
 from benchmarks.peers import Key, missing, with_jax, with_numpy, with_sklearn, with_torch
 from benchmarks.peers.scripts import ARRAYS, TABLES, available
-from lossctl.typical_data import Data
+from lossctl.catalogue.typical_data import Data
 from lossctl_kernels import LOSSES
 from lossctl_kernels.interpreted import Interpreter
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lossctl.catalogue.loss_spec import parse
 from lossctl.checks.check import TOLERANCE, Check, _errors, check
 from lossctl.checks.finite_differences import Slopes
 from lossctl.errors import UsageError
-from lossctl.loss_spec import parse
 from lossctl.results import finite_or_none
 from tests.own_files import ASYMMETRIC, DECORATED
 

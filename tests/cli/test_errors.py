@@ -380,7 +380,7 @@ def test_an_internal_fault_is_one_line_and_says_where_to_report_it(monkeypatch: 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("lossctl.inputs.open_feed", fail)
+    monkeypatch.setattr("lossctl.rows.inputs.open_feed", fail)
     message = refused(70, "eval", "p.npy", "y.npy", "-l", "mse")
     assert "ZeroDivisionError" in message
     assert "report" in message
@@ -394,5 +394,5 @@ def test_running_out_of_memory_is_the_machines_fault(monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("lossctl.inputs.open_feed", fail)
+    monkeypatch.setattr("lossctl.rows.inputs.open_feed", fail)
     assert "--chunk-rows" in refused(ENVIRONMENT, "eval", "p.npy", "y.npy", "-l", "mse")

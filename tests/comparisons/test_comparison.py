@@ -13,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from lossctl.api import evaluate, per_sample
+from lossctl.catalogue.conventions import small_rows
+from lossctl.catalogue.loss_spec import parse
 from lossctl.comparisons.comparison import Comparison
 from lossctl.comparisons.results import ComparisonResult, Inference, Margin
 from lossctl.comparisons.systems import check_systems, open_systems
-from lossctl.conventions import small_rows
 from lossctl.errors import DataError, EnvironmentFault, UsageError
 from lossctl.evaluation import Request
-from lossctl.inputs import InputFiles
-from lossctl.loss_spec import parse
+from lossctl.rows.inputs import InputFiles
 from lossctl_kernels import LOSSES
 
 Array = NDArray[Any]

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lossctl
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import CheckFailed, DataError, Undecided, UsageError
 from lossctl.gates.conclusion import conclude, report
 from lossctl.gates.judging import Decision, decide, parse_gates
-from lossctl.loss_spec import parse
 from lossctl.results import LossResult, Statistics
 from lossctl.sample_statistics import SampleStatistics
 

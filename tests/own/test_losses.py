@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import lossctl
+from lossctl.catalogue.loss_spec import Shapes, parse, settle
 from lossctl.errors import EnvironmentFault, UsageError
-from lossctl.loss_spec import Shapes, parse, settle
 from lossctl.own.losses import find_own
 from lossctl_kernels import Plan, cache
 from lossctl_kernels.recipes import usual_recipes

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from lossctl.preparation import Prepared
 from lossctl.runs.denominators import Denominator
+from lossctl.values.preparation import Prepared
 from lossctl_kernels import LOSSES, Plan, resolve
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.reduce import ExactSum

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import lossctl
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
-from lossctl.loss_spec import parse
+from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
 from lossctl_kernels import selection
 

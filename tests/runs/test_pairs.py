@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 import lossctl
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.evaluation import Evaluation, Request
-from lossctl.feed import Feed
-from lossctl.loss_spec import parse
+from lossctl.rows.feed import Feed
 from lossctl.runs.pairs import FIRST_ROWS, Gathered
 from lossctl.sources import memory_reader
 from tests.cli.commands import refused, scores, write_csv

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import lossctl
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
 from lossctl.gates.conclusion import report
 from lossctl.gates.judging import Decision, decide, parse_gates
-from lossctl.loss_spec import parse
 from lossctl.results import LossResult
 from lossctl.slices.results import SliceResult, SliceTable
 

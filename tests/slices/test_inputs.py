@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
 from lossctl.evaluation import Evaluation, Request
-from lossctl.inputs import InputFiles, open_feed
-from lossctl.loss_spec import parse
+from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl.slices.levels import encoder_of
 from lossctl.slices.slicing import Slicing, parse_columns
 from lossctl.slices.streaming import SliceWatch

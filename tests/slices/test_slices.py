@@ -14,11 +14,11 @@ import pyarrow as pa
 import pytest
 
 import lossctl
+from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
 from lossctl.evaluation import Evaluation, Request
-from lossctl.inputs import InputFiles, open_feed
-from lossctl.loss_spec import parse
 from lossctl.results import LossResult
+from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl.slices.levels import encoder_of
 from lossctl.slices.results import SliceResult, SliceTable, slices_frame
 from lossctl.slices.slicing import Slicing, parse_columns
@@ -26,7 +26,7 @@ from lossctl.slices.streaming import SliceWatch
 from lossctl.worst import IdColumns, WorstWatch
 from lossctl_kernels.spec import Scope
 from tests.kernels.cases import Case, each, for_each_loss, forms
-from tests.test_nonfinite_registry import data_of
+from tests.rows.test_nonfinite_registry import data_of
 
 ROWS = 9000
 COUNTRIES = np.array(["DE", "FR", "US", "a,b=]\"'", ""])

@@ -1,0 +1,1 @@
+"""What is wrong with data that were refused, what to do about it, and what looks wrong."""

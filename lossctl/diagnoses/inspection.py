@@ -1,0 +1,337 @@
+"""What is in a file: each array or column, its range, and what its numbers look like.
+
+Of a large file the first rows are looked at, and what is said of it says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lossctl.errors import DataError, LossctlError, UsageError, visible
+from lossctl.rows.input_parts import is_stream
+from lossctl.sources import ArrayInfo, Selection, contents, open_reader
+from lossctl.sources.base import Array, OtherKind
+from lossctl.sources.delimited import DELIMITERS
+from lossctl_kernels.conversions import LARGEST_EXACT
+
+__all__ = ["Description", "inspect"]
+
+_CHUNK_VALUES = 1 << 20
+# About a second's work.
+_MOST_VALUES = 1 << 23
+_MOST_CLASSES = 100_000
+_NUMBERED = re.compile(r"(.*?)[0-9]+$")
+
+_MOST_TEXTS = 100_000
+_MOST_SHOWN = 10
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}\S*)?$|[0-9]{2}:[0-9]{2}(:[0-9.]+)?$")
+
+# What formats call what holds no numbers: of Arrow, NumPy and safetensors.
+_WORDS = {
+    "categories": "dictionary<",
+    "lists": r"(large_|fixed_size_)?list|<?lists",
+    "tables": r"struct<|map<|\[\(|\{",
+    "dates or times": r"date|time|duration|\W[Mm]8",
+    "decimals: convert them to float64": "decimal",
+    "complex numbers": "complex",
+    "nothing: all null": "null$",
+    "Python objects, which are never loaded": "object$",
+    "a single number": "a single number$",
+    "numbers of a type that is not read": r"float|F[48]|F\d|C64",
+    "bytes": r"(large_|fixed_size_)?binary|\|S|\|V|halffloat",
+    "text": r"(large_)?(string|utf8)|<U|>U|text|str",
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """One array or column of a file; the numbers are None where there are none."""
+
+    file: str
+    name: str
+    """Of the column, the array, or the columns of a glob; "" of an array without a name."""
+    shape: tuple[int | None, ...]
+    """The number of rows is None where only the end of a file tells, which is not reached."""
+    dtype: str
+    lowest: float | None
+    highest: float | None
+    missing: float | None
+    """The share of values that are NaN."""
+    looks_like: str
+    first_rows: int | None = None
+    """How many rows, from the first one on, all this is about; None where it is about every row."""
+
+
+def inspect(path: str, format: str | None = None) -> list[Description]:
+    """Everything in a file, in its order; columns numbered alike are described together too.
+
+    Raises DataError, and UsageError for a stream.
+    """
+    if is_stream(path):
+        raise UsageError(f"{visible(path)} is a stream, which is looked at more than once", hint="save it to a file")
+    names = contents(path, format=format)
+    if names is None:
+        return _apart(path, format, "array", None)
+    if not names:
+        raise DataError(f"{visible(path)} holds no arrays", hint="was anything saved in it?")
+    others: dict[str, str] = {}
+    numeric = set(_numeric(path, format, names, others))
+    groups = {glob: members for glob, members in _numbered(names).items() if set(members) <= numeric}
+    roles: dict[str, tuple[str, ...] | None] = {name: (name,) for name in names if name in numeric}
+    roles |= {f"{glob} ({len(members)} columns)": tuple(members) for glob, members in groups.items()}
+    measured = {each.name: each for each in _together_or_not(path, format, roles)}
+    found = measured | {name: _other(path, format, name, kind) for name, kind in others.items()}
+    return [found[name] for name in names] + [each for name, each in measured.items() if name not in names]
+
+
+def _other(path: str, format: str | None, name: str, kind: str) -> Description:
+    """What holds no rows of numbers; of text, which ones there are where they are few."""
+    word = next((word for word, pattern in _WORDS.items() if re.match(pattern, kind)), "no numbers")
+    texts, is_all = _texts(path, format, name) if name and word in ("text", "categories") else ([], True)
+    different = sorted(set(texts))
+    if texts and all(_DATE.match(text) for text in texts):
+        word = "dates or times, as text"
+    elif 1 < len(different) <= min(_MOST_SHOWN, len(texts) // 2):
+        word += f", {len(different)} different: {', '.join(visible(each, 40) for each in different)}"
+    return Description(path, name, (), kind, None, None, None, word, None if is_all else len(texts))
+
+
+def _texts(path: str, format: str | None, name: str) -> tuple[list[str], bool]:
+    """The first texts of a column, and whether they are all; none where some are missing."""
+    try:
+        with closing(open_reader(path, {name: Selection((name,), is_key=True)}, format=format)) as reader:
+            chunks = reader.chunks(_MOST_TEXTS)
+            first = next(chunks, None)
+            return [] if first is None else [str(each) for each in first[name].tolist()], next(chunks, None) is None
+    except LossctlError:
+        return [], True
+
+
+def _numeric(path: str, format: str | None, names: list[str], others: dict[str, str]) -> Iterator[str]:
+    """The names that are read as numbers: tried together, and by halves where that fails. `others` gets their kinds."""
+    try:
+        with closing(open_reader(path, {name: Selection((name,)) for name in names}, format=format)):
+            yield from names
+    except DataError as error:
+        if len(names) > 1:
+            middle = len(names) // 2
+            yield from _numeric(path, format, names[:middle], others)
+            yield from _numeric(path, format, names[middle:], others)
+        elif isinstance(error, OtherKind):
+            others[names[0]] = error.kind
+        elif _has_gaps(path, format, names[0]):
+            yield names[0]
+        else:
+            _check_readable(path, format, names[0], error)
+            others[names[0]] = "text"
+
+
+def _has_gaps(path: str, format: str | None, name: str) -> bool:
+    """Whether a column is one of numbers with missing ones among them."""
+    try:
+        with closing(open_reader(path, {name: Selection((name,), gaps=True)}, format=format)):
+            return True
+    except DataError:
+        return False
+
+
+def _check_readable(path: str, format: str | None, name: str, error: DataError) -> None:
+    """Raises `error` where it is the file, and not a column of text, that keeps a column from being numbers."""
+    opened = ""
+    try:
+        with closing(open_reader(path, {name: Selection((name,), is_key=True)}, format=format)) as reader:
+            opened = reader.arrays[name].format
+            next(reader.chunks(1), None)
+    except LossctlError as other:
+        if opened in DELIMITERS:
+            raise
+        if str(other) == str(error) or isinstance(other, UsageError):
+            raise error from None
+
+
+def _numbered(names: list[str]) -> dict[str, list[str]]:
+    """Columns that differ in a number at their end, as p_0 and p_1, by their glob."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if (match := _NUMBERED.match(name)) and match[1]:
+            found.setdefault(f"{match[1]}*", []).append(name)
+    return {glob: members for glob, members in found.items() if len(members) > 1}
+
+
+def _together_or_not(path: str, format: str | None, roles: dict[str, tuple[str, ...] | None]) -> list[Description]:
+    """All roles in one pass where they go together; the arrays of one file may differ in their rows."""
+    try:
+        return _measured(path, format, roles) if roles else []
+    except (DataError, UsageError):
+        alone = dict(each for each in roles.items() if each[1] is None or len(each[1]) == 1)
+        apart = [role for role in roles if role not in alone]
+        # Arrays that are numbered alike are no columns, but may go together as they are.
+        together = _together_or_not(path, format, alone) if apart else []
+        return together + [each for role in apart or alone for each in _apart(path, format, role, roles[role])]
+
+
+def _apart(path: str, format: str | None, role: str, names: tuple[str, ...] | None) -> list[Description]:
+    """One role, with gaps where it has some; nothing of columns that do not go together, such as those of lists."""
+    try:
+        return _measured(path, format, {role: names})
+    except UsageError:
+        if names is None or len(names) == 1:
+            raise
+        return []
+    except DataError:
+        pass
+    try:
+        return _measured(path, format, {role: names}, gaps=True)
+    except OtherKind as error:
+        return [_other(path, format, role if names else "", error.kind)]
+
+
+def _measured(
+    path: str, format: str | None, roles: dict[str, tuple[str, ...] | None], *, gaps: bool = False
+) -> list[Description]:
+    """Each role, after one pass over the file; with `gaps`, what is missing is NaN."""
+    selections = {role: Selection(names, gaps=gaps) for role, names in roles.items()}
+    with closing(open_reader(path, selections, format=format)) as reader:
+        width = sum(int(np.prod([size or 1 for size in info.shape[1:]])) for info in reader.arrays.values())
+        measures = {role: _Measure() for role in reader.arrays}
+        rows, whole = 0, True
+        for chunk in reader.chunks(max(1, _CHUNK_VALUES // width)):
+            if rows * width >= _MOST_VALUES:
+                whole = False
+                break
+            for role, array in chunk.items():
+                measures[role].add(array)
+            rows += len(next(iter(chunk.values())))
+        return [_described(path, role, info, measures[role], whole) for role, info in reader.arrays.items()]
+
+
+def _described(path: str, role: str, info: ArrayInfo, measure: _Measure, whole: bool) -> Description:
+    name = role if info.columns else ""
+    shape = (measure.rows if whole else info.shape[0], *(int(size or 0) for size in info.shape[1:]))
+    # Of a text table that is not read to its end it is what the first block holds.
+    dtype = "float64" if not whole and info.dtype == "int64" and measure.has_decimals else info.dtype
+    seen = measure.values > 0
+    return Description(
+        path,
+        name,
+        shape,
+        dtype,
+        measure.lowest if seen else None,
+        measure.highest if seen else None,
+        measure.missing / measure.total if measure.total else None,
+        measure.looks_like(dtype),
+        None if whole else measure.rows,
+    )
+
+
+@dataclass
+class _Measure:
+    """What is known of an array after some chunks of it."""
+
+    rows: int = 0
+    total: int = 0
+    values: int = 0
+    missing: int = 0
+    lowest: float = np.inf
+    highest: float = -np.inf
+    whole: bool = True
+    sums_to_one: bool = True
+    sums_to_hundred: bool = True
+    exponentials_sum_to_one: bool = True
+    one_hot: bool = True
+    signs: bool = True
+    two_dimensional: bool = False
+    has_decimals: bool = False
+    """Whether a chunk was of floats."""
+    classes: set[int] = field(default_factory=set)
+
+    def add(self, array: Array) -> None:
+        self.rows += len(array)
+        self.total += array.size
+        self.has_decimals = self.has_decimals or array.dtype.kind == "f"
+        numbers = array.astype(np.float64)
+        present = numbers[~np.isnan(numbers)]
+        self.missing += array.size - present.size
+        self.values += present.size
+        if not present.size:
+            return
+        self.lowest, self.highest = min(self.lowest, present.min()), max(self.highest, present.max())
+        with np.errstate(invalid="ignore"):
+            self.whole = self.whole and bool((np.isfinite(present) & (present == np.trunc(present))).all())
+        self.signs = self.signs and bool((np.abs(present) == 1.0).all())
+        if self.whole and len(self.classes) <= _MOST_CLASSES and np.abs(present).max() <= LARGEST_EXACT:
+            self.classes.update(np.unique(present).astype(np.int64).tolist())
+        if array.ndim > 1:
+            self.two_dimensional = True
+            self._add_rows(numbers.reshape(-1, array.shape[-1]), 1e-6 if array.dtype != np.float32 else 1e-3)
+
+    def _add_rows(self, rows: Any, tolerance: float) -> None:
+        with np.errstate(all="ignore"):
+            sums = rows.sum(axis=1)
+            self.sums_to_one = self.sums_to_one and bool((np.abs(sums - 1.0) <= tolerance).all())
+            self.sums_to_hundred = self.sums_to_hundred and bool((np.abs(sums - 100.0) <= 100 * tolerance).all())
+            exponentials = np.exp(np.minimum(rows, 1.0)).sum(axis=1)
+            self.exponentials_sum_to_one = self.exponentials_sum_to_one and bool(
+                (np.abs(exponentials - 1.0) <= tolerance).all()
+            )
+        self.one_hot = self.one_hot and bool(((rows == 1.0).sum(axis=1) == 1).all() and (sums == 1.0).all())
+
+    def looks_like(self, dtype: str) -> str:
+        """In words."""
+        if not self.values:
+            return "nothing: no values" if not self.total else "nothing: all NaN"
+        if dtype == "bool":
+            return "labels, true or false"
+        return self._whole_numbers() if self.whole else self._decimals()
+
+    def _whole_numbers(self) -> str:
+        if self.signs and self.lowest < self.highest:
+            return "labels, -1 and 1"
+        if self.lowest >= 0 and self.highest <= 1:
+            return "one-hot rows" if self.two_dimensional and self.one_hot else "labels, 0 and 1"
+        first, last, count = int(self.lowest), int(self.highest), len(self.classes)
+        if self.two_dimensional or count > _MOST_CLASSES or max(-first, last) > LARGEST_EXACT:
+            return "whole numbers" + (", beyond 2**53" if max(-first, last) > LARGEST_EXACT else "")
+        if count == self.values:
+            return "whole numbers, each once: ids?"
+        if first in (0, 1) and count == last - first + 1:
+            return f"class indices, {first} to {last}" + ("" if first == 0 else ": count them from 0")
+        return f"whole numbers, {count} different"
+
+    def _decimals(self) -> str:
+        if self.lowest >= 0 and self.highest <= 1:
+            return "rows of probabilities" if self.two_dimensional and self.sums_to_one else "probabilities"
+        if self.two_dimensional and self.highest <= 0 and self.exponentials_sum_to_one:
+            return "rows of log-probabilities"
+        if self.two_dimensional and self.lowest >= 0 and self.sums_to_hundred:
+            return "rows of percentages: divide by 100"
+        if self.lowest < 0 < self.highest:
+            return "logits or scores" if self.two_dimensional else "real numbers, or logits"
+        return "real numbers"
+
+
+def as_row(description: Description) -> dict[str, str]:
+    """For a table of text, without the name of the file."""
+    return {
+        "name": visible(description.name),
+        "shape": " x ".join("?" if size is None else str(size) for size in description.shape),
+        "dtype": description.dtype,
+        "min": _shown(description.lowest),
+        "max": _shown(description.highest),
+        "NaN": f"{description.missing:.3%}" if description.missing else "",
+        "looks like": description.looks_like + _extent(description.first_rows),
+    }
+
+
+def _extent(first_rows: int | None) -> str:
+    return "" if first_rows is None else f" (the first {first_rows} rows)"
+
+
+def _shown(number: float | None) -> str:
+    return "" if number is None else f"{number:.6g}"

@@ -1,0 +1,1 @@
+"""Rows that belong together by their keys, and not by their place."""

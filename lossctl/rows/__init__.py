@@ -1,0 +1,1 @@
+"""Several readers as one stream of rows that belong together, and which of them count."""

@@ -1,0 +1,1 @@
+"""From what files hold to the numbers and labels that a loss takes: shapes, exact conversions, classes."""
