@@ -27,8 +27,8 @@ _BATCH_ROWS = 1 << 16
 _WHOLE_BYTES = 256 << 20
 _BUFFER_BYTES = 1 << 20
 
-# Row groups up to this size, decoded, are held by threads that work ahead; larger ones pass batch by batch. So much is
-# held that the threads have work while the first loss is settled and what computes it is loaded.
+# Row groups up to this size, decoded, are held by threads that work ahead, a few at a time; larger ones pass batch by
+# batch. To hold more costs more than it gains: memory that no group before has used has to be cleared.
 _GROUP_BYTES = 32 << 20
 _AHEAD_BYTES = 128 << 20
 
@@ -181,7 +181,7 @@ class _ParquetReader(Reader):
         if len(groups) < 2 or largest > _GROUP_BYTES:
             return None
         threads = reading_threads()
-        ahead = max(2, min(4 * threads, _AHEAD_BYTES // largest))
+        ahead = min(threads + 1, max(2, _AHEAD_BYTES // largest))
         return WorkedAhead(self._decode_group, iter(groups), threads, ahead)
 
     def _decode_group(self, group: int) -> list[dict[str, Array]]:
