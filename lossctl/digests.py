@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from lossctl.rows.feed import Feed
-from lossctl.sources import ArrayInfo, Reader
-from lossctl.sources.base import Array, is_beside
+from lossctl.sources import Reader
+from lossctl.sources.base import Array, WrappedReader, is_beside
 from lossctl_kernels.gpu import BackendUnavailable
 from lossctl_kernels.value_hashes import DTYPES, PIECE, compiled_hashes, hashes, recipe_of
 
@@ -43,18 +43,12 @@ def digested(feed: Feed, digests: dict[str, str], threads: Callable[[], int] = i
     return Feed(readers, whole, feed.warnings)
 
 
-class _DigestedReader(Reader):
+class _DigestedReader(WrappedReader):
     """What another reader delivers."""
 
     def __init__(self, reader: Reader, digests: dict[str, str], threads: Callable[[], int]) -> None:
-        self._reader, self.arrays, self._digests, self._threads = reader, reader.arrays, digests, threads
-
-    @property
-    def given(self) -> dict[str, ArrayInfo]:
-        return self._reader.given
-
-    def begin(self) -> None:
-        self._reader.begin()
+        super().__init__(reader)
+        self.arrays, self._digests, self._threads = reader.arrays, digests, threads
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         roles = (role for role in self.arrays if role != "prediction" and not is_beside(role))
@@ -66,12 +60,6 @@ class _DigestedReader(Reader):
             yield chunk
         self.arrays = self._reader.arrays
         self._digests.update({role: str(digest) for role, digest in found.items()})
-
-    def place(self, role: str, row: int, column: int | None = None) -> str:
-        return self._reader.place(role, row, column)
-
-    def close(self) -> None:
-        self._reader.close()
 
 
 class _Digest:

@@ -21,7 +21,7 @@ from lossctl.requests import COPIES
 from lossctl.rows.feed import Feed
 from lossctl.sources import ArrayInfo, Reader
 from lossctl.sources.arrays import rechunk
-from lossctl.sources.base import ROW_ROLE, Array
+from lossctl.sources.base import ROW_ROLE, Array, WrappedReader
 from lossctl.values.preparation import dimensions, takes_masks
 from lossctl_kernels import Loss, Scope
 from lossctl_kernels.records import Record, replace
@@ -194,11 +194,12 @@ def _described(info: ArrayInfo) -> str:
     return f"{visible(info.path)} {info.shape_text}"
 
 
-class _PlacesReader(Reader):
+class _PlacesReader(WrappedReader):
     """The samples of another reader's rows."""
 
     def __init__(self, reader: Reader, layout: Layout) -> None:
-        self._reader, self._layout = reader, layout
+        super().__init__(reader)
+        self._layout = layout
         self.arrays = self._described()
         self._merged = self._as_they_are()
         if self._merged is None:
@@ -215,13 +216,6 @@ class _PlacesReader(Reader):
 
     def _described(self) -> dict[str, ArrayInfo]:
         return {role: replace(info, shape=self._layout.shape(info)) for role, info in self._reader.arrays.items()}
-
-    @property
-    def given(self) -> dict[str, ArrayInfo]:
-        return self._reader.given
-
-    def begin(self) -> None:
-        self._reader.begin()
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         if self._merged is not None:
@@ -258,9 +252,6 @@ class _PlacesReader(Reader):
         index = list(np.unravel_index(place * moved[-1] + column, moved))
         index.insert(layout.axis - 1, index.pop())
         return self._reader.place(role, row, int(np.ravel_multi_index(tuple(index), shape)))
-
-    def close(self) -> None:
-        self._reader.close()
 
 
 class WholeRows:

@@ -10,7 +10,7 @@ from lossctl.errors import DataError, UsageError, visible
 from lossctl.guesses import did_you_mean
 from lossctl.rows.input_parts import Part, is_stream
 from lossctl.sources import Reader, Selection, contents
-from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array, ArrayInfo
+from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array, ArrayInfo, WrappedReader
 
 if TYPE_CHECKING:
     from lossctl.rows.inputs import InputFiles
@@ -89,15 +89,13 @@ def _absent(name: str, option: str, tables: Sequence[tuple[str, Sequence[str]]])
     )
 
 
-class NumberedReader(Reader):
+class NumberedReader(WrappedReader):
     """Another reader, with the number of each row in its file beside the row."""
 
     def __init__(self, reader: Reader, role: str = ROW_ROLE) -> None:
-        self._reader, self._role = reader, role
+        super().__init__(reader)
+        self._role = role
         self.arrays = self._described()
-
-    def begin(self) -> None:
-        self._reader.begin()
 
     def _described(self) -> dict[str, ArrayInfo]:
         first = next(iter(self._reader.arrays.values()))
@@ -113,12 +111,6 @@ class NumberedReader(Reader):
             yield {**chunk, self._role: np.arange(first, first + count)}
             first += count
         self.arrays = self._described()
-
-    def place(self, role: str, row: int, column: int | None = None) -> str:
-        return self._reader.place(role, row, column)
-
-    def close(self) -> None:
-        self._reader.close()
 
 
 class JoinedReader(Reader):

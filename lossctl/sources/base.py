@@ -185,3 +185,24 @@ class Reader(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class WrappedReader(Reader):
+    """What changes or adds to what another reader delivers, from its beginning to its end."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @property
+    def given(self) -> dict[str, ArrayInfo]:
+        # What is added to it is in no file.
+        return {**self.arrays, **self._reader.given}
+
+    def begin(self) -> None:
+        self._reader.begin()
+
+    def place(self, role: str, row: int, column: int | None = None) -> str:
+        return self._reader.place(role, row, column)
+
+    def close(self) -> None:
+        self._reader.close()
