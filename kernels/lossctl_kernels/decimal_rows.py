@@ -7,16 +7,13 @@ run.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from .decimals import FLOAT, LARGEST_POWER, SKIPPED, SMALLEST_POWER
+from .memory_words import byte_at, high_product, leading_zeros, number_at, store_word, word_at
 
-__all__ = ["compile_parser"]
+__all__ = ["parse"]
 
 _MINUS, _PLUS, _POINT, _RETURN, _LINE_FEED, _ZERO, _EXPONENT, _QUOTE = b'-+.\r\n0e"'
 _LOWER_CASE = 0x20
@@ -40,53 +37,6 @@ _INNER = np.uint64(1 + (10_000 << 32))
 _EIGHT_DIGITS = np.uint64(100_000_000)
 
 
-def _reads(bits: int, result: Any) -> Any:
-    @intrinsic
-    def read(typingctx, address):
-        def codegen(context, builder, signature, arguments):
-            value = builder.load(builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer()))
-            value.align = 1
-            return value
-
-        return result(types.int64), codegen
-
-    return read
-
-
-_byte_at = _reads(8, types.uint8)
-_word_at = _reads(64, types.uint64)
-_number_at = _reads(64, types.int64)
-
-
-@intrinsic
-def _store(typingctx, address, value):
-    def codegen(context, builder, signature, arguments):
-        builder.store(arguments[1], builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.uint64), codegen
-
-
-@intrinsic
-def _high_product(typingctx, a, b):
-    """The upper half of the product of two unsigned numbers of 64 bits."""
-
-    def codegen(context, builder, signature, arguments):
-        wide = ir.IntType(128)
-        product = builder.mul(*(builder.zext(each, wide) for each in arguments))
-        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
-
-    return types.uint64(types.uint64, types.uint64), codegen
-
-
-@intrinsic
-def _leading_zeros(typingctx, number):
-    def codegen(context, builder, signature, arguments):
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint64(types.uint64), codegen
-
-
 @njit(error_model="numpy", inline="never")
 def _float_bits(digits, power, powers):
     """The bits of the float64 nearest to digits · 10**power, ties to even; `_NO_NUMBER` where it is not normal.
@@ -94,13 +44,13 @@ def _float_bits(digits, power, powers):
     Lemire, "Number parsing at a gigabyte per second" (2021); Mushtak and Lemire (2023) prove that 128 bits of the power
     decide every case of at most 19 digits. `digits` is not 0.
     """
-    shift = _leading_zeros(digits)
+    shift = leading_zeros(digits)
     digits = digits << shift
     entry = powers + 16 * (power - SMALLEST_POWER)
-    upper = _word_at(entry)
-    high, low = _high_product(digits, upper), digits * upper
+    upper = word_at(entry)
+    high, low = high_product(digits, upper), digits * upper
     if high & _LAST_NINE_BITS == _LAST_NINE_BITS:
-        more = _high_product(digits, _word_at(entry + 8))
+        more = high_product(digits, word_at(entry + 8))
         low = low + more
         if more > low:
             high = high + _U1
@@ -126,7 +76,7 @@ def _float_bits(digits, power, powers):
 def _few_digits(at, number):
     """(where the digits from `at` on end, `number` with them appended, modulo 2**64): one at a time."""
     while True:
-        digit = np.uint64(_byte_at(at)) - _U48
+        digit = np.uint64(byte_at(at)) - _U48
         if digit > _U9:
             break
         number = number * _U10 + digit
@@ -138,7 +88,7 @@ def _few_digits(at, number):
 def _digits(at, end, number):
     """The same, eight at a time."""
     while at + 8 <= end:
-        word = _word_at(at)
+        word = word_at(at)
         if (word & _HIGH_HALVES) | (((word + _SIXES) & _HIGH_HALVES) >> _U4) != _THREES:
             break
         # Pairs, then the four pairs by two multiplications.
@@ -154,11 +104,11 @@ def _digits(at, end, number):
 def _significant(start, end):
     """How many digits there are from the first that is not 0 on; a point between them does not count."""
     at = start
-    while at < end and (_byte_at(at) == _ZERO or _byte_at(at) == _POINT):
+    while at < end and (byte_at(at) == _ZERO or byte_at(at) == _POINT):
         at += 1
     count = end - at
     while at < end:
-        if _byte_at(at) == _POINT:
+        if byte_at(at) == _POINT:
             count -= 1
         at += 1
     return count
@@ -167,33 +117,33 @@ def _significant(start, end):
 @njit(error_model="numpy", inline="always")
 def _integer_cell(at, place):
     """Stores the int64 of the cell; where it ends, or -1 where it is not plain."""
-    negative = _byte_at(at) == _MINUS
+    negative = byte_at(at) == _MINUS
     start = at + 1 if negative else at
     at, number = _few_digits(start, _U0)
     if at == start or at - start > 18:
         return -1
-    _store(place, _U0 - number if negative else number)
+    store_word(place, _U0 - number if negative else number)
     return at
 
 
 @njit(error_model="numpy", inline="always")
 def _float_cell(at, end, place, powers):
     """Stores the float64 of the cell; where it ends, or -1 where it is not plain."""
-    negative = _byte_at(at) == _MINUS
+    negative = byte_at(at) == _MINUS
     start = at + 1 if negative else at
     at, number = _few_digits(start, _U0)
     count, power = at - start, np.int64(0)
-    if _byte_at(at) == _POINT:
+    if byte_at(at) == _POINT:
         fraction = at + 1
         at, number = _digits(fraction, end, number)
         power = fraction - at
         count -= power
     if count == 0 or (count > 19 and _significant(start, at) > 19):
         return -1
-    if (_byte_at(at) | _LOWER_CASE) == _EXPONENT:
+    if (byte_at(at) | _LOWER_CASE) == _EXPONENT:
         at += 1
-        down = _byte_at(at) == _MINUS
-        if down or _byte_at(at) == _PLUS:
+        down = byte_at(at) == _MINUS
+        if down or byte_at(at) == _PLUS:
             at += 1
         first = at
         at, exponent = _few_digits(first, _U0)
@@ -207,7 +157,7 @@ def _float_cell(at, end, place, powers):
         bits = _float_bits(number, power, powers)
         if bits == _NO_NUMBER:
             return -1
-    _store(place, bits | (_U1 << _U63) if negative else bits)
+    store_word(place, bits | (_U1 << _U63) if negative else bits)
     return at
 
 
@@ -216,9 +166,9 @@ def _end_of_quoted(at, end):
     """Where a cell ends whose first quote is at `at`, or -1 where it does not; a doubled quote is part of the cell."""
     at += 1
     while at < end:
-        if _byte_at(at) == _QUOTE:
+        if byte_at(at) == _QUOTE:
             at += 1
-            if _byte_at(at) != _QUOTE:
+            if byte_at(at) != _QUOTE:
                 return at
         at += 1
     return -1
@@ -227,18 +177,18 @@ def _end_of_quoted(at, end):
 @njit(error_model="numpy", inline="always")
 def _end_of_text(at, end, delimiter):
     """Where a cell ends that is not looked at, or -1 where it does not."""
-    if _byte_at(at) == _QUOTE:
+    if byte_at(at) == _QUOTE:
         return _end_of_quoted(at, end)
     # Most bytes are above all three that end a cell.
     highest = max(delimiter, _RETURN)
     while True:
-        byte = _byte_at(at)
+        byte = byte_at(at)
         if byte <= highest and byte in (delimiter, _LINE_FEED, _RETURN):
             return at
         at += 1
 
 
-def _parse(at, end, columns, kinds, places, powers, delimiter):
+def parse(at, end, columns, kinds, places, powers, delimiter):
     """The rows from address `at` to `end`, or -1 where a row or a cell is not plain: see `decimals.RowParser`.
 
     `kinds` and `places` are the addresses of `columns` int64 each: the kind of a column, and where its numbers go. The
@@ -247,36 +197,27 @@ def _parse(at, end, columns, kinds, places, powers, delimiter):
     row = 0
     while at < end:
         for column in range(columns):
-            kind = _number_at(kinds + 8 * column)
+            kind = number_at(kinds + 8 * column)
             if kind == SKIPPED:
                 at = _end_of_text(at, end, delimiter)
                 if at < 0:
                     return -1
             else:
-                quoted = _byte_at(at) == _QUOTE
+                quoted = byte_at(at) == _QUOTE
                 if quoted:
                     at += 1
-                place = _number_at(places + 8 * column) + 8 * row
+                place = number_at(places + 8 * column) + 8 * row
                 at = _float_cell(at, end, place, powers) if kind == FLOAT else _integer_cell(at, place)
                 if at < 0:
                     return -1
                 if quoted:
-                    if _byte_at(at) != _QUOTE:
+                    if byte_at(at) != _QUOTE:
                         return -1
                     at += 1
-            if column == columns - 1 and _byte_at(at) == _RETURN:
+            if column == columns - 1 and byte_at(at) == _RETURN:
                 at += 1
-            if _byte_at(at) != (_LINE_FEED if column == columns - 1 else delimiter):
+            if byte_at(at) != (_LINE_FEED if column == columns - 1 else delimiter):
                 return -1
             at += 1
         row += 1
     return row
-
-
-def compile_parser() -> tuple[str, bytes]:
-    """(name, object code) of `_parse`, a function of seven int64 numbers that calls nothing outside."""
-    signature = types.int64(*[types.int64] * 7)
-    bare = njit(signature, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    dispatcher = bare(_parse)
-    compiled = next(iter(dispatcher.overloads.values()))
-    return compiled.fndesc.mangled_name, compiled.library._get_compiled_object()

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import objects
+from .bare_functions import BareFunction
 
 __all__ = ["FLOAT", "INTEGER", "SKIPPED", "RowParser", "compile_ahead", "is_kept", "row_parser"]
 
 SKIPPED, FLOAT, INTEGER = 0, 1, 2
 SMALLEST_POWER, LARGEST_POWER = -342, 308
 
-# What Numba calls a function compiled for it: the address of the result, of an exception that never comes, arguments.
-_PARSE = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 7)
+
+def _definition() -> Callable[..., int]:
+    from .decimal_rows import parse
+
+    return parse
 
 
-class _Wanted(NamedTuple):
-    """What `objects` finds code by, and the name of the function in it."""
-
-    key: str = "decimal rows"
-    symbol: str = ""
-
-
-_WANTED = _Wanted()
+_PARSE = BareFunction("decimal rows", 7, _definition)
 
 
 class RowParser:
     """Compiled code that reads rows of cells, each a number or to be skipped. Any thread may call it."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Callable[..., int]) -> None:
         self._function = function
         self._powers = _powers_of_ten()
         self._scratch = threading.local()
@@ -57,16 +52,15 @@ class RowParser:
         places[numbers != SKIPPED] = columns.ctypes.data + 8 * room * np.arange(len(wanted))
         text = np.frombuffer(data, np.uint8)
         start = text.ctypes.data
-        rows = ctypes.c_int64()
-        self._function(
-            ctypes.addressof(rows), None, start, start + len(data), len(kinds), numbers.ctypes.data, places.ctypes.data,
-            self._powers.ctypes.data, ord(delimiter),
+        rows = self._function(
+            start, start + len(data), len(kinds), numbers.ctypes.data, places.ctypes.data, self._powers.ctypes.data,
+            ord(delimiter),
         )  # fmt: skip
-        if rows.value < 0:
+        if rows < 0:
             return None
         dtypes = {FLOAT: np.float64, INTEGER: np.int64}
         found = zip(columns, (dtypes[kind] for kind in wanted), strict=True)
-        return [column[: rows.value].view(dtype).copy() for column, dtype in found]
+        return [column[:rows].view(dtype).copy() for column, dtype in found]
 
     def _room(self, columns: int, rows: int) -> NDArray[np.int64]:
         """Memory of this thread for so many numbers, used again and again: new memory costs more than what goes in."""
@@ -89,38 +83,20 @@ def row_parser(compiling: bool = False) -> RowParser | None:
     """
     with _making:
         if not _made:
-            kept = objects.find(_WANTED)
-            if kept is None and compiling:
-                kept = _compiled()
-            if kept is not None and (parser := _linked(kept)) is not None:
-                _made.append(parser)
+            function = _PARSE.load(compiling)
+            if function is not None:
+                _made.append(RowParser(function))
         return _made[0] if _made else None
 
 
 def compile_ahead() -> None:
     """Leaves the compiled parser for later processes. Raises ImportError where Numba is not there."""
-    if objects.find(_WANTED) is None:
-        _compiled()
-
-
-def _compiled() -> bytes:
-    from .decimal_rows import compile_parser
-
-    name, code = compile_parser()
-    kept = name.encode() + b"\0" + code
-    objects.keep(_WANTED, kept)
-    return kept
+    _PARSE.compile_ahead()
 
 
 def is_kept() -> bool:
     """Whether an earlier process has left the compiled parser."""
-    return objects.is_kept(_WANTED)
-
-
-def _linked(kept: bytes) -> RowParser | None:
-    name, _, code = kept.partition(b"\0")
-    address = objects.link(_Wanted(symbol=name.decode()), code)
-    return None if address is None else RowParser(_PARSE(address))
+    return _PARSE.is_kept()
 
 
 def _powers_of_ten() -> NDArray[np.uint64]:

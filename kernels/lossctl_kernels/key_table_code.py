@@ -7,16 +7,12 @@ memory overlap. `size` is that of a key in bytes, 8 or 16: the last word of a ke
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-from .decimal_rows import _byte_at, _high_product, _number_at, _word_at
+from .memory_words import ask_for, byte_at, high_product, number_at, store_byte, store_word, word_at
 
-__all__ = ["FUNCTIONS", "compile_function"]
+__all__ = ["FUNCTIONS"]
 
 AT_ONCE = 16
 """Keys whose places are asked for together."""
@@ -35,45 +31,13 @@ _WORDS = tuple(np.uint64(number) for number in (
 ))  # fmt: skip
 
 
-def _write(bits: int) -> Any:
-    @intrinsic
-    def write(typingctx, address, value):
-        def codegen(context, builder, signature, arguments):
-            kind = ir.IntType(bits)
-            value = arguments[1] if bits == arguments[1].type.width else builder.trunc(arguments[1], kind)
-            builder.store(value, builder.inttoptr(arguments[0], kind.as_pointer()))
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.uint64), codegen
-
-    return write
-
-
-_store_byte, _store_word = _write(8), _write(64)
-
-
-@intrinsic
-def _ask_for(typingctx, address):
-    """Lets the processor fetch what is there."""
-
-    def codegen(context, builder, signature, arguments):
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
-        function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), kind)
-        place = builder.inttoptr(arguments[0], ir.PointerType())
-        builder.call(function, [place, *(ir.Constant(number, each) for each in (0, 3, 1))])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
-
-
 @njit(error_model="numpy", inline="always")
 def _hash(key, seed, size):
     """Of all bits of the key at an address."""
-    mixed = _word_at(key) ^ np.uint64(seed)
+    mixed = word_at(key) ^ np.uint64(seed)
     mixed = (mixed ^ (mixed >> _U30)) * _FIRST
     mixed = (mixed ^ (mixed >> _U27)) * _SECOND
-    mixed = (mixed ^ (mixed >> _U31)) + _word_at(key + size - 8)
+    mixed = (mixed ^ (mixed >> _U31)) + word_at(key + size - 8)
     mixed = (mixed ^ (mixed >> _U30)) * _FIRST
     return mixed ^ (mixed >> _U31)
 
@@ -81,7 +45,7 @@ def _hash(key, seed, size):
 @njit(error_model="numpy", inline="always")
 def _slot(hashed, table, slots):
     """The address of the slot where a search begins: the upper bits decide, the lower ones are the mark in a slot."""
-    return table + 8 * np.int64(_high_product(hashed, np.uint64(slots)))
+    return table + 8 * np.int64(high_product(hashed, np.uint64(slots)))
 
 
 @njit(error_model="numpy", inline="always")
@@ -92,7 +56,7 @@ def _named(held):
 
 @njit(error_model="numpy", inline="always")
 def _same(key, other, size):
-    return _word_at(key) == _word_at(other) and _word_at(key + size - 8) == _word_at(other + size - 8)
+    return word_at(key) == word_at(other) and word_at(key + size - 8) == word_at(other + size - 8)
 
 
 @njit(error_model="numpy")
@@ -101,7 +65,7 @@ def _found(keys, key, hashed, table, slots, size):
     slot, past = _slot(hashed, table, slots), table + 8 * slots
     mark = hashed << _U32
     while True:
-        held = _word_at(slot)
+        held = word_at(slot)
         if held == _U0 or ((held & _MARK_BITS) == mark and _same(key, keys + size * (_named(held) - 1), size)):
             return slot
         slot += 8
@@ -115,16 +79,16 @@ def _ask_ahead(keys, key, past, table, slots, seed, size):
     last = min(past, key + size * AT_ONCE)
     _ask_for_slots(last, min(past, last + size * AT_ONCE), table, slots, seed, size)
     while key < last:
-        row = _named(_word_at(_slot(_hash(key, seed, size), table, slots)))
+        row = _named(word_at(_slot(_hash(key, seed, size), table, slots)))
         if row:
-            _ask_for(keys + size * (row - 1))
+            ask_for(keys + size * (row - 1))
         key += size
 
 
 @njit(error_model="numpy")
 def _ask_for_slots(key, last, table, slots, seed, size):
     while key < last:
-        _ask_for(_slot(_hash(key, seed, size), table, slots))
+        ask_for(_slot(_hash(key, seed, size), table, slots))
         key += size
 
 
@@ -139,11 +103,11 @@ def _entered(keys, first, last, table, slots, seed, repeats, size, unused):
             key = keys + size * row
             hashed = _hash(key, seed, size)
             slot = _found(keys, key, hashed, table, slots, size)
-            if _word_at(slot):
-                _store_byte(repeats + row, _U1)
+            if word_at(slot):
+                store_byte(repeats + row, _U1)
                 found += 1
             else:
-                _store_word(slot, (hashed << _U32) | np.uint64(row + 1))
+                store_word(slot, (hashed << _U32) | np.uint64(row + 1))
         first = end
     return found
 
@@ -154,20 +118,20 @@ def _looked_up(keys, rows, table, slots, seed, others, count, rows_of, size):
     A key is looked for in the row after that of the one before it while that is where it is: files are often in one
     order. Keys that stand twice have to be looked for in the table, which knows the first of them: `rows` is 0 then.
     """
-    absent, done, next_row = np.int64(0), np.int64(0), _number_at(rows_of)
+    absent, done, next_row = np.int64(0), np.int64(0), number_at(rows_of)
     past = others + size * count
     while done < count:
         while done < count and 0 <= next_row < rows and _same(others + size * done, keys + size * next_row, size):
-            _store_word(rows_of + 8 * done, np.uint64(next_row))
+            store_word(rows_of + 8 * done, np.uint64(next_row))
             next_row += 1
             done += 1
         end = min(count, done + AT_ONCE)
         _ask_ahead(keys, others + size * end, past, table, slots, seed, size)
         while done < end:
             key = others + size * done
-            next_row = _named(_word_at(_found(keys, key, _hash(key, seed, size), table, slots, size)))
+            next_row = _named(word_at(_found(keys, key, _hash(key, seed, size), table, slots, size)))
             absent += next_row == 0
-            _store_word(rows_of + 8 * done, np.uint64(next_row - 1))
+            store_word(rows_of + 8 * done, np.uint64(next_row - 1))
             done += 1
     return absent
 
@@ -180,18 +144,18 @@ def _paired(rows_of, count, first, partners, statuses, unused, unused_too, unuse
     wrong = np.int64(0)
     for position in range(count):
         if position + AT_ONCE < count:
-            ahead = _number_at(rows_of + 8 * (position + AT_ONCE))
+            ahead = number_at(rows_of + 8 * (position + AT_ONCE))
             if ahead >= 0:
-                _ask_for(partners + 8 * ahead)
-        row = _number_at(rows_of + 8 * position)
+                ask_for(partners + 8 * ahead)
+        row = number_at(rows_of + 8 * position)
         status = np.int64(0)
         if row < 0:
             status = np.int64(1)
-        elif _number_at(partners + 8 * row) >= 0:
+        elif number_at(partners + 8 * row) >= 0:
             status = np.int64(2)
         else:
-            _store_word(partners + 8 * row, np.uint64(first + position))
-        _store_byte(statuses + position, np.uint64(status))
+            store_word(partners + 8 * row, np.uint64(first + position))
+        store_byte(statuses + position, np.uint64(status))
         wrong += status != 0
     return wrong
 
@@ -220,37 +184,28 @@ def _hashed(offsets, texts, count, low, high, found, unused, unused_too, unused_
     """Writes SipHash-2-4 of 128 bits of each text; `offsets` are `count` + 1, `low` and `high` the key of the hash."""
     low, high = np.uint64(low), np.uint64(high)
     for position in range(count):
-        start, end = _number_at(offsets + 8 * position), _number_at(offsets + 8 * position + 8)
+        start, end = number_at(offsets + 8 * position), number_at(offsets + 8 * position + 8)
         a, b = _WORDS[0] ^ low, _WORDS[1] ^ high ^ _WIDE
         c, d = _WORDS[2] ^ low, _WORDS[3] ^ high
         last = np.uint64(end - start) << _U56
         at, end = texts + start, texts + end
         while at + 8 <= end:
-            word = _word_at(at)
+            word = word_at(at)
             a, b, c, d = _rounds(a, b, c, d ^ word, 2)
             a = a ^ word
             at += 8
         shift = np.uint64(0)
         while at < end:
-            last = last | (np.uint64(_byte_at(at)) << shift)
+            last = last | (np.uint64(byte_at(at)) << shift)
             shift = shift + _U8
             at += 1
         a, b, c, d = _rounds(a, b, c, d ^ last, 2)
         a, b, c, d = _rounds(a ^ last, b, c ^ _WIDE, d, 4)
-        _store_word(found + 16 * position, a ^ b ^ c ^ d)
+        store_word(found + 16 * position, a ^ b ^ c ^ d)
         a, b, c, d = _rounds(a, b ^ _SECOND_HALF, c, d, 4)
-        _store_word(found + 16 * position + 8, a ^ b ^ c ^ d)
+        store_word(found + 16 * position + 8, a ^ b ^ c ^ d)
     return np.int64(count)
 
 
 FUNCTIONS = {"entered": _entered, "looked_up": _looked_up, "paired": _paired, "hashed": _hashed}
 """Each of nine int64 numbers."""
-
-
-def compile_function(name: str) -> tuple[str, bytes]:
-    """(its name there, object code) of one of the `FUNCTIONS`, which calls nothing outside."""
-    signature = types.int64(*[types.int64] * 9)
-    bare = njit(signature, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    dispatcher = bare(FUNCTIONS[name])
-    compiled = next(iter(dispatcher.overloads.values()))
-    return compiled.fndesc.mangled_name, compiled.library._get_compiled_object()

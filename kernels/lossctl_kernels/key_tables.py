@@ -6,16 +6,15 @@ and half a hash of its key; the keys themselves are compared as well, and stay w
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .addresses import address_of
+from .bare_functions import BareFunction
 
 __all__ = [
     "ABSENT",
@@ -52,17 +51,6 @@ _SPAN = 1 << 19
 Keys = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 
-# What Numba calls a function compiled for it: the address of the result, of an exception that never comes, arguments.
-_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 9)
-
-
-class _Wanted(NamedTuple):
-    """What `objects` finds code by, and the name of the function in it."""
-
-    key: str
-    symbol: str = ""
-
-
 _making = threading.Lock()
 _functions: dict[str, Callable[..., int]] = {}
 
@@ -72,16 +60,11 @@ def load(compiling: bool) -> bool:
 
     Raises ImportError where Numba has to be loaded and is not there.
     """
-    from . import objects  # and with it what LLVM needs: few keys do without
-
     with _making:
         for name in NAMES:
             if name in _functions:
                 continue
-            kept = objects.find(_wanted(name))
-            if kept is None and compiling:
-                kept = _compiled(name)
-            function = None if kept is None else _linked(kept)
+            function = _bare(name).load(compiling)
             if function is None:
                 return False
             _functions[name] = function
@@ -100,45 +83,22 @@ def can_compile(rows: int) -> bool:
 
 def is_kept(name: str) -> bool:
     """Whether an earlier process has left the compiled function."""
-    from . import objects
-
-    return objects.is_kept(_wanted(name))
+    return _bare(name).is_kept()
 
 
 def compile_ahead(name: str) -> None:
     """Leaves the compiled function for later processes. Raises ImportError where Numba is not there."""
-    from . import objects
-
-    if objects.find(_wanted(name)) is None:
-        _compiled(name)
+    _bare(name).compile_ahead()
 
 
-def _wanted(name: str) -> _Wanted:
-    return _Wanted(f"key table: {name}")
+def _bare(name: str) -> BareFunction:
+    return BareFunction(f"key table: {name}", 9, partial(_definition, name))
 
 
-def _compiled(name: str) -> bytes:
-    from . import objects
-    from .key_table_code import compile_function
+def _definition(name: str) -> Callable[..., int]:
+    from .key_table_code import FUNCTIONS
 
-    symbol, code = compile_function(name)
-    kept = symbol.encode() + b"\0" + code
-    objects.keep(_wanted(name), kept)
-    return kept
-
-
-def _linked(kept: bytes) -> Callable[..., int] | None:
-    from . import objects
-
-    symbol, _, code = kept.partition(b"\0")
-    address = objects.link(_Wanted("", symbol.decode()), code)
-    return None if address is None else partial(_called, _FUNCTION(address))
-
-
-def _called(function: Any, *arguments: int) -> int:
-    result = ctypes.c_int64()
-    function(ctypes.addressof(result), None, *arguments)
-    return result.value
+    return FUNCTIONS[name]
 
 
 class KeyTable:
