@@ -65,13 +65,14 @@ def _automatic(values: int, plans: Sequence[tuple[Plan, str]], gradient: bool) -
 
 def _are_compiled(plans: Sequence[tuple[Plan, str]], gradient: bool) -> bool:
     """Whether the code for all of these plans is kept; of no plans nothing is known."""
-    try:
-        from lossctl_kernels.roads import are_kept
-    except ImportError:  # of what LLVM needs: the interpreter does not
-        return False
     from lossctl_kernels.recipes import usual_recipes
 
-    return bool(plans) and all(are_kept(usual_recipes(plan, dtype, gradient)) for plan, dtype in plans)
+    try:
+        from lossctl_kernels.roads import are_kept
+
+        return bool(plans) and all(are_kept(usual_recipes(plan, dtype, gradient)) for plan, dtype in plans)
+    except ImportError:  # of what LLVM needs: the interpreter does not
+        return False
 
 
 def _gpu_pays(values: int) -> bool:

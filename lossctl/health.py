@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 
 from lossctl._version import __version__
 from lossctl.backends import usable_threads
@@ -36,22 +36,22 @@ def examine() -> dict[str, str]:
 def _compiled() -> tuple[str, str]:
     try:
         from lossctl_kernels.cache import cache_folder
-        from lossctl_kernels.objects import processor
+        from lossctl_kernels.linker import linker
         from lossctl_kernels.roads import load_compiler
 
         load_compiler()
     except (BackendUnavailable, ImportError) as error:
         return f"not usable: {visible(error, 300)}", "none"
-    name, _ = processor()
+    name, _ = linker().processor()
     folder = cache_folder()
     if folder is None:
         return f"ready, for {name}", "none: no folder can be written, so every process compiles anew"
     return f"ready, for {name}", f"{folder}: {_content(folder)}"
 
 
-def _content(folder: Path) -> str:
+def _content(folder: str) -> str:
     """How much compiled code there is, whatever it was made from."""
-    sizes = [path.stat().st_size for path in folder.iterdir() if path.suffix in (".object", ".kernel")]
+    sizes = [file.stat().st_size for file in os.scandir(folder) if file.name.endswith((".object", ".kernel"))]
     return f"{len(sizes)} compiled functions, {sum(sizes) / 1e6:.1f} MB"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lossctl_kernels
 from tests.cli.commands import SAMPLES, command, process, sparse_npy
 
 BINARY = (str(SAMPLES / "binary" / "preds.npy"), str(SAMPLES / "binary" / "labels.npy"))
@@ -62,13 +63,15 @@ sys.exit(code)
 
 def modules(*arguments: str, environment: Mapping[str, str] | None = None) -> set[str]:
     """The modules that a command line has imported when it ends well."""
+    # Without what installed packages make every process import, as those that are installed to be edited do.
+    places = [*sys.path, str(Path(lossctl_kernels.__file__).parents[1])]
     done = subprocess.run(
-        [sys.executable, "-c", SPY, *arguments],
+        [sys.executable, "-S", "-c", SPY, *arguments],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), **(environment or {})},
     )
     return set(done.stderr.splitlines()[-1].split())
 
@@ -111,6 +114,14 @@ def test_a_small_evaluation_imports_what_it_needs() -> None:
 def test_a_gradient_of_little_data_imports_what_it_needs(tmp_path: Path) -> None:
     wanted = ("grad", *BINARY, "--loss", "bce", "-o", str(tmp_path / "gradient.npy"))
     assert set(SPARED) & modules(*wanted) == {"csv"}
+
+
+def test_code_that_is_kept_is_called_without_what_compiles(tmp_path: Path) -> None:
+    cache = {"LOSSCTL_CACHE_DIR": str(tmp_path)}
+    wanted = (*EVAL, "--backend", "cpu", "--score-only")
+    assert {"numba", "llvmlite.binding"} <= modules(*wanted, environment=cache)
+    assert set(SPARED) & modules(*wanted, environment=cache) == {"llvmlite", "hashlib"}
+    assert "llvmlite.binding" not in modules(*wanted, environment=cache)
 
 
 def test_typer_is_there_for_what_is_not_ordinary() -> None:

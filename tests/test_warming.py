@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -25,20 +24,16 @@ from lossctl_kernels.gpu import BackendUnavailable
 from lossctl_kernels.key_tables import NAMES
 from lossctl_kernels.recipes import EXTREMES, SUM, all_recipes, usual_recipes
 from lossctl_kernels.value_hashes import DTYPES
+from tests.cache_folders import use_cache_folder
 from tests.kernels.cases import forms
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty cache, for this process and those it starts."""
-    remembered = cache.cache_folder, cache._filled_before
-    for function in remembered:
-        function.cache_clear()
-    monkeypatch.setenv("LOSSCTL_CACHE_DIR", str(tmp_path / "cache"))
+    use_cache_folder(monkeypatch, tmp_path / "cache")
     monkeypatch.setattr(warming, "usable_threads", lambda: 1)
-    yield tmp_path / "cache"
-    for function in remembered:
-        function.cache_clear()
+    return tmp_path / "cache"
 
 
 OF_ALL = 1 + len(NAMES) + len(DTYPES) + len(FLOATS)
@@ -75,7 +70,7 @@ def test_all_losses_with_their_defaults_are_covered() -> None:
 def test_what_is_warm_is_found_again(folder: Path) -> None:
     done: list[int] = []
     first = Warmup([parse("rmse")])
-    assert (len(first.missing), first.found, first.folder) == (4 + OF_ALL, 0, folder)
+    assert (len(first.missing), first.found, first.folder) == (4 + OF_ALL, 0, str(folder))
     first.run(done.append)
     assert done == list(range(1, 5 + OF_ALL))
     second = Warmup([parse("rmse")])

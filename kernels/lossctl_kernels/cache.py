@@ -16,12 +16,10 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from functools import cache, partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -30,7 +28,7 @@ from . import LOADED_NS
 
 __all__ = ["cache_folder", "is_kept", "keep", "kept", "source_digest"]
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = os.path.dirname(__file__)
 _DIGEST_BYTES = 32
 _MOST_BYTES = 64 << 20
 _PROBE, _UNFINISHED = ".probe-", ".write-"
@@ -46,8 +44,8 @@ def source_digest() -> str | None:
     """
     digest, sources = hashlib.sha256(), _sources()
     for path in sources:
-        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(path.removeprefix(_PACKAGE).encode() + b"\0")
+        digest.update(hashlib.sha256(_content(path)).digest())
     if not _are_as_loaded(sources):
         return None
     for part in (sys.version, np.__version__, _version("numba"), _version("llvmlite")):
@@ -55,13 +53,19 @@ def source_digest() -> str | None:
     return digest.hexdigest()
 
 
-def _sources() -> list[Path]:
-    return sorted(_PACKAGE.rglob("*.py"))
+def _sources() -> list[str]:
+    folders = os.walk(_PACKAGE)
+    return sorted(os.path.join(folder, name) for folder, _, names in folders for name in names if name.endswith(".py"))
 
 
-def _are_as_loaded(sources: list[Path]) -> bool:
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def _are_as_loaded(sources: list[str]) -> bool:
     """Whether no source is younger than this process: modules that it has yet to import are those of the digest too."""
-    states = (path.stat() for path in sources)
+    states = (os.stat(path) for path in sources)
     return all(max(state.st_mtime_ns, state.st_ctime_ns) < LOADED_NS for state in states)
 
 
@@ -71,7 +75,7 @@ def _version(package: str) -> str:
     if spec is None or spec.origin is None:
         return ""
     try:
-        return Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8")
+        return _content(os.path.join(os.path.dirname(spec.origin), "_version.py")).decode()
     except OSError:
         from importlib.metadata import version
 
@@ -79,7 +83,7 @@ def _version(package: str) -> str:
 
 
 @cache
-def cache_folder() -> Path | None:
+def cache_folder() -> str | None:
     """The folder where compiled code is kept, or None where none can be had.
 
     `LOSSCTL_CACHE_DIR`, else the user's cache folder, else one in the folder for temporary files. It holds code that
@@ -88,24 +92,28 @@ def cache_folder() -> Path | None:
     return next((folder for folder in _candidates() if _can_be_filled(folder)), None)
 
 
-def _candidates() -> Iterator[Path]:
+def _candidates() -> Iterator[str]:
     chosen = os.environ.get("LOSSCTL_CACHE_DIR")
     if chosen:
-        yield Path(chosen)
+        yield chosen
         return
     cache_home = os.environ.get("XDG_CACHE_HOME")
     if cache_home and os.path.isabs(cache_home):
-        yield Path(cache_home) / "lossctl"
-    with contextlib.suppress(RuntimeError):  # no home directory can be determined
-        yield Path.home() / ".cache" / "lossctl"
+        yield os.path.join(cache_home, "lossctl")
+    home = os.path.expanduser("~")
+    if home != "~":  # as it is where no home directory can be determined
+        yield os.path.join(home, ".cache", "lossctl")
+    # It takes some milliseconds to load, which the usual folders do without.
+    from tempfile import gettempdir
+
     user = os.getuid() if hasattr(os, "getuid") else "user"
     with contextlib.suppress(OSError):  # there is no folder for temporary files that can be written
-        yield Path(tempfile.gettempdir()) / f"lossctl-{user}"
+        yield os.path.join(gettempdir(), f"lossctl-{user}")
 
 
-def _can_be_filled(folder: Path) -> bool:
+def _can_be_filled(folder: str) -> bool:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         if not _is_owned(folder, by_root=False):
             return False
         with _unfinished(folder, _PROBE) as probe, _created(probe):
@@ -115,7 +123,7 @@ def _can_be_filled(folder: Path) -> bool:
     return True
 
 
-def _is_owned(folder: Path, by_root: bool) -> bool:
+def _is_owned(folder: str, by_root: bool) -> bool:
     """Whether it is a folder that nobody but this user, or root where that is enough, can have put anything into."""
     try:
         facts = os.lstat(folder)
@@ -128,24 +136,16 @@ def _is_owned(folder: Path, by_root: bool) -> bool:
     return not facts.st_mode & 0o022 and (facts.st_uid == os.getuid() or (by_root and facts.st_uid == 0))
 
 
-@cache
-def _filled_before() -> list[Path]:
-    """The folders whose content may be run, though this process may not be able to add to it."""
-    return [folder for folder in _candidates() if _is_owned(folder, by_root=True)]
-
-
 def _name(kind: str, key: str) -> str | None:
     sources = source_digest()
     return None if sources is None else hashlib.sha256(f"{sources}\0{key}".encode()).hexdigest()[:40] + kind
 
 
-def _places(kind: str, key: str) -> list[Path]:
-    """Where a file of this kind (how its name ends) and key may be."""
-    folder, name = cache_folder(), _name(kind, key)
-    if name is None:
-        return []
-    folders = _filled_before() if folder is None else [folder, *_filled_before()]
-    return [each / name for each in dict.fromkeys(folders)]
+def _places(kind: str, key: str) -> Iterator[str]:
+    """Where a file of this kind (how its name ends) and key may be: where what is there may be run, writable or not."""
+    name = _name(kind, key)
+    if name is not None:
+        yield from (os.path.join(folder, name) for folder in _candidates() if _is_owned(folder, by_root=True))
 
 
 def is_kept(kind: str, key: str) -> bool:
@@ -157,12 +157,12 @@ def kept(kind: str, key: str) -> bytes | None:
     """What was kept, or None where nothing was or it is damaged."""
     for path in _places(kind, key):
         with contextlib.suppress(OSError):
-            facts = path.stat()
+            facts = os.stat(path)
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MOST_BYTES:
                 continue  # a pipe would be waited for, and none of ours is that large
-            content = path.read_bytes()
+            content = _content(path)
             digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-            if payload and _digest(path.name, payload) == digest:
+            if payload and _digest(os.path.basename(path), payload) == digest:
                 return payload
     return None
 
@@ -174,7 +174,7 @@ def keep(kind: str, key: str, payload: bytes) -> None:
         with contextlib.suppress(OSError):
             if not _are_as_loaded(_sources()):
                 return
-            write_whole(folder / name, _digest(name, payload) + payload)
+            write_whole(os.path.join(folder, name), _digest(name, payload) + payload)
             _remove_abandoned(folder)
 
 
@@ -186,30 +186,31 @@ def _digest(name: str, payload: bytes) -> bytes:
 
 
 @cache
-def _remove_abandoned(folder: Path) -> None:
+def _remove_abandoned(folder: str) -> None:
     """Removes what processes that were killed have left half written; once a process is often enough."""
     latest = time.time() - _ABANDONED_SECONDS
-    for pattern in (f"{_PROBE}*", f"{_UNFINISHED}*"):
-        for path in folder.glob(pattern):
+    for entry in os.scandir(folder):
+        if entry.name.startswith((_PROBE, _UNFINISHED)):
             with contextlib.suppress(OSError):  # another process may be as quick
-                if path.lstat().st_mtime < latest:
-                    path.unlink()
+                if entry.stat(follow_symlinks=False).st_mtime < latest:
+                    os.unlink(entry.path)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes a file that other processes see whole or not at all. Whoever may read its folder may read the file."""
-    with _unfinished(path.parent, _UNFINISHED) as name:
+    folder = os.path.dirname(path)
+    with _unfinished(folder, _UNFINISHED) as name:
         with _created(name) as file:
             if hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), 0o600 | (path.parent.stat().st_mode & 0o044))
+                os.fchmod(file.fileno(), 0o600 | (os.stat(folder or os.curdir).st_mode & 0o044))
             file.write(content)
         os.replace(name, path)
 
 
 @contextlib.contextmanager
-def _unfinished(folder: Path, prefix: str) -> Iterator[Path]:
+def _unfinished(folder: str, prefix: str) -> Iterator[str]:
     """A name for a file that nobody has, and that is gone at the end: by a signal too, whenever it comes."""
-    name = folder / f"{prefix}{os.getpid()}-{os.urandom(8).hex()}"
+    name = os.path.join(folder, f"{prefix}{os.getpid()}-{os.urandom(8).hex()}")
     try:
         yield name
     finally:
@@ -217,6 +218,6 @@ def _unfinished(folder: Path, prefix: str) -> Iterator[Path]:
             os.unlink(name)
 
 
-def _created(path: Path) -> BinaryIO:
+def _created(path: str) -> BinaryIO:
     """A file that is new, and no one else's to open."""
     return open(path, "xb", opener=partial(os.open, mode=0o600))

@@ -1,7 +1,7 @@
 """Object code, of block functions above all: kept between processes, and made callable by LLVM's linker.
 
-`llvmlite.binding` is all that this takes: where the code is kept, no compiler is imported. Object code is specific to
-the processor, whose name and features are part of what it is found by.
+Where the code is kept, no compiler is imported. Object code is specific to the processor, whose name and features are
+part of what it is found by.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import mmap
 import os
 from functools import cache
-from typing import Any, Protocol
-
-from llvmlite import binding
+from typing import Protocol
 
 from . import cache as files
+from .linker import linker
 
-__all__ = ["Named", "find", "is_kept", "keep", "link", "processor"]
+__all__ = ["Named", "find", "is_kept", "keep", "link"]
 
 KIND = ".object"
 # What Numba takes from the environment that changes the machine code.
@@ -40,18 +39,14 @@ class Named(Protocol):
 
 
 @cache
-def processor() -> tuple[str, str]:
-    """(name, features) of the processor, as LLVM knows them."""
-    try:
-        features = str(binding.get_host_cpu_features().flatten())
-    except RuntimeError:  # not known on this platform
-        features = ""
-    return binding.get_host_cpu_name(), features
+def _machine() -> tuple[str, ...]:
+    """What object code is specific to."""
+    return linker().triple(), *linker().processor()
 
 
 def _key(wanted: Named) -> str:
     settings = [os.environ.get(name, "") for name in _SETTINGS]
-    return "\0".join((binding.get_process_triple(), *processor(), *settings, wanted.key))
+    return "\0".join((*_machine(), *settings, wanted.key))
 
 
 def is_kept(wanted: Named) -> bool:
@@ -75,13 +70,7 @@ def link(wanted: Named, code: bytes) -> int | None:
     Raises MemoryError where there is no room for it.
     """
     _check_room(_LINKER_BYTES + 2 * len(code))
-    try:
-        engine = _engine()
-        engine.add_object_file(binding.ObjectFileRef.from_data(code))
-        engine.finalize_object()
-        return engine.get_function_address(wanted.symbol) or None
-    except (OSError, RuntimeError):
-        return None
+    return linker().link(code, wanted.symbol)
 
 
 def _check_room(size: int) -> None:
@@ -90,11 +79,3 @@ def _check_room(size: int) -> None:
         mmap.mmap(-1, size, access=mmap.ACCESS_COPY).close()  # takes room among the addresses, and no memory
     except OSError as error:
         raise MemoryError(f"no room for {size} bytes of compiled code") from error
-
-
-@cache
-def _engine() -> Any:
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(jit=True)
-    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)

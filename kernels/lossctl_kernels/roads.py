@@ -91,7 +91,7 @@ def load_compiler() -> None:
     """Imports Numba. Raises BackendUnavailable where that fails."""
     try:
         from . import kernels
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise BackendUnavailable(f"Numba cannot be loaded: {error}") from error
     del kernels
 

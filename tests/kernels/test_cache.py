@@ -7,32 +7,29 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lossctl_kernels import cache
+from tests.cache_folders import use_cache_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
 not_root = pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() == 0, reason="root may write anywhere")
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The place of a cache folder that does not exist yet."""
-    forget_folders()
-    monkeypatch.setenv("LOSSCTL_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "source_digest", lambda: "of some sources")  # whoever edits them meanwhile
+    use_cache_folder(monkeypatch, tmp_path / "cache", "of some sources")  # whoever edits them meanwhile
     monkeypatch.setattr(cache, "_are_as_loaded", lambda sources: True)
-    yield tmp_path / "cache"
-    forget_folders()
+    return tmp_path / "cache"
 
 
 def forget_folders() -> None:
     """As at the start of a process."""
     cache.cache_folder.cache_clear()
-    cache._filled_before.cache_clear()
 
 
 PAYLOAD = bytes(range(256)) * 4
@@ -166,7 +163,7 @@ def test_a_folder_that_others_may_write_is_not_used(folder: Path, mode: int) -> 
 def test_whoever_may_read_the_folder_may_read_its_files(folder: Path, mode: int, of_files: int) -> None:
     folder.mkdir()
     folder.chmod(mode)
-    assert cache.cache_folder() == folder
+    assert cache.cache_folder() == str(folder)
     assert compiled() == MISSED
     (file,) = folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == of_files
@@ -246,7 +243,7 @@ def test_a_relative_cache_home_is_ignored(relative: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", relative)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert cache.cache_folder() == tmp_path / ".cache" / "lossctl"
+    assert cache.cache_folder() == str(tmp_path / ".cache" / "lossctl")
 
 
 def test_a_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

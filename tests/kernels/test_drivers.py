@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from lossctl_kernels import LOSSES, Scope, drivers, objects, reduce
-from lossctl_kernels import cache as files
 from lossctl_kernels import cpu as cpu_module
 from lossctl_kernels.cpu import Cpu
 from lossctl_kernels.kernels import Compiled, compile_recipe
 from lossctl_kernels.recipes import SUM, Recipe
+from tests.cache_folders import use_cache_folder
 from tests.kernels.cases import Case, draw, forms, parametrize
 from tests.kernels.engines import batch_of
 
@@ -100,8 +100,7 @@ def test_the_driver_calls_the_loop_for_each_block() -> None:
 
 
 def test_what_numba_compiled_is_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(files, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(files, "source_digest", lambda: "of some sources")
+    use_cache_folder(monkeypatch, tmp_path, "of some sources")
 
     def triple(x: float) -> float:
         return 3.0 * x

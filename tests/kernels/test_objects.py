@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lossctl_kernels import LOSSES, Plan, cache, objects, resolve
+from lossctl_kernels import LOSSES, Plan, objects, resolve
 from lossctl_kernels.recipes import EXTREMES, SUM, Recipe, recipe_of
+from tests.cache_folders import use_cache_folder
 from tests.kernels import block_code
 from tests.kernels.block_code import OF_THE_C_LIBRARY, undefined_symbols
 
@@ -37,18 +38,8 @@ def mse() -> Recipe:
     return recipe_of(plan, plan.value, "float64")
 
 
-def test_code_that_llvm_does_not_take_is_not_linked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise RuntimeError("no JIT on this platform")
-
-    assert objects.link(mse(), block_code.compiled(mse()).compiled.code)
-    monkeypatch.setattr(objects, "_engine", refuse)
-    assert objects.link(mse(), block_code.compiled(mse()).compiled.code) is None
-
-
 def test_what_is_kept_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(cache, "source_digest", lambda: "of some sources")
+    use_cache_folder(monkeypatch, tmp_path, "of some sources")
     recipe = mse()
     assert not objects.is_kept(recipe)
     assert objects.find(recipe) is None
@@ -61,21 +52,10 @@ def test_what_is_kept_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_the_code_of_another_processor_is_not_found(
     change: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(cache, "source_digest", lambda: "of some sources")
+    use_cache_folder(monkeypatch, tmp_path, "of some sources")
     objects.keep(mse(), b"code")
     if change == "processor":
-        monkeypatch.setattr(objects, "processor", lambda: ("other", "+sse2"))
+        monkeypatch.setattr(objects, "_machine", lambda: ("x86_64-unknown-linux-gnu", "other", "+sse2"))
     else:
         monkeypatch.setenv("NUMBA_CPU_FEATURES", "+sse2")
     assert objects.find(mse()) is None
-
-
-def test_features_that_are_not_known_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown() -> None:
-        raise RuntimeError("not on this platform")
-
-    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", unknown)
-    name, features = objects.processor.__wrapped__()
-    assert name
-    assert features == ""

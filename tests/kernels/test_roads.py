@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossctl_kernels import LOSSES, Plan, cache, drivers, kernels, objects, resolve, roads
+from lossctl_kernels import LOSSES, Plan, drivers, kernels, objects, resolve, roads
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.cpu import Cpu
 from lossctl_kernels.gpu import BackendUnavailable
 from lossctl_kernels.recipes import Recipe, recipe_of
+from tests.cache_folders import NOWHERE, use_cache_folder
 
 PLAN = Plan(resolve(LOSSES["mse"], {}), 1)
 RECIPE = recipe_of(PLAN, PLAN.value, "float64")
@@ -32,8 +33,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         return compile_recipe(recipe)
 
     monkeypatch.setattr(kernels, "compile_recipe", remembered)
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(cache, "source_digest", lambda: "of some sources")
+    use_cache_folder(monkeypatch, tmp_path, "of some sources")
     monkeypatch.setattr(roads, "_functions", {})
     return keys
 
@@ -82,7 +82,7 @@ def test_kept_code_that_cannot_be_linked_is_compiled_again(
 
 
 def test_nothing_is_kept_without_a_folder(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "cache_folder", lambda: None)
+    use_cache_folder(monkeypatch, NOWHERE)
     for _ in range(2):
         monkeypatch.setattr(roads, "_functions", {})
         assert losses() == [4.0, 0.0]
@@ -99,7 +99,7 @@ def test_what_is_compiled_ahead_is_found(compiled: list[str]) -> None:
 
 
 def test_what_this_process_holds_counts_as_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "cache_folder", lambda: None)
+    use_cache_folder(monkeypatch, NOWHERE)
     assert not roads.are_kept([RECIPE])
     roads.block_function(RECIPE)
     assert roads.are_kept([RECIPE])

@@ -15,9 +15,10 @@ import lossctl
 from lossctl.catalogue.loss_spec import Shapes, parse, settle
 from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.own.losses import find_own
-from lossctl_kernels import Plan, cache
+from lossctl_kernels import Plan
 from lossctl_kernels.recipes import usual_recipes
 from lossctl_kernels.roads import compile_ahead
+from tests.cache_folders import use_cache_folder
 from tests.own_files import ASYMMETRIC, DECORATED
 
 P, T = [0.0, 1.0, 5.0, -2.0], [0.0, 0.5, 7.0, 1.0]
@@ -171,8 +172,7 @@ def recipe_of_the_value(spec: str) -> Any:
 
 
 def test_unchanged_code_is_compiled_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "cache_folder", lambda: here)
-    monkeypatch.setattr(cache, "_filled_before", list)
+    use_cache_folder(monkeypatch, here)
     assert compile_ahead(recipe_of_the_value("mine.py:asymmetric"))
     assert not compile_ahead(recipe_of_the_value("./mine.py:asymmetric:steepness=3"))
     Path("mine.py").write_text(ASYMMETRIC.replace("-error)", "-2.0 * error)"))
