@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from lossctl.errors import UsageError, visible
 from lossctl.results import Statistics
 from lossctl.values.preparation import Prepared
+from lossctl_kernels.numerals import number_of
 from lossctl_kernels.order_statistics import Quantiles
 from lossctl_kernels.reduce import tree_sum
 
@@ -44,7 +45,7 @@ def confidence_level(text: str | None) -> float | None:
         return None
     number = text.strip()
     try:
-        level = float(number.removesuffix("%")) / (100.0 if number.endswith("%") else 1.0)
+        level = number_of(number.removesuffix("%")) / (100.0 if number.endswith("%") else 1.0)
     except ValueError:
         level = math.nan
     if not 0.0 < level < 1.0:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .domains import TargetKind
 from .facts import Pooling
+from .numerals import number_of, whole_number_of
 from .records import Record, field
 from .spec import PEERS, Definition, Loss, Parameter, Scope
 
@@ -274,16 +275,9 @@ def _choice(loss: Loss, name: str, value: Any) -> str:
     return text
 
 
-def _plain(value: Any) -> Any:
-    """A value as it is. Raises ValueError for a text that Python takes for one: 1_0, or digits of other scripts."""
-    if isinstance(value, str) and ("_" in value or not value.isascii()):
-        raise ValueError(value)
-    return value
-
-
 def _number(loss: Loss, name: str, value: Any) -> float:
     try:
-        number = float(_plain(value))
+        number = number_of(value) if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
         raise SpecificationError(f"{loss.name}: {name} must be a number, found {value!r}") from None
     if not math.isfinite(number):
@@ -299,7 +293,7 @@ def _eps_or_number(loss: Loss, name: str, value: Any) -> float | str:
 
 def _integer(loss: Loss, name: str, value: Any) -> int:
     try:
-        return int(_plain(str(value)))
+        return whole_number_of(str(value))
     except ValueError:
         raise SpecificationError(f"{loss.name}: {name} must be a whole number, found {value!r}") from None
 

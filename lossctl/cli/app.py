@@ -13,6 +13,7 @@ from lossctl.cli.commands import COMMANDS
 from lossctl.cli.completion import completion_of
 from lossctl.cli.help import HELP
 from lossctl.declarations import Argument, Parameter, arguments_of, parameters_of
+from lossctl_kernels.numerals import whole_number_of
 
 __all__ = ["app", "for_typer"]
 
@@ -42,13 +43,19 @@ def _for_typer(parameter: Parameter) -> inspect.Parameter:
     if isinstance(fact, Argument):
         typers: Any = typer.Argument(metavar=fact.metavar, help=fact.help, autocompletion=words)
     else:
+        parser = _whole_number if parameter.kind in (int, int | None) else None
         typers = typer.Option(
-            *fact.names, metavar=fact.metavar, help=fact.help, envvar=fact.envvar, autocompletion=words
+            *fact.names, metavar=fact.metavar, help=fact.help, envvar=fact.envvar, autocompletion=words, parser=parser
         )
     default = inspect.Parameter.empty if parameter.required else parameter.default
     return inspect.Parameter(
         parameter.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[parameter.kind, typers]
     )
+
+
+def _whole_number(value: object) -> int:
+    """Of a text, or of a default, which is asked for as well. Raises ValueError for what is none."""
+    return whole_number_of(str(value))
 
 
 for name, path in COMMANDS.items():

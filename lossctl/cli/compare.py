@@ -9,6 +9,7 @@ from lossctl.cli import options as o
 from lossctl.cli.groups import DataOptions, LossOptions, RunOptions, request_of
 from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
+from lossctl_kernels.numerals import number_of, whole_number_of
 
 if TYPE_CHECKING:
     from lossctl.comparisons.results import ComparisonResult, Inference, Margin
@@ -138,17 +139,19 @@ def _margin(text: str) -> Margin:
 
 def _number(option: str, text: str, example: str) -> float:
     try:
-        if "_" in text:  # Python's own spelling, which no other program has
-            raise ValueError
-        return float(text)
+        return number_of(text)
     except ValueError:
         raise UsageError(f"{option} is not a number: '{visible(text)}'", hint=f"{option} {example}") from None
 
 
 def _whole(option: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 20):
+    try:
+        number = whole_number_of(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 10**20:
         raise UsageError(f"{option} is not a whole number from 0 up: '{visible(text)}'", hint=f"{option} 1000")
-    return int(text)
+    return number
 
 
 def _format(name: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from lossctl.cli import options as o
 from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
+from lossctl_kernels.numerals import number_of
 
 if TYPE_CHECKING:
     from lossctl.comparisons.differences import Difference, Place, Tolerance
@@ -84,7 +85,7 @@ def command(
 
 def _size(option: str, text: str) -> float:
     try:
-        number = float(text) if "_" not in text else float("nan")
+        number = number_of(text)
     except ValueError:
         number = float("nan")
     if not 0.0 <= number < float("inf"):

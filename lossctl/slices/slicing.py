@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from lossctl.errors import UsageError, visible
 from lossctl.gates.vocabulary import WORDS
+from lossctl_kernels.numerals import number_of
 from lossctl_kernels.records import Record
 
 __all__ = ["MISSING", "MOST_CROSSED", "SliceColumn", "Slicing", "parse_columns", "spelled_key", "spelled_value"]
@@ -112,7 +113,7 @@ def _parsed(text: str) -> SliceColumn:
 
 def _edge(text: str, edge: str) -> float:
     try:
-        number = float(edge) if "_" not in edge else math.nan
+        number = number_of(edge)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

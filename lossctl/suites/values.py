@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lossctl.errors import UsageError, visible
 from lossctl.guesses import did_you_mean
+from lossctl_kernels.numerals import number_of, whole_number_of
 
 if TYPE_CHECKING:
     from lossctl.declarations import Parameter
@@ -129,8 +130,10 @@ def from_environment(parameter: Parameter, environment: Mapping[str, str]) -> An
     try:
         if kind is bool:
             return _truth(text)
-        if kind in (int, float):
-            return kind(text)
+        if kind is int:
+            return whole_number_of(text)
+        if kind is float:
+            return number_of(text)
     except ValueError:
         raise UsageError(f"{variable} is {_KINDS[kind]}, found '{visible(text)}'") from None
     return text.split() if kind == list[str] else text

@@ -29,6 +29,10 @@ MISTAKES = [
     ("eval p y --quiet=1", f"option '--quiet' does not take a value; {EVAL}"),
     ("eval p y --threads two", f"--threads 'two' is not a whole number; {EVAL}"),
     ("eval p y --threads=1.5", f"--threads '1.5' is not a whole number; {EVAL}"),
+    ("eval p y --threads 1_0", f"--threads '1_0' is not a whole number; {EVAL}"),
+    ("eval p y --chunk-rows 2.0", f"--chunk-rows '2.0' is not a whole number; {EVAL}"),
+    ("eval p y --confidence 0.9_5", "--confidence '0.9_5' is not between 0 and 1; such as --confidence 0.95"),
+    ("run --threads 1_0", "--threads '1_0' is not a whole number; see `lossctl run --help`"),
     ("nope", "there is no command 'nope'; see `lossctl --help`"),
     ("--nope", "there is no option '--nope'; see `lossctl --help`"),
 ]
@@ -43,7 +47,11 @@ def test_a_mistake_and_its_remedy(line: str, said: str, tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
-    [("LOSSCTL_THREADS", "two", "a whole number"), ("LOSSCTL_QUIET", "perhaps", "1 or 0")],
+    [
+        ("LOSSCTL_THREADS", "two", "a whole number"),
+        ("LOSSCTL_CHUNK_ROWS", "1_0", "a whole number"),
+        ("LOSSCTL_QUIET", "perhaps", "1 or 0"),
+    ],
 )
 def test_a_variable_is_named_where_it_is_wrong(
     variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
