@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from lossctl.cli import options as o
 from lossctl.declarations import Option
 from lossctl.errors import UsageError
+from lossctl.sources.base import shape_text
 
 if TYPE_CHECKING:
     from lossctl.throughput import Throughput
@@ -65,7 +66,7 @@ def _row(found: Throughput) -> dict[str, str]:
     both = found.gradient_seconds
     return {
         "name": found.spec,
-        "values": f"{found.values}" if found.width == 1 else f"{found.values // found.width} x {found.width}",
+        "shape": shape_text((found.values,) if found.width == 1 else (found.values // found.width, found.width)),
         "ms": f"{found.seconds * 1e3:.3g}",
         "M values/s": _millions(found.values, found.seconds),
         "GB/s": f"{found.bytes / found.seconds / 1e9:.3g}",

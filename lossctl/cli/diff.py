@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from lossctl.cli import options as o
 from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
+from lossctl.sources.base import shape_text
 from lossctl_kernels.numerals import number_of
 
 if TYPE_CHECKING:
@@ -104,8 +105,7 @@ def _rows(found: Difference) -> dict[str, str]:
     """What was found, by what it is of."""
     rows = {}
     for title, info in zip(("A", "B"), found.arrays, strict=True):
-        shape = ", ".join(str(size) for size in (found.rows, *info.shape[1:]))
-        rows[title] = f"{visible(info.path, 4096)} ({shape}{',' if len(info.shape) == 1 else ''}) {info.dtype}"
+        rows[title] = f"{visible(info.path, 4096)} {shape_text((found.rows, *info.shape[1:]))} {info.dtype}"
     rows["values"] = f"{found.values:,}"
     rows["different"] = f"{found.different:,}"
     rows["beyond tolerance"] = f"{found.beyond:,} in {found.rows_beyond:,} rows"

@@ -16,7 +16,7 @@ import numpy as np
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.rows.input_parts import is_stream
 from lossctl.sources import ArrayInfo, Selection, contents, open_reader
-from lossctl.sources.base import Array, OtherKind
+from lossctl.sources.base import Array, OtherKind, shape_text
 from lossctl.sources.delimited import DELIMITERS
 from lossctl_kernels.conversions import LARGEST_EXACT
 
@@ -320,7 +320,7 @@ def as_row(description: Description) -> dict[str, str]:
     """For a table of text, without the name of the file."""
     return {
         "name": visible(description.name),
-        "shape": " x ".join("?" if size is None else str(size) for size in description.shape),
+        "shape": shape_text(description.shape),
         "dtype": description.dtype,
         "min": _shown(description.lowest),
         "max": _shown(description.highest),

@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics, status_of
+from lossctl.sources.base import shape_text
 from lossctl_kernels.records import field_names
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _gradient_record(gradient: GradientResult) -> Record:
         "loss": gradient.loss,
         "wrt": gradient.wrt,
         "scale": gradient.scale,
-        "shape": "x".join(str(int(size)) for size in gradient.shape),
+        "shape": shape_text(gradient.shape),
         "dtype": gradient.dtype,
     }
     for name in field_names(GradientStatistics):

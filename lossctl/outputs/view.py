@@ -8,6 +8,7 @@ from numbers import Integral
 from lossctl.errors import visible
 from lossctl.outputs.labels import changed_options
 from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics
+from lossctl.sources.base import shape_text
 from lossctl_kernels.records import field_names
 
 
@@ -92,7 +93,7 @@ def _gradient_columns(gradients: tuple[GradientResult, ...]) -> tuple[Column, ..
         Column("loss", tuple(visible(g.loss) for g in gradients)),
         Column("wrt", tuple(visible(g.wrt) for g in gradients)),
         Column("scale", tuple("" if g.scale == "reported" else visible(g.scale) for g in gradients)),
-        Column("shape", tuple(" x ".join(str(int(size)) for size in g.shape) for g in gradients)),
+        Column("shape", tuple(shape_text(g.shape) for g in gradients)),
         Column("dtype", tuple(g.dtype for g in gradients)),
     ]
     for name in field_names(GradientStatistics):

@@ -6,7 +6,7 @@ Nothing here imports NumPy: a reader loads what its format needs when it opens a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from lossctl.errors import DataError
@@ -97,6 +97,12 @@ class Selection(Record):
         return self.is_key or self.classes is not None or self.encoder is not None
 
 
+def shape_text(shape: Iterable[int | None]) -> str:
+    """A shape as Python writes it, with "rows" for how many there are where that is not known."""
+    sizes = ["rows" if size is None else str(int(size)) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
 class ArrayInfo(Record):
     """What a role will deliver.
 
@@ -114,9 +120,7 @@ class ArrayInfo(Record):
 
     @property
     def shape_text(self) -> str:
-        """The shape as Python writes it, with "rows" for how many there are where that is not known."""
-        sizes = ["rows" if size is None else str(size) for size in self.shape]
-        return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+        return shape_text(self.shape)
 
 
 class Reader(ABC):

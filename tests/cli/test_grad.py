@@ -29,7 +29,7 @@ def test_the_file_and_its_statistics(here: Path) -> None:
     gradient = np.load(here / "g.npy")
     assert gradient.dtype == np.float32
     assert (row["loss"], row["wrt"], row["scale"]) == ("bce", "prob", "reported")
-    assert (row["shape"], row["dtype"], row["path"]) == ("569", "float32", "g.npy")
+    assert (row["shape"], row["dtype"], row["path"]) == ("(569,)", "float32", "g.npy")
     values = gradient.astype(np.float64)
     assert float(row["min"]) == values.min()
     assert float(row["max"]) == values.max()

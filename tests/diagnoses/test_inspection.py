@@ -91,7 +91,7 @@ def test_the_first_rows_of_a_large_file(format: str, tmp_path: Path, monkeypatch
     assert (found.lowest, found.highest, found.first_rows) == (0.0, values[29], 30)
     row = as_row(found)
     assert row["looks like"] == "probabilities (the first 30 rows)"
-    assert row["shape"] == ("?" if format == "csv" else "100")
+    assert row["shape"] == ("(rows,)" if format == "csv" else "(100,)")
 
 
 @pytest.mark.parametrize(("rows", "seen"), [(29, None), (30, None), (31, 30)])

@@ -63,7 +63,7 @@ def test_gradient(format: str, gradient_run: RunResult) -> None:
         "loss": "bce",
         "wrt": "prob",
         "scale": "reported",
-        "shape": "569x10",
+        "shape": "(569, 10)",
         "dtype": "float64",
         "min": repr(-1 / 3),
         "max": "0.25",
