@@ -74,6 +74,11 @@ def spec_of(name: str, options: Mapping[str, object]) -> str:
     return f"{name}:{given}" if given else name
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is that of a function in a file."""
+    return OWN.fullmatch(name) is not None
+
+
 def _split(text: str) -> tuple[str, str | None]:
     """A name, and the text of its options where there are any."""
     own = OWN.fullmatch(text)
@@ -123,7 +128,7 @@ def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
     of_path, bare = in_framework(name)
     if of_path and (theirs := _of_framework(bare, of_path)):
         return theirs
-    if OWN.fullmatch(name):
+    if is_own(name):
         from lossctl.own.losses import find_own
 
         return ((find_own(name), {}),)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lossctl.catalogue.loss_spec import find, spec_of
+from lossctl.catalogue.loss_spec import find, is_own, spec_of
+from lossctl.errors import visible
 from lossctl.results import spelled
 from lossctl_kernels import LOSSES, OPTIONS, Loss
 from lossctl_kernels.domains import Domain, TargetKind
@@ -81,22 +83,26 @@ def families() -> dict[str, tuple[str, list[str]]]:
     return {title: (said, names) for title, (said, names) in found.items() if names}
 
 
-def example(loss: Loss) -> str:
-    """A command that works for this loss."""
+def example(loss: Loss, name: str | None = None) -> str:
+    """A command that works for this loss, which is called by `name`."""
     numbers = {name: default for name, (default, _) in loss.parameters.items() if isinstance(default, float)}
     shown = dict(list((loss.required or numbers).items())[:1])
     inputs = "".join(f" --input {name}={name}.npy" for name, facts in loss.inputs.items() if not facts.optional)
-    return f"lossctl eval preds.npy targets.npy --loss {spec_of(loss.name, shown)}{inputs}"
+    spec = shlex.quote(spec_of(name or loss.name, shown))
+    return f"lossctl eval preds.npy targets.npy --loss {spec}{inputs}"
 
 
 def describe(name: str) -> list[dict[str, Any]]:
-    """Everything about the losses that a name may mean. Raises UsageError for an unknown name."""
-    return [_describe(loss) for loss, _ in find(name)]
+    """Everything about the losses that a name may mean. Raises UsageError for an unknown name.
+
+    A loss of one's own is called as it was asked for: its own name is without the folder of its file.
+    """
+    return [_describe(loss, visible(name, 4096) if is_own(name) else loss.name) for loss, _ in find(name)]
 
 
-def _describe(loss: Loss) -> dict[str, Any]:
+def _describe(loss: Loss, name: str) -> dict[str, Any]:
     return {
-        "name": loss.name,
+        "name": name,
         "description": loss.description,
         "formula": loss.formula,
         "gradient": loss.gradient_formula,
@@ -111,7 +117,7 @@ def _describe(loss: Loss) -> dict[str, Any]:
         "names": {PEER_NAMES[peer]: list(names) for peer, names in loss.aliases.items()},
         "presets": {PEER_NAMES[peer]: _preset(facts, loss) for peer, facts in loss.presets.items()},
         "source": loss.source,
-        "example": example(loss),
+        "example": example(loss, name),
     }
 
 

@@ -37,15 +37,18 @@ def command(name: LossName, json: Json = False, format: PageFormat = "text", deb
     o.one_of("--format", format, ("text", "json"))
     meant = parse(name).name
     found = describe(meant)
-    tables = {loss.name: side_by_side(loss) for loss, _ in find(meant)}
+    tables = [side_by_side(loss) for loss, _ in find(meant)]
     if json or format == "json":
         from lossctl.strict_json import indented
 
-        documents = [{**loss, "side_by_side": [_as_json(table) for table in tables[loss["name"]]]} for loss in found]
+        documents = [
+            {**loss, "side_by_side": [_as_json(table) for table in of_loss]}
+            for loss, of_loss in zip(found, tables, strict=True)
+        ]
         print(indented(documents if len(found) > 1 else documents[0]), end="")
         return
     page = _Page.of_stdout()
-    texts = ["\n".join(page.lines(loss, tables[loss["name"]])) for loss in found]
+    texts = ["\n".join(page.lines(loss, of_loss)) for loss, of_loss in zip(found, tables, strict=True)]
     if len(found) > 1:
         names = ", ".join(loss["name"] for loss in found)
         texts.insert(0, f"{name} is decided by the shape of the data: {names}.")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lossctl.cli.commands import COMMANDS
 from lossctl.cli.text import print_rows
 from lossctl_kernels import LOSSES
 from tests.cli.commands import call
+from tests.own_files import ASYMMETRIC
 
 
 def test_list_shows_every_loss_once() -> None:
@@ -74,6 +77,24 @@ def test_explain_of_a_misspelling_and_of_the_name_of_another_framework() -> None
         "CrossEntropyLoss is decided by the shape of the data: cce, scce.\n"
     )
     assert call("explain", "MeanSquaredError").out == call("explain", "mse").out
+
+
+@pytest.mark.parametrize("folder", [".", "sub", "with space"])
+def test_a_loss_of_ones_own_is_called_as_it_was_asked_for(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(folder).mkdir(exist_ok=True)
+    name = f"{folder}/mine.py:asymmetric"
+    Path(folder, "mine.py").write_text(ASYMMETRIC)
+    lines = call("explain", name).out.splitlines()
+    assert lines[0] == name
+    words = shlex.split(next(line for line in lines if line.startswith("example")))
+    np.save("preds.npy", [1.0, 2.0])
+    np.save("targets.npy", [0.0, 2.0])
+    assert words[-1] == f"{name}:steepness=2"
+    assert call(*words[2:], "-b").out == "1.0\n"
+    assert json.loads(call("explain", f"{name}:steepness=3", "--json").out)["name"] == name
 
 
 def test_explain_of_a_name_that_the_shape_decides() -> None:
