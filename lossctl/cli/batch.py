@@ -15,6 +15,7 @@ from lossctl.errors import UsageError, visible
 
 if TYPE_CHECKING:
     from lossctl.batches.batch import Batch
+    from lossctl.batches.patterns import BatchFile
     from lossctl.batches.results import Leaderboard, Row
     from lossctl.batches.resume import Earlier
     from lossctl.gates.gating import Gating
@@ -125,23 +126,20 @@ def command(
 
     from lossctl.batches.batch import Batch
     from lossctl.batches.inputs import SharedInputs
-    from lossctl.batches.patterns import fields_of, find_files
-    from lossctl.batches.planning import chosen_jobs, sorting_loss, taken_names, targets_among
+    from lossctl.batches.patterns import fields_of
+    from lossctl.batches.planning import chosen_jobs, sorting_loss
     from lossctl.batches.results import conclude
     from lossctl.batches.resume import asked_of
     from lossctl.cli.progress import Progress
     from lossctl.cli.show import telling_faults
     from lossctl.cli.work import whole_inputs_of
-    from lossctl.files import plan_outputs
 
     place = sorting_loss(sort, request.specs)
-    found, warnings = find_files(patterns, taken_names(request.specs))
+    found, warnings = _found(patterns, request, files, [*outputs, *([] if resume is None else [resume])], read)
     number = chosen_jobs(jobs, len(found), request.backend)
-    plan_outputs([*outputs, *([] if resume is None else [resume])], [*read, *(file.path for file in found)])
     asked = asked_of(request, files, {name: getattr(gates, name) for name in type(gates).__annotations__}, read)
     earlier, why_none = _earlier(resume, asked)
-    warnings = [*warnings, *why_none, *targets_among(found, files)]
-    facts = {"fields": fields_of(found), "request": asked, "warnings": tuple(warnings)}
+    facts = {"fields": fields_of(found), "request": asked, "warnings": (*warnings, *why_none)}
     with (
         telling_faults(shown, outputs),
         closing(SharedInputs(files, whole_inputs_of(files, request.specs))) as shared,
@@ -187,6 +185,19 @@ def _requested(
     request = request_of(specs, files, losses, work, preset, nonfinite=nonfinite, compared=bool(kept))
     check_request(request)
     return files, request, gating, [*(path for path in files.paths if path != OWN), *losses.paths, *kept]
+
+
+def _found(
+    patterns: list[str], request: Request, files: InputFiles, written: list[str], read: list[str]
+) -> tuple[list[BatchFile], list[str]]:
+    """The files of predictions, and warnings of them. Raises UsageError where one of them would be written."""
+    from lossctl.batches.patterns import find_files
+    from lossctl.batches.planning import taken_names, targets_among
+    from lossctl.files import plan_outputs
+
+    found, warnings = find_files(patterns, taken_names(request.specs))
+    plan_outputs(written, [*read, *(file.path for file in found)])
+    return found, [*warnings, *targets_among(found, files)]
 
 
 def _earlier(resume: str | None, asked: Mapping[str, str | None]) -> tuple[Earlier | None, list[str]]:
