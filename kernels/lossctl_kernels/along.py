@@ -120,7 +120,7 @@ class Along(Rows):
 
         def chunk(start: Value, new: Value) -> None:
             if not checked:
-                self.prefetch(self.at(self.builder.add(self.row, whole(1)), self.width, start))
+                self.prefetch(self.predictions, self.at(self.builder.add(self.row, whole(1)), self.width, start))
             self.look_at_chunk(start, new, sums, lanes)
             leading = self.leading(start, lanes) if steps else []
             skipped = [step for step in steps if self.layout.skips_zeros and step.monoid is Monoid.TARGET_SUM]
@@ -194,15 +194,6 @@ class Along(Rows):
                 builder.branch(head)
             else:
                 chunk(start, is_new)
-
-    def prefetch(self, place: Value) -> None:
-        """Asks for the next row while this one is worked on; beyond the last row that does nothing."""
-        number = ir.IntType(32)
-        function = self.builder.module.declare_intrinsic(
-            "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
-        )
-        place = self.builder.gep(self.predictions, [place])
-        self.builder.call(function, [self.builder.bitcast(place, ir.PointerType()), number(0), number(3), number(1)])
 
     def pass_lanes(self, steps: Sequence[Step]) -> int:
         """Only sums take long enough to hide how long one waits for the one before it."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from llvmlite import ir
+
 from .along import Along
 from .trace import DOUBLE, INTEGER, constant
 from .writer import LANES, Value, passes, vector, whole
 
 __all__ = ["Picked"]
+
+AHEAD = 2 * LANES
+"""Rows: each value is on a page of memory of its own, which takes longer to find than a few rows to work on."""
 
 
 class Picked(Along):
@@ -22,6 +27,8 @@ class Picked(Along):
         self.ends = self.buffer(LANES)
         looked_at = builder.fptosi(self.load(self.bounds, whole(6)), INTEGER)
         whole_rows = self.smaller(looked_at, self.rows)
+        with self.loop(whole(AHEAD // LANES)) as group:
+            self.prefetch_group(builder.mul(group, whole(LANES)))
         if not self.layout.unit_rows[0]:
             self.look_at_values(builder.mul(whole_rows, self.width))
         with self.row_groups(self.rows) as (first, count):
@@ -55,10 +62,11 @@ class Picked(Along):
 
     def write_group(self, first: Value, count: Value) -> None:
         builder, kind = self.builder, vector(DOUBLE, LANES)
+        self.prefetch_group(builder.add(first, whole(AHEAD)))
         rows, present = self.rows_of_group(first, count)
         labels = self.of_group(self.targets, first, present)
         labels = builder.select(present, labels, self.splat(self.load(self.targets, first)))
-        picked = self.gathered(self.predictions, builder.add(builder.mul(rows, self.splat(self.width)), labels))
+        picked = self.gathered(self.predictions, self.places_of(rows, labels))
         self.look_at(self.checks[0], picked)
         index, weight = builder.sitofp(labels, kind), self.gathered(self.class_weights, labels)
         leading = [self.widened(picked), constant(kind, 1.0), index, weight]
@@ -67,3 +75,15 @@ class Picked(Along):
             folds |= {step.name: self.term(step, leading, folds) for step in steps}
         nothing = [constant(kind, 0.0)] * 4
         self.store_ends(first, count, self.call(self.program.finish, nothing, folds))
+
+    def places_of(self, rows: Value, labels: Value) -> Value:
+        return self.builder.add(self.builder.mul(rows, self.splat(self.width)), labels)
+
+    def prefetch_group(self, first: Value) -> None:
+        """Asks for the values of a later group, unless it is the last; a label that is none does no harm."""
+        builder = self.builder
+        with builder.if_then(builder.icmp_signed("<=", builder.add(first, whole(LANES)), self.rows), likely=True):
+            rows, present = self.rows_of_group(first, whole(LANES))
+            places = self.places_of(rows, self.of_group(self.targets, first, present))
+            for lane in range(LANES):
+                self.prefetch(self.predictions, builder.extract_element(places, ir.IntType(32)(lane)))

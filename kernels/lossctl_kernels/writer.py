@@ -129,15 +129,19 @@ class Writer:
 
         Processors by themselves look no further than the end of a page of memory. Beyond the data it does nothing.
         """
-        builder, kind, number = self.builder, pointer.type.pointee, ir.IntType(32)
+        size = size_of(pointer.type.pointee)
+        for offset in range(AHEAD_BYTES, AHEAD_BYTES + lanes * size, CACHE_LINE_BYTES):
+            self.prefetch(pointer, self.builder.add(start, whole(offset // size)))
+        return self.chunk(pointer, start, lanes)
+
+    def prefetch(self, pointer: Value, index: Value) -> None:
+        """Asks for what is at an index while other things are worked on; beyond the data that does nothing."""
+        builder, number = self.builder, ir.IntType(32)
         function = builder.module.declare_intrinsic(
             "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
         )
-        size = size_of(kind)
-        for offset in range(AHEAD_BYTES, AHEAD_BYTES + lanes * size, CACHE_LINE_BYTES):
-            place = builder.gep(pointer, [builder.add(start, whole(offset // size))])
-            builder.call(function, [builder.bitcast(place, ir.PointerType()), number(0), number(3), number(1)])
-        return self.chunk(pointer, start, lanes)
+        place = builder.bitcast(builder.gep(pointer, [index]), ir.PointerType())
+        builder.call(function, [place, number(0), number(3), number(1)])
 
     def widened(self, value: Value) -> Value:
         if element_of(value.type) != SINGLE:
