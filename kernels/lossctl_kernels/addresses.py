@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["address_of"]
+__all__ = ["address_of", "contiguous_address"]
 
 _address_at = c_int64.from_address
 _HEAD_BYTES = object.__basicsize__
@@ -35,3 +35,13 @@ NumPy's own answers make objects of Python on their way: of a small batch that i
 binary interface of NumPy has it, as compiled extensions do, right behind the head that all objects have; unless it is
 elsewhere in this build of Python or NumPy.
 """
+
+
+def contiguous_address(array: NDArray[Any]) -> int:
+    """The same of an array whose numbers follow each other, row by row, as compiled loops read them.
+
+    Raises ValueError for any other, in Fortran's order or with gaps: they would read what is not there.
+    """
+    if not array.flags.c_contiguous:
+        raise ValueError(f"an array of shape {array.shape} is not C-contiguous: its strides are {array.strides}")
+    return address_of(array)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .addresses import address_of
+from .addresses import contiguous_address
 from .batch import Array, Batch, Column, Floats, input_arrays
 from .domains import Domain
 from .plan import Plan
@@ -277,4 +277,4 @@ def _prefer(factored: Floats, reports: Floats) -> None:
 
 def place(array: Array | None, rows: int) -> tuple[int, int]:
     """(address, how many bytes so many rows are); 0 where there is no array."""
-    return _NOWHERE if array is None else (address_of(array), rows * array.strides[0])
+    return _NOWHERE if array is None else (contiguous_address(array), rows * array.strides[0])

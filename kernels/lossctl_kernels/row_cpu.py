@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import objects
-from .addresses import address_of
+from .addresses import contiguous_address
 from .batch import Array, Floats
 from .gpu import BackendUnavailable
 from .roads import load_compiler
@@ -52,7 +52,7 @@ def run_on_threads(call: RowCall, threads: int) -> None:
 
 def _passed(array: Array) -> tuple[int, ...]:
     """An array as compiled loops take it: where it is, and its shape."""
-    return (address_of(array), *array.shape)
+    return (contiguous_address(array), *array.shape)
 
 
 def function_of(code: RowCode) -> Callable[..., None]:

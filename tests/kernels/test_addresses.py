@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lossctl_kernels.addresses import address_of
+from lossctl_kernels.addresses import address_of, contiguous_address
 
 
 def read_only() -> NDArray[np.float32]:
@@ -33,3 +33,18 @@ def read_only() -> NDArray[np.float32]:
 )
 def test_the_address_is_that_of_the_first_number(array: NDArray[Any]) -> None:
     assert address_of(array) == array.ctypes.data
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(5.0), np.arange(5.0)[3:], np.zeros((3, 0)), np.zeros((1, 4), order="F"), read_only()]
+)
+def test_the_address_of_numbers_that_follow_each_other(array: NDArray[Any]) -> None:
+    assert contiguous_address(array) == array.ctypes.data
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 4), order="F"), np.zeros((3, 4))[:, 1:], np.arange(9.0)[::2], np.broadcast_to(2.5, 7)]
+)
+def test_what_lies_elsewhere_in_memory_is_refused(array: NDArray[Any]) -> None:
+    with pytest.raises(ValueError, match="is not C-contiguous"):
+        contiguous_address(array)

@@ -214,6 +214,19 @@ def test_gradients(interpreted_cpu: Any, spec: str, width: int, dtype: str, weig
     assert gradient == pytest.approx(expected, rel=1e-6 if dtype == "float32" else 1e-13)
 
 
+@pytest.mark.parametrize("spec", ["mse", "cosine_similarity", "sparsemax"])
+@pytest.mark.parametrize("role", ["prediction", "target"])
+def test_arrays_that_do_not_lie_row_by_row_are_refused(spec: str, role: str) -> None:
+    plan, batch = make(spec, 7, 3)
+    array = getattr(batch, role)
+    changes: Any = {role: np.asfortranarray(array) if array.ndim > 1 else np.repeat(array, 2)[::2]}
+    wrong = replace(batch, **changes)
+    with pytest.raises(ValueError, match="is not C-contiguous"):
+        cpu_module.Cpu(1).losses(plan, wrong)
+    with pytest.raises(ValueError, match="is not C-contiguous"):
+        cpu_module.Cpu(1).gradient(plan, wrong, np.ones(7), {})
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_as_many_threads_as_were_asked_for(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
