@@ -142,6 +142,38 @@ def test_likelihoods_of_amounts_far_from_1_are_numbers(power: float, link: str, 
 
 
 @engines
+@pytest.mark.parametrize("power", [-1.5, 1.0, 1.3, 1.5, 1.999999, 2.0, 3.0])
+def test_likelihoods_of_means_that_are_no_numbers_are_infinite_or_numbers(power: float, backend: str) -> None:
+    """Whether the power of the mean is too large, the share of the amount in it, or both."""
+    log_mean, target = (
+        np.array([1e4, 1e9, 1e77, 1e4, -1e4, -1e4, -1e9]),
+        np.array([1e4, 1e9, 1e77, 1e307, 1.0, 5e-324, 1e9]),
+    )
+    options = {"power": power, "drop_constant": True, "link": "log"}
+    exact = reference.losses("tweedie_deviance", options, log_mean, target, digits=1200)
+    exact = [value if abs(value) < sys.float_info.max else mpmath.sign(value) * mpmath.inf for value in exact]
+    found = sample_losses(backend_of(backend), Case("tweedie_deviance", options).plan(1), log_mean, target)
+    assert_close(found, exact, 1e-12, atol=5e-324)
+
+
+@engines
+@pytest.mark.parametrize("power", [1.3, 1.5, 1.9, 1.0 + 1e-9])
+def test_slopes_of_vanishing_means_of_nothing_are_numbers(power: float, backend: str) -> None:
+    log_mean, target = np.array([-700.0, -720.0, -745.0, -800.0, -1e4]), np.zeros(5)
+    case = Case("tweedie_deviance", {"power": power, "link": "log"})
+    exact = reference.gradients(case.loss, case.options, log_mean, target, digits=900)
+    found = sample_gradients(backend_of(backend), case.plan(1), log_mean, target)
+    assert_close(found, [row[0] for row in exact], 1e-12, atol=5e-324)
+
+
+@engines
+def test_slopes_of_means_that_are_too_large_are_infinite(backend: str) -> None:
+    log_mean, target = np.array([1e4, 1e9, 800.0]), np.array([1e4, 0.0, 1e308])
+    case = Case("tweedie_deviance", {"power": -1.5, "link": "log"})
+    np.testing.assert_array_equal(sample_gradients(backend_of(backend), case.plan(1), log_mean, target), np.inf)
+
+
+@engines
 def test_shares_of_logits_that_are_far_apart_are_numbers(backend: str) -> None:
     logits = np.array([[1.7e308, -1.7e308, 0.0], [-1e308, 1e308, 1e308], [1e308, -1e308, -1e308]])
     target = np.array([[0.75, 0.25, 0.0], [0.5, 0.5, 0.0], [0.5, 0.25, 0.25]])

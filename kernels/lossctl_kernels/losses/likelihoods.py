@@ -50,15 +50,14 @@ def gamma_likelihood_of_log(prediction: float, target: float, half: float) -> fl
 
 
 def power_over(log_mean: float, exponent: float) -> float:
-    """μ^a / a; ln μ at a = 0, where only that depends on μ."""
-    return where(exponent == 0.0, log_mean, exp(exponent * log_mean) / where(exponent == 0.0, 1.0, exponent))
+    """μ^a / a."""
+    return exp(exponent * log_mean) / exponent
 
 
 def amount_by_power_over(target: float, log_mean: float, exponent: float) -> float:
-    """y μ^a / a; y ln μ at a = 0. By the root of the power, which may be too large or too small for a number itself."""
+    """y μ^a / a. By the root of the power, which may be too large or too small for a number itself."""
     root = exp(0.5 * exponent * log_mean)
-    value = target * root * root / where(exponent == 0.0, 1.0, exponent)
-    return where(target == 0.0, 0.0, where(exponent == 0.0, target * log_mean, value))
+    return where(target == 0.0, 0.0, target * root * root / exponent)
 
 
 def tweedie_likelihood(prediction: float, target: float, power: float, half: float) -> float:
@@ -69,15 +68,13 @@ def tweedie_likelihood_of_log(prediction: float, target: float, power: float, ha
     """μ^(2 - p)/(2 - p) - y μ^(1 - p)/(1 - p)."""
     a = 1.0 - power
     value = power_over(prediction, a + 1.0) - amount_by_power_over(target, prediction, a)
-    # Infinity and NaN less themselves are NaN.
-    is_large = (value - value != 0.0) & (a * (a + 1.0) != 0.0)
-    return scaled(rarely(is_large, tweedie_of_large, value, prediction, target, a), half)
+    return scaled(rarely(value != value, tweedie_of_large, value, prediction, target, a), half)
 
 
 def tweedie_of_large(log_mean: float, target: float, a: float) -> float:
-    """μ^a (μ/(a + 1) - y/a), where both products may be too large for a number."""
-    root, factor = exp(0.5 * a * log_mean), exp(log_mean) / (a + 1.0) - target / a
-    return where(factor == 0.0, 0.0, factor * root * root)
+    """μ^a (μ a/(a + 1) - y)/a, where both products are too large for a number."""
+    root, difference = exp(0.5 * a * log_mean), exp(log_mean) * (a / (a + 1.0)) - target
+    return where(difference == 0.0, 0.0, difference * root * root / a)
 
 
 LIKELIHOODS: Mapping[str, Mapping[str, Definition]] = {
@@ -96,9 +93,13 @@ LIKELIHOODS: Mapping[str, Mapping[str, Definition]] = {
 }
 
 
+# Where 1 - p or 2 - p is 0 there is no power to divide by it, but a logarithm.
+OF_POWER = {1.0: "poisson_deviance", 2.0: "gamma_deviance"}
+
+
 def without_constant(loss: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
     """The value without its constant where that is asked for. The derivative is that of the deviance."""
     if not options["drop_constant"]:
         return {}
-    (form,) = loss.forms.values()
-    return {"forms": {"value": replace(LIKELIHOODS[loss.name][options["link"]], gradient=form.gradient)}}
+    (form,), name = loss.forms.values(), OF_POWER.get(options.get("power", 0.0), loss.name)
+    return {"forms": {"value": replace(LIKELIHOODS[name][options["link"]], gradient=form.gradient)}}

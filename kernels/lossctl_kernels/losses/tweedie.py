@@ -12,7 +12,7 @@ from ..definition import Scalar
 from ..domains import NONNEGATIVE, POSITIVE, REAL
 from ..rare import rarely
 from ..records import replace
-from ..scalar import LN2_HIGH, absolute, exp, expm1, log, maximum, sqrt, square, where
+from ..scalar import LN2_HIGH, SMALLEST_NORMAL, absolute, exp, expm1, log, maximum, sqrt, square, where
 from ..shares import log_of_quotient
 from ..spec import Loss, Parameter, Scope, define, definition_of, gradient_of, loss, variant_of
 from ..wide_exp import log_over_exp
@@ -162,13 +162,14 @@ def tweedie_deviance_of_log(prediction: float, target: float, power: float, half
 @gradient_of(tweedie_deviance_of_log)
 def tweedie_deviance_of_log_gradient(prediction: float, target: float, power: float, half: float) -> float:
     error, size = mean_less(target, prediction), exp((1.0 - power) * prediction)
-    apart = rarely(error == math.inf, slope_of_large, error * size, prediction, target, power, size)
-    return scaled(apart, half)
+    is_extreme = (error == math.inf) | ((error < SMALLEST_NORMAL) & (target == 0.0))
+    return scaled(rarely(is_extreme, slope_of_extreme, error * size, prediction, target, power, size), half)
 
 
-def slope_of_large(log_mean: float, target: float, power: float, size: float) -> float:
-    """Where only the mean itself is too large for a number."""
-    return exp((2.0 - power) * log_mean) - where(target == 0.0, 0.0, target * size)
+def slope_of_extreme(log_mean: float, target: float, power: float, size: float) -> float:
+    """Where the mean itself is too large for a number, or too small; infinite where the amount is too large as well."""
+    amount = where(target == 0.0, 0.0, target * size)
+    return where(amount == math.inf, math.inf, exp((2.0 - power) * log_mean) - amount)
 
 
 # ---- closed forms. Those of ln μ would lose the digits of y - μ, where they are no losses of their own.
