@@ -78,6 +78,17 @@ def test_a_distance_that_does_not_count_may_be_large(labels: str, backend: str) 
 
 
 @engines
+@pytest.mark.parametrize("labels", ["01", "inverted"])
+def test_a_share_of_either_label_counts_however_small_it_is(labels: str, backend: str) -> None:
+    distance, target = np.array([1e-20, 3.0, 0.25]), np.array([4e-20, 1e-17, 1e-300])
+    case = Case("contrastive", {"labels": labels})
+    exact = reference.losses(case.loss, case.options, distance, target, VALUE_DIGITS)
+    assert_close(sample_losses(backend_of(backend), case.plan(1), distance, target), exact, RTOL)
+    slopes = reference.gradients(case.loss, case.options, distance, target, GRADIENT_DIGITS)
+    assert_close(sample_gradients(backend_of(backend), case.plan(1), distance, target), flattened(slopes), RTOL)
+
+
+@engines
 def test_means_of_shortfalls_that_have_no_sum(backend: str) -> None:
     """Of half of these scores the sums are too large, not the means; and their size does not matter elsewhere."""
     random = np.random.default_rng(4)

@@ -18,6 +18,7 @@ from ..spec import (
     gradient_of,
     loss,
     share,
+    variant_of,
 )
 from .parts import KERAS, KINKED, KINKED_PRESETS, MEAN_PRESETS, PER_ELEMENT, step
 
@@ -44,10 +45,6 @@ def sign_of_either(target: float) -> float:
 
 def binary_of_sign(target: float) -> float:
     return where(absolute(target) == 1.0, 0.5 * (target + 1.0), np.nan)
-
-
-def complement(target: float) -> float:
-    return 1.0 - target
 
 
 def labelled(name: str, apply: Any, domain: Any) -> dict[str, Any]:
@@ -261,7 +258,7 @@ def hinge_embedding_gradient(prediction: float, target: float, margin: float, ki
 @loss(
     prediction=NONNEGATIVE,
     target=PROBABILITY,
-    variants={"labels": {"01": {}, "inverted": {"target_transform": TargetTransform("complement", complement)}}},
+    variants={"labels": {"01": {}}},
     formula="[y d² + (1 - y) max(m - d, 0)²] / 2",
     gradient_formula="y d - (1 - y) max(m - d, 0)",
     options=SMOOTH_OPTIONS,
@@ -278,16 +275,37 @@ def contrastive(
 
     In the paper the label 0 means alike: `labels=inverted`. TensorFlow Addons do not halve it: `half=false`.
     """
-    scale, short = where(half > 0.0, 0.5, 1.0), maximum(margin - prediction, 0.0)
+    return squares_by_label(prediction, target, 1.0 - target, margin, half)
+
+
+def squares_by_label(distance: float, alike: float, unlike: float, margin: float, half: float) -> float:
+    scale, short = where(half > 0.0, 0.5, 1.0), maximum(margin - distance, 0.0)
     # From left to right: a square may be too large where a share of it is not. Without a share it does not count.
-    alike = where(target == 0.0, 0.0, scale * target * prediction * prediction)
-    return alike + where(target == 1.0, 0.0, scale * (1.0 - target) * short * short)
+    near = where(alike == 0.0, 0.0, scale * alike * distance * distance)
+    return near + where(unlike == 0.0, 0.0, scale * unlike * short * short)
+
+
+def slope_by_label(distance: float, alike: float, unlike: float, margin: float, half: float) -> float:
+    slope = alike * distance - unlike * maximum(margin - distance, 0.0)
+    return where(half > 0.0, slope, 2.0 * slope)
 
 
 @gradient_of(contrastive)
 def contrastive_gradient(prediction: float, target: float, margin: float, half: float) -> float:
-    slope = target * prediction - (1.0 - target) * maximum(margin - prediction, 0.0)
-    return where(half > 0.0, slope, 2.0 * slope)
+    return slope_by_label(prediction, target, 1.0 - target, margin, half)
+
+
+# A label next to 0 is not taken from 1 and that from 1 again: nothing would be left of it.
+
+
+@variant_of("contrastive", "labels", "inverted", NONNEGATIVE)
+def contrastive_of_inverted(prediction: float, target: float, margin: float, half: float) -> float:
+    return squares_by_label(prediction, 1.0 - target, target, margin, half)
+
+
+@gradient_of(contrastive_of_inverted)
+def contrastive_of_inverted_gradient(prediction: float, target: float, margin: float, half: float) -> float:
+    return slope_by_label(prediction, 1.0 - target, target, margin, half)
 
 
 # ---- labels against labels: values without a slope
