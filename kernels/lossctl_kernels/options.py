@@ -8,7 +8,7 @@ that the loss has, decided, before any data is read. What contradicts itself, or
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .domains import TargetKind
@@ -162,7 +162,8 @@ def resolve(loss: Loss, given: Mapping[str, Any], reduction: str = "mean") -> Se
             raise SpecificationError(f"{loss.name} has no option {name!r}{suggestion(name, names)}", f"it has: {has}")
     parsed = {name: _parse(loss, name, value) for name, value in given.items()}
     input = parsed.get("input") or _preset_value(loss, parsed.get("preset"), "input") or next(iter(loss.forms))
-    preset, hidden = _preset(loss, parsed.get("preset"), str(input), reduction)
+    words = [str(input), reduction, *(f"{name}={parsed.get(name, default_of(loss, name))}" for name in loss.variants)]
+    preset, hidden = _preset(loss, parsed.get("preset"), words)
     chosen = {**preset, **parsed}
     if "eps" in parsed and parsed["eps"] != preset.get("eps"):
         hidden.pop("variance_floor", None)  # of the guard that the preset had
@@ -215,12 +216,12 @@ def _preset_value(loss: Loss, preset: str | None, name: str) -> Any:
     return loss.presets[preset].get(name) if preset else None
 
 
-def _preset(loss: Loss, preset: str | None, input: str, reduction: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """(options, hidden numbers) of the preset for this form of the prediction and this reduction."""
+def _preset(loss: Loss, preset: str | None, words: Iterable[str]) -> tuple[dict[str, Any], dict[str, float]]:
+    """(options, hidden numbers) of the preset; `words` are the form of the prediction, the reduction and choices."""
     if not preset:
         return {}, {}
-    facts = dict(loss.presets[preset])
-    own = {**facts.pop(input, {}), **facts.pop(reduction, {})}
+    facts = loss.presets[preset]
+    own = {name: value for word in words for name, value in facts.get(word, {}).items()}
     flat = {name: value for name, value in {**facts, **own}.items() if not isinstance(value, Mapping)}
     public = {name: value for name, value in flat.items() if name in loss.options or name in loss.parameters}
     return public, {name: value for name, value in flat.items() if name not in public}

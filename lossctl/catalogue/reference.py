@@ -162,7 +162,7 @@ def _preset(facts: Mapping[str, Any], loss: Loss) -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            where = f"reduction={name}" if name == "mean" else f"input={name}"
+            where = name if "=" in name else f"reduction={name}" if name == "mean" else f"input={name}"
             flat |= {option: f"{spelled(setting)} with {where}" for option, setting in value.items()}
         else:
             flat[name] = spelled(value)

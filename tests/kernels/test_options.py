@@ -329,6 +329,15 @@ def test_what_a_preset_sets_for_means_alone() -> None:
     assert resolve(LOSSES["ctc"], said, "sum")["length_normalize"] == "true"
 
 
+@pytest.mark.parametrize("preset", ["torch", "optax"])
+def test_what_a_preset_sets_for_one_choice_alone(preset: str) -> None:
+    assert resolve(LOSSES["triplet_margin"], {"preset": preset})["eps"] == 1e-6
+    for distance in ("sqeuclidean", "cosine"):
+        assert resolve(LOSSES["triplet_margin"], {"preset": preset, "distance": distance})["eps"] == 0.0
+    said = {"preset": preset, "distance": "sqeuclidean", "eps": "0.5"}
+    assert resolve(LOSSES["triplet_margin"], said)["eps"] == 0.5
+
+
 @losses
 def test_every_preset_resolves_in_every_form(loss: Loss) -> None:
     for preset in loss.presets:

@@ -64,3 +64,19 @@ def test_a_row_of_which_nothing_is_known_is_not_wrong_but_nothing() -> None:
     predicted, true = np.array([[np.nan, 1.0], [1.0, 1.0]]), np.array([[0.0, 0.0], [1.0, 1.0]])
     found = lossctl.per_sample(predicted, true, "zero_one:row=any", nonfinite="propagate")
     np.testing.assert_array_equal(found, [np.nan, 0.0])
+
+
+def test_pytorch_adds_nothing_to_the_differences_of_a_distance_that_is_given_to_it() -> None:
+    data = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[1.5, 2.0], [0.5, -3.0]])
+    inputs = {"negative": np.array([[1.0, 3.0], [0.0, -1.0]])}
+    spec = "torch.nn.TripletMarginWithDistanceLoss:distance=sqeuclidean"
+    assert lossctl.per_sample(*data, spec, inputs=inputs).tolist() == [0.25, 4.75]
+    np.testing.assert_array_equal(lossctl.gradient(*data, spec, inputs=inputs), [[-0.5, 1.0], [-0.5, 2.0]])
+
+
+@pytest.mark.parametrize("spec", ["keras.losses.CategoricalGeneralizedCrossEntropy", "gce:preset=keras"])
+def test_keras_has_a_q_of_its_own(spec: str) -> None:
+    """2 - 2 / sqrt(4) and 2 - 2 sqrt(0.81), which Keras gives without a q."""
+    data = np.array([[0.25, 0.75], [0.81, 0.19]]), np.array([0, 0])
+    np.testing.assert_allclose(lossctl.per_sample(*data, spec), [1.0, 0.2], rtol=1e-14)
+    assert lossctl.evaluate(*data, f"{spec},q=0.9" if ":" in spec else f"{spec}:q=0.9").value != pytest.approx(0.6)

@@ -78,7 +78,7 @@ def slope_at_target(prediction: float, target: float, q: float, log_floor: float
     gradient_formula="-p_y^(q - 1) at y; by the logits p_y^q (softmax(z) - one_hot(y))",
     options=("input", "eps", "eps_mode", "normalize", "ignore_index", *REDUCED),
     aliases={"keras": ("CategoricalGeneralizedCrossEntropy", "categorical_generalized_cross_entropy")},
-    presets=NO_PRESETS,
+    presets={**NO_PRESETS, "keras": {**KERAS, "q": 0.5}},
     adapt=divided_in_place(GCE_OF_AMOUNTS),
     source="Zhang and Sabuncu (2018), Generalized cross entropy loss for training with noisy labels",
 )

@@ -140,8 +140,8 @@ def as_options_say(settled: Loss, options: Mapping[str, Any]) -> dict[str, Any]:
     presets={
         **MEAN_PRESETS,
         "keras": {**KERAS, "kink": "half"},
-        "torch": {"eps": 1e-6, "eps_mode": "shift"},
-        "optax": {"eps": 1e-6, "eps_mode": "sq_add", "kink": "half"},
+        "torch": {"distance=lp": {"eps": 1e-6, "eps_mode": "shift"}},
+        "optax": {"distance=lp": {"eps": 1e-6, "eps_mode": "sq_add"}, "kink": "half"},
     },
     source="Balntas et al. (2016), Learning local feature descriptors with triplets",
 )
