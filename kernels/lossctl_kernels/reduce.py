@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 BLOCK_ROWS = 4096
-BLOCK_VALUES = 1 << 20
+BLOCK_VALUES = 1 << 19
 _CACHED_VALUES = 1 << 16  # what is made of so many stays in the cache of a core
 _MANTISSA_BITS = 53
 _HIGH_BITS = 27
@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 
 
 def block_rows(width: int) -> int:
-    """Rows of a block for rows of `width` values: 4096, fewer where a block would exceed a million values.
+    """Rows of a block for rows of `width` values: 4096, fewer where a block would exceed half a million values.
 
     It depends on the shape of the data alone, so that the sums do not depend on how the data is read.
     """

@@ -95,9 +95,9 @@ def test_rows_are_looked_at_whole_first_all_of_them_then_the_first_of_each_block
 
 
 def test_the_first_rows_may_be_those_of_several_blocks() -> None:
-    width, rows, block = 1 << 18, 19, 4
+    width, rows, block = 1 << 18, 19, 2
     looked_at = rows_looked_at_first(width)
-    assert looked_at == 4 * block
+    assert looked_at == 8 * block
     plan = Plan(resolve(LOSSES["scce"], {"input": "log_prob"}), width, "float32")
     assert plan.block_rows == block
     prediction, target = np.full((rows, width), -1.0, np.float32), np.zeros(rows, np.int64)
