@@ -81,6 +81,38 @@ def aside(own: float, other: float, own_scale: float, other_scale: float, multip
     return residual(own, other, own_scale, other_scale, multiple) - rounded * (own * own_scale)
 
 
+# Of rows that differ in their last bits the residual is mostly what rounding the multiple has left of the prediction:
+# that is taken off each number then, not off the sum of squares, which would have few digits left.
+
+
+def mostly_rounded(residual_along: float, residual_square: float, prediction_square: float) -> bool:
+    return residual_along * (residual_along / prediction_square) > 0.75 * residual_square
+
+
+@fold(Monoid.SUM, when=mostly_rounded)
+def aside_square(
+    prediction: float,
+    target: float,
+    prediction_scale: float,
+    target_scale: float,
+    multiple: float,
+    residual_along: float,
+    prediction_square: float,
+) -> float:
+    rounded = residual_along / prediction_square
+    return square(aside(prediction, target, prediction_scale, target_scale, multiple, rounded))
+
+
+def sine_square_of(
+    residual_square: float, residual_along: float, aside_square: float, prediction_square: float, target_square: float
+) -> float:
+    """The square of the sine; 0 where less is left than the numbers are rounded by."""
+    is_rounded = mostly_rounded(residual_along, residual_square, prediction_square)
+    exact = where(aside_square < 2.0**-80 * residual_square, 0.0, aside_square)
+    rest = residual_square - residual_along / prediction_square * residual_along
+    return where(is_rounded, exact, rest) / target_square
+
+
 def across(residual_square: float, along: float) -> float:
     """What of a squared residual is not along the vector; 0 where less is left than the sums are rounded by."""
     rest = residual_square - along
@@ -204,7 +236,7 @@ def has_zero_vector(prediction_square: float, target_square: float) -> bool:
 
 @loss(
     scope=Scope.ROW,
-    folds=(*NORMS, dot, multiple, residual_along, residual_square),
+    folds=(*NORMS, dot, multiple, residual_along, residual_square, aside_square),
     formula="1 - a·b / (|a| |b|), 1 for a zero vector",
     gradient_formula="-(b/|b| - c a/|a|) / |a|, c the cosine",
     options=("eps_mode", "denom", "empty", "grad_scale", "preset"),
@@ -219,6 +251,7 @@ def cosine_distance(
     target_scale: float,
     residual_along: float,
     residual_square: float,
+    aside_square: float,
     eps: NormFloor = 0.0,
 ) -> float:
     """One minus the cosine of the angle between the rows; of acute angles by the square of the sine over 1 + cosine.
@@ -227,7 +260,7 @@ def cosine_distance(
     """
     held = (sqrt(prediction_square) < eps * prediction_scale) | (sqrt(target_square) < eps * target_scale)
     c = cosine(dot, prediction_square, target_square, prediction_scale, target_scale, eps)
-    sine_square = across(residual_square, residual_along / prediction_square * residual_along) / target_square
+    sine_square = sine_square_of(residual_square, residual_along, aside_square, prediction_square, target_square)
     is_near = nearly_parallel(dot, prediction_square, target_square)
     return where(held, 1.0 - c, where(is_near, distance_of(c, sine_square), 1.0 - c))
 
