@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-__all__ = ["ARGUMENTS", "guess", "in_framework"]
+__all__ = ["argument", "guess", "in_framework"]
 
 # What the path of a loss in a framework begins with, as in torch.nn.BCELoss, F.mse_loss and tf.keras.losses.Huber.
 _FRAMEWORKS = {
@@ -21,13 +21,38 @@ _FRAMEWORKS = {
 _KERAS_METRICS = {"denom": "weight", "sign": "1"}
 """Unlike losses of Keras, its metrics are divided by the weights, and the cosine grows as rows are more alike."""
 
-ARGUMENTS = {
-    "axis": "the option --class-axis",
-    "from_logits": "input=logit",
-    "reduction": "the option --reduction, in Python reduction=",
-    "size_average": "the option --reduction, in Python reduction=",
-}
-"""Arguments of frameworks that have another name here, or are no option of a SPEC."""
+_REDUCTION = "the option --reduction, in Python reduction="
+_WEIGHTS = "the option --weights"
+_CLASSES = "the option --classes"
+_CLASS_AXIS = "the option --class-axis"
+_ARGUMENTS = (
+    ("axis", "", _CLASS_AXIS),
+    ("dim", "", _CLASS_AXIS),
+    ("reduction", "", _REDUCTION),
+    ("size_average", "", _REDUCTION),
+    ("reduce", "", _REDUCTION),
+    ("normalize", "", _REDUCTION),
+    ("weight", "class_weight", "class_weight"),
+    ("weight", "", _WEIGHTS),
+    ("sample_weight", "", _WEIGHTS),
+    ("labels", "", _CLASSES),
+    ("pos_label", "", _CLASSES),
+    ("squared", "", "the loss rmse"),
+    ("log_input", "", "the loss: poisson takes rates, poisson_nll their logarithms"),
+    ("from_logits", "", "input=logit"),
+    ("apply_softmax", "input", "input: prob or logit"),
+    ("apply_sigmoid", "input", "input: prob or logit"),
+    ("apply_class_balancing", "alpha", "alpha, which Keras has at 0.25"),
+    ("log_target", "target", "target=log_prob"),
+    ("ignore_class", "ignore_index", "ignore_index"),
+    ("p", "norm", "norm"),
+    ("norm_degree", "norm", "norm"),
+    ("alpha", "q", "q"),
+    ("quantile", "q", "q"),
+    ("epsilon", "eps", "eps; of cosines optax takes its square"),
+    ("log_epsilon", "infeasible", "infeasible, the loss of what has no alignment"),
+)
+"""Arguments of frameworks, the option that a loss needs to have for this to be said of it, and what they are here."""
 
 _SCORE = "a score is 1 - L / L of a constant prediction: evaluate both, as with mse"
 _ACCURACY = "it is 1 - zero_one"
@@ -85,6 +110,13 @@ def in_framework(path: str) -> tuple[dict[str, str], str]:
         return {}, path
     of_metrics = _KERAS_METRICS if framework == "keras" and "metrics" in parts else {}
     return {"preset": framework, **of_metrics}, name
+
+
+def argument(name: str, options: Collection[str]) -> str | None:
+    """What an argument of a framework is here, for a loss with these options; None for one of them."""
+    if name in options:
+        return None
+    return next((meant for each, needed, meant in _ARGUMENTS if each == name and needed in ("", *options)), None)
 
 
 def guess(name: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from lossctl.catalogue.loss_names import ARGUMENTS, guess, in_framework
+from lossctl.catalogue.loss_names import argument, guess, in_framework
 from lossctl.errors import UsageError, visible
 from lossctl.results import spelled
 from lossctl_kernels import Loss, Settings, SpecificationError, resolve
@@ -179,6 +179,9 @@ def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes, reduction: 
                 hint="leave it out, or give it to the losses that have it, as in bce:input=logit; "
                 f"{loss.name} has: {', '.join(sorted(option_names(loss)))}",
             )
+    for option in spec.options:
+        if meant := argument(option, option_names(loss)):
+            raise UsageError(f"{loss.name} has no option '{option}'", hint=f"here that is {meant}")
     given = dict(spec.options)
     implied = _meant(loss, implied, {**flags, **given})
     for source, options in ((f"the name {spec.name} means", implied), ("the command says", flags)):
@@ -193,10 +196,7 @@ def settle(spec: LossSpec, flags: Mapping[str, Any], shapes: Shapes, reduction: 
     try:
         return resolve(loss, given, reduction)
     except SpecificationError as error:
-        unknown = (ARGUMENTS[name] for name in spec.options if name in ARGUMENTS and name not in option_names(loss))
-        meant = next(unknown, None)
-        hint = error.hint if meant is None else f"here that is {meant}"
-        raise UsageError(visible(str(error), 300), hint=hint) from None
+        raise UsageError(visible(str(error), 300), hint=error.hint) from None
 
 
 def _meant(loss: Loss, implied: Mapping[str, str], given: Mapping[str, Any]) -> Mapping[str, str]:
