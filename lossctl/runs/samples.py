@@ -144,7 +144,9 @@ class SampleRun(Run):
             raise DataError(f"{place}: {self.settings.loss.name} is not defined there", hint="rescale the data")
         infinite = np.isinf(losses) & kept
         if infinite.any() and not self.settings.loss.may_be_infinite:
-            raise self._overflow("the loss", self.feed.place("prediction", self.rows + int(np.argmax(infinite))))
+            # A mean over the row may be a number where the sum is none.
+            what = "the sum over the row" if self.plan.scope is Scope.ELEMENT and self.plan.width > 1 else "the loss"
+            raise self._overflow(what, self.feed.place("prediction", self.rows + int(np.argmax(infinite))))
         self.nonfinite += int(np.count_nonzero(infinite))
         # A sample of weight 0 is absent, whatever its loss.
         weights = np.ones(batch.rows) if batch.weights is None else batch.weights
