@@ -18,6 +18,7 @@ from lossctl.rows.input_parts import is_stream
 from lossctl.sources import ArrayInfo, Selection, contents, open_reader
 from lossctl.sources.base import Array, OtherKind, shape_text
 from lossctl.sources.delimited import DELIMITERS
+from lossctl.sources.opening import is_many
 from lossctl_kernels.conversions import LARGEST_EXACT
 
 __all__ = ["Description", "inspect"]
@@ -77,7 +78,7 @@ def inspect(path: str, format: str | None = None) -> list[Description]:
         raise UsageError(f"{visible(path)} is a stream, which is looked at more than once", hint="save it to a file")
     names = contents(path, format=format)
     if names is None:
-        return _apart(path, format, "array", None)
+        return _nameless(path, format)
     if not names:
         raise DataError(f"{visible(path)} holds no arrays", hint="was anything saved in it?")
     others: dict[str, str] = {}
@@ -88,6 +89,16 @@ def inspect(path: str, format: str | None = None) -> list[Description]:
     measured = {each.name: each for each in _together_or_not(path, format, roles)}
     found = measured | {name: _other(path, format, name, kind) for name, kind in others.items()}
     return [found[name] for name in names] + [each for name, each in measured.items() if name not in names]
+
+
+def _nameless(path: str, format: str | None) -> list[Description]:
+    """An array without a name."""
+    try:
+        return _apart(path, format, "array", None)
+    except UsageError as error:
+        if is_many(path):  # there is a table among its files
+            raise UsageError(error.message, hint="look at its files one by one") from None
+        raise
 
 
 def _other(path: str, format: str | None, name: str, kind: str) -> Description:

@@ -101,8 +101,7 @@ def open_reader(path: str | os.PathLike[str], roles: dict[str, Selection], *, fo
     that does not exist, DataError for a file that is missing, unreadable or malformed.
     """
     text = os.fspath(path)
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"unknown format '{visible(format)}'", hint=f"known formats: {', '.join(FORMATS)}")
+    _check_known(format)
     if _is_zarr(text, format):
         return FORMATS["zarr"].load()(text, roles)
     shards = _shards(text)
@@ -111,6 +110,7 @@ def open_reader(path: str | os.PathLike[str], roles: dict[str, Selection], *, fo
 
 def contents(path: str, *, format: str | None = None) -> list[str] | None:
     """The names of the columns or arrays of what `open_reader` would open; None of an array without a name."""
+    _check_known(format)
     if _is_zarr(path, format):
         return FORMATS["zarr"].contents(path)
     shards = _shards(path)
@@ -122,6 +122,12 @@ def contents(path: str, *, format: str | None = None) -> list[str] | None:
     keys = list(hive_constants(shards, path).get(shards[0], {})) if os.path.isdir(path) else []
     found = contents(shards[0], format=format)
     return None if found is None else found + keys
+
+
+def _check_known(format: str | None) -> None:
+    """Raises UsageError for a format that does not exist."""
+    if format is not None and format not in FORMATS:
+        raise UsageError(f"unknown format '{visible(format)}'", hint=f"known formats: {', '.join(FORMATS)}")
 
 
 def _recognised(file: InputFile, role: str, name: str | None) -> Format:

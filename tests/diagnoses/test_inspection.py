@@ -262,3 +262,16 @@ def test_many_arrays_are_not_opened_one_by_one(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(inspection, "open_reader", counted)
     assert len(inspect(str(tmp_path / "a.npz"))) == 40
     assert len(opened) < 10
+
+
+def test_a_format_that_does_not_exist(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(2))
+    with pytest.raises(UsageError, match="unknown format 'nyp'"):
+        inspect(str(tmp_path / "a.npy"), "nyp")
+
+
+def test_a_table_among_arrays_is_not_asked_for_columns(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(2))
+    (tmp_path / "b.csv").write_text("p,y\n1,0\n")
+    with pytest.raises(UsageError, match=r"b\.csv has 2 columns: p, y; .* look at its files one by one"):
+        inspect(str(tmp_path))
