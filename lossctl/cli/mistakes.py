@@ -26,6 +26,7 @@ ELSEWHERE = {
 
 _Options = dict[str, tuple[Parameter, Option]]
 
+_OPTION_OF_A_LOSS = re.compile(r"[a-z_]+=[^ ]+")
 _EXTRA = re.compile(r"unexpected extra argument\w*(?:\(s\))? \((?P<words>.*)\)", re.DOTALL)
 
 
@@ -68,12 +69,12 @@ def _instead(name: str, options: _Options) -> str:
     spelling = ELSEWHERE.get(name)
     if spelling is not None and (spelling.split()[0] in options or not spelling.startswith("-")):
         return f"here it is {spelling}; "
-    return did_you_mean(name, (each for each in options if each.startswith("--")))
+    return did_you_mean(name, ("--help", *(each for each in options if each.startswith("--"))))
 
 
 def _meant(arguments: Sequence[str], words: str, options: _Options) -> str:
-    """Why words have no place: `-loss` is `-l oss`, a loss stands without its option, or the shell has made files of
-    a glob.
+    """Why words have no place: `-loss` is `-l oss`, a loss stands without its option, or one of its own apart from it,
+    or the shell has made files of a glob.
     """
     dashed = next((word for word in arguments if not word.startswith("--") and f"-{word}" in options), None)
     if dashed is not None and len(dashed) > 2:
@@ -83,6 +84,8 @@ def _meant(arguments: Sequence[str], words: str, options: _Options) -> str:
 
         if words in names():
             return f"a loss is given with --loss {words}; "
+        if _OPTION_OF_A_LOSS.fullmatch(words):
+            return "options of a loss follow its name, such as --loss huber:delta=2; "
     if any(os.path.exists(word) for word in words.split()):
         return "if the shell expanded a glob, quote it; "
     return ""

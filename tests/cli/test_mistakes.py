@@ -11,6 +11,8 @@ from tests.cli.commands import refused
 EVAL = "see `lossctl eval --help`"
 MISTAKES = [
     ("eval p y --lss bce", f"there is no option '--lss'; did you mean --loss? {EVAL}"),
+    ("eval p y --hlep", f"there is no option '--hlep'; did you mean --help? {EVAL}"),
+    ("--hlep", "there is no option '--hlep'; did you mean --help? see `lossctl --help`"),
     ("eval p y --zzz", f"there is no option '--zzz'; {EVAL}"),
     ("eval p y -l bce --json", f"there is no option '--json'; here it is --format json; {EVAL}"),
     ("eval p y --metric bce", f"there is no option '--metric'; here it is --loss; {EVAL}"),
@@ -18,6 +20,10 @@ MISTAKES = [
     ("schema --json", "there is no option '--json'; see `lossctl schema --help`"),
     ("eval p y -loss bce", f"unexpected argument 'bce'; long options have two dashes: --loss; {EVAL}"),
     ("eval p y bce", f"unexpected argument 'bce'; a loss is given with --loss bce; {EVAL}"),
+    (
+        "eval p y -l huber delta=1",
+        f"unexpected argument 'delta=1'; options of a loss follow its name, such as --loss huber:delta=2; {EVAL}",
+    ),
     ("eval p y p", f"unexpected argument 'p'; if the shell expanded a glob, quote it; {EVAL}"),
     ("eval p y z w", f"unexpected argument 'z w'; {EVAL}"),
     (
