@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from lossctl.cli import options as o
 from lossctl.declarations import Argument, Option
-from lossctl.errors import UsageError, visible
+from lossctl.errors import LossctlError, UsageError, visible
 from lossctl.sources.base import shape_text
 from lossctl_kernels.numerals import number_of
+from lossctl_kernels.records import replace
 
 if TYPE_CHECKING:
     from lossctl.comparisons.differences import Difference, Place, Tolerance
+    from lossctl.rows.inputs import InputFiles
 
 HELP = """Compare two prediction files value by value.
 
@@ -51,37 +55,69 @@ def command(
     debug: o.Debug = False,
 ) -> None:
     """See HELP."""
-    from contextlib import closing
-
     wanted = o.rows_format(format)
     sizes = _size("--atol", atol), _size("--rtol", rtol)
 
-    from lossctl.cli.progress import Progress
-    from lossctl.cli.show import warn
     from lossctl.cli.text import print_facts
-    from lossctl.comparisons.differences import Tolerance, compare_files
+    from lossctl.comparisons.differences import Tolerance
     from lossctl.errors import CheckFailed
-    from lossctl.rows.inputs import InputFiles, open_feed
+    from lossctl.rows.inputs import InputFiles
 
     files = InputFiles(
         predictions=first,
         targets=second,
         pred_columns=o.comma_list(pred_col),
-        target_columns=o.comma_list(pred_col if other_col is None else other_col),
+        target_columns=o.comma_list(other_col),
         pred_format=pred_format,
         target_format=other_format,
         on=o.comma_list(on) or (),
         missing=o.one_of("--missing", missing, ("error", "drop")),
         gaps=True,
     )
-    with closing(open_feed(files)) as feed, Progress(feed.rows, not quiet and not no_progress) as progress:
-        found = compare_files(feed, Tolerance(*sizes), progress)
-        if not quiet:
-            warn(feed.warnings)
+    with _naming_own_options():
+        found = _compared(files, Tolerance(*sizes), quiet, not quiet and not no_progress)
     print_facts(_rows(found), found.to_document, wanted)
     sys.stdout.flush()  # the verdict is the last line, in the log of a pipeline too
     if found.beyond:
         raise CheckFailed(f"{found.beyond:,} of {found.values:,} values differ{_more_than(found.tolerance)}")
+
+
+def _compared(files: InputFiles, tolerance: Tolerance, quiet: bool, progressing: bool) -> Difference:
+    from contextlib import closing
+
+    from lossctl.cli.progress import Progress
+    from lossctl.cli.show import warn
+    from lossctl.comparisons.differences import compare_files
+    from lossctl.rows.inputs import open_feed
+
+    if files.target_columns is None:
+        files = replace(files, target_columns=_columns_alike(files))
+    with closing(open_feed(files)) as feed, Progress(feed.rows, progressing) as progress:
+        found = compare_files(feed, tolerance, progress)
+        if not quiet:
+            warn(feed.warnings)
+    return found
+
+
+def _columns_alike(files: InputFiles) -> tuple[str, ...] | None:
+    """The columns of A as those of B, where B has any: it may be an array without names."""
+    from lossctl.rows.input_parts import is_stream
+    from lossctl.sources import contents
+
+    second, columns = str(files.targets), files.pred_columns
+    if columns is None or is_stream(second) or contents(second, format=files.target_format) is not None:
+        return columns
+    return None
+
+
+@contextmanager
+def _naming_own_options() -> Iterator[None]:
+    """Has errors name the options of this command, where B is read as targets are elsewhere."""
+    try:
+        yield
+    except LossctlError as error:
+        error.reword(lambda text: text.replace("--target-", "--other-"))
+        raise
 
 
 def _size(option: str, text: str) -> float:

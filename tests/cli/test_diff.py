@@ -70,6 +70,15 @@ def test_a_table_and_an_array(here: Path) -> None:
     table, array = str(MULTICLASS / "table.csv"), str(MULTICLASS / "preds.npy")
     assert call("diff", array, table, "--other-col", "p_*").code == 0
     assert call("diff", table, str(MULTICLASS / "table.parquet"), "--pred-col", "p_*").code == 0
+    assert call("diff", table, array, "--pred-col", "p_*").code == 0
+
+
+def test_mistakes_name_the_options_of_this_command(here: Path) -> None:
+    table, array = str(MULTICLASS / "table.csv"), str(MULTICLASS / "preds.npy")
+    assert "no column 'nope' (--other-col)" in refused(2, "diff", array, table, "--other-col", "nope")
+    assert "leave out --other-col" in refused(2, "diff", array, array, "--other-col", "p")
+    Path("b.md").write_text("0.5\n")
+    assert "name the format with --other-format" in refused(2, "diff", array, "b.md")
 
 
 def test_rows_are_matched_by_key(here: Path) -> None:
