@@ -17,7 +17,7 @@ from lossctl.values.labels import are_numbers, integers, label_rows
 from lossctl.values.list_items import of_items
 from lossctl_kernels import Loss, Plan, Scope
 from lossctl_kernels.batch import Batch
-from lossctl_kernels.domains import TargetKind
+from lossctl_kernels.domains import PROBABILITY, TargetKind
 from lossctl_kernels.facts import Pooling
 from lossctl_kernels.records import Record
 from lossctl_kernels.spec import Input, InputShape
@@ -119,10 +119,18 @@ def _row_remedy(loss: Loss, shapes: Shapes) -> str:
         return "save one embedding a row"
     if "scope" in loss.options:
         return "for one long column use scope=all"
-    if loss.target_kind is TargetKind.SAME:
-        of_columns = "for whole columns as two long vectors use cosine_global"
-        return "save the scores of all classes, and a 0 or 1 for each" if loss.target.labels else of_columns
-    return "for one probability a row use bce"
+    return _column_remedy(loss) if loss.target_kind is TargetKind.SAME else "for one probability a row use bce"
+
+
+def _column_remedy(loss: Loss) -> str:
+    """Where targets are shaped like predictions, and both are a column."""
+    if loss.target.labels:
+        return "save the scores of all classes, and a 0 or 1 for each"
+    if loss.target == PROBABILITY:
+        return "for one logit a row use bce:input=logit"
+    if "cosine" in loss.name:
+        return "for whole columns as two long vectors use cosine_global"
+    return "save what belongs together side by side, in one row"
 
 
 def _remedy(loss: Loss, shapes: Shapes) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import lossctl
 from lossctl.catalogue.loss_spec import Shapes, parse, settle
+from lossctl.errors import DataError
 from lossctl.values.labels import class_labels, not_whole
 from lossctl.values.preparation import compute_dtype, prepare
 from lossctl_kernels import Plan
@@ -98,3 +100,22 @@ def test_labels_outside_the_classes_never_reach_a_kernel() -> None:
     plan = Plan(settle(parse("scce"), {}, Shapes((2,), ())), 2)
     chunk = {"prediction": np.full((3, 2), 0.5), "target": np.array([-(10**9), 10**9, 1])}
     assert prepare(plan, "float64", chunk, None, PATHS).batch.target.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("spec", "remedy"),
+    [
+        ("multilabel_soft_margin", "for one logit a row use bce:input=logit"),
+        ("coverage_error", "save the scores of all classes, and a 0 or 1 for each"),
+        ("cosine_distance", "for whole columns as two long vectors use cosine_global"),
+        ("ranking_softmax", "save what belongs together side by side, in one row"),
+        ("generalized_kl", "save what belongs together side by side, in one row"),
+        ("scce", "for one probability a row use bce"),
+        ("circle", "save one embedding a row"),
+    ],
+)
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_what_is_said_of_a_column_where_a_loss_is_of_rows(spec: str, remedy: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="needs rows of values") as caught:
+        lossctl.evaluate(np.ones(shape), np.ones(3 if spec in ("scce", "circle") else shape, dtype=int), spec)
+    assert caught.value.hint == remedy
