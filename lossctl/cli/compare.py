@@ -122,7 +122,7 @@ def _inference(test: str, confidence: str, resamples: str, seed: str, margin: st
 
     return Inference(
         tuple(name.strip() for name in test.split(",")),
-        _number("--confidence", confidence, "0.95"),
+        _share("--confidence", confidence, "0.95"),
         _whole("--resamples", resamples),
         _whole("--seed", seed),
         None if margin is None else _margin(margin),
@@ -132,9 +132,14 @@ def _inference(test: str, confidence: str, resamples: str, seed: str, margin: st
 def _margin(text: str) -> Margin:
     from lossctl.comparisons.results import Margin
 
-    share = text.strip().endswith("%")
-    number = _number("--margin", text.strip().removesuffix("%"), "0.002, or 0.5% of the first value")
-    return Margin(text.strip(), number / 100.0 if share else number, share)
+    number = _share("--margin", text, "0.002, or 0.5% of the first value")
+    return Margin(text.strip(), number, text.strip().endswith("%"))
+
+
+def _share(option: str, text: str, example: str) -> float:
+    """A number, or one of hundredths."""
+    number = _number(option, text.strip().removesuffix("%"), example)
+    return number / 100.0 if text.strip().endswith("%") else number
 
 
 def _number(option: str, text: str, example: str) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossctl.diagnoses.suspicions import suspicions
-from lossctl.errors import UsageError, visible
+from lossctl.errors import LossctlError, UsageError, visible
 from lossctl.evaluation import Evaluation, Request
 from lossctl.results import InputInfo
 from lossctl.rows.feed import Feed
@@ -27,6 +28,12 @@ MOST_SYSTEMS = 26
 
 SYSTEM = "system "
 """What the roles of the predictions of all systems but the first begin with."""
+
+_IN_MESSAGES = {
+    rf"--input-(col|format) {SYSTEM}\d+=…": r"--pred-\1",
+    rf"\b(its own|which the|which is the|hold) {SYSTEM}\d+": r"\1 prediction",
+}
+"""What is said of these roles, which are no inputs that anyone has named."""
 
 Floats = NDArray[np.float64]
 
@@ -57,20 +64,25 @@ def open_systems(paths: Sequence[str], files: InputFiles, whole: Sequence[str] =
     roles = {_role(position): path for position, path in enumerate(paths) if position}
     columns = {} if files.pred_columns is None else dict.fromkeys(roles, files.pred_columns)
     formats = {} if files.pred_format is None else dict.fromkeys(roles, files.pred_format)
-    feed = open_feed(
-        replace(
-            files,
-            predictions=paths[0],
-            inputs={**files.inputs, **roles},
-            input_columns={**files.input_columns, **columns},
-            input_formats={**files.input_formats, **formats},
-        ),
-        whole,
+    files = replace(
+        files,
+        predictions=paths[0],
+        inputs={**files.inputs, **roles},
+        input_columns={**files.input_columns, **columns},
+        input_formats={**files.input_formats, **formats},
     )
     try:
-        yield feed
-    finally:
-        feed.close()
+        with closing(open_feed(files, whole)) as feed:
+            yield feed
+    except LossctlError as error:
+        error.reword(_without_roles)
+        raise
+
+
+def _without_roles(text: str) -> str:
+    for role, words in _IN_MESSAGES.items():
+        text = re.sub(role, words, text)
+    return text
 
 
 class SystemFeed(Feed):

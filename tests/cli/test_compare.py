@@ -82,6 +82,27 @@ def test_targets_and_predictions_may_be_columns(systems: Path) -> None:
     assert "\tundecided\t" in found.out
 
 
+def test_mistakes_name_no_inputs_that_nobody_has_named(systems: Path) -> None:
+    table = str(BINARY / "table.csv")
+    np.save("short.npy", np.zeros(5))
+    np.save("flat.npy", np.zeros(569))
+    assert refused(2, "compare", "a.npy", table, "-t", LABELS, "-l", "bce").endswith(
+        "which is the prediction? name the columns with --pred-col"
+    )
+    columns = ("-t", LABELS, "-l", "bce", "--pred-col", "prediction")
+    assert refused(2, "compare", table, "flat.npy", *columns).endswith("leave out --pred-col")
+    assert refused(3, "compare", "a.npy", "b.npy", "short.npy", "-t", LABELS, "-l", "bce").endswith(
+        "each row needs its own prediction"
+    )
+    Path("b.md").write_text("0.5\n")
+    assert "--pred-format" in refused(2, "compare", "a.npy", "b.md", "-t", LABELS, "-l", "bce")
+
+
+def test_a_level_may_be_in_hundredths(systems: Path) -> None:
+    words = ("compare", "a.npy", "b.npy", "-t", LABELS, "-l", "bce", "--confidence")
+    assert call(*words, "90%").out == call(*words, "0.9").out != call(*words, "0.8").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -91,6 +112,7 @@ def test_targets_and_predictions_may_be_columns(systems: Path) -> None:
         (["a.npy", "b.npy", "--test", "bootstrap,bootstrap"], "names bootstrap twice"),
         (["a.npy", "b.npy", "--test", ""], "no test ''"),
         (["a.npy", "b.npy", "--confidence", "95"], "--confidence must be from 0.5 to below 1, found 95"),
+        (["a.npy", "b.npy", "--confidence", "100%"], "--confidence must be from 0.5 to below 1, found 1"),
         (["a.npy", "b.npy", "--confidence", "nan"], "--confidence must be"),
         (["a.npy", "b.npy", "--confidence", "high"], "--confidence is not a number: 'high'"),
         (["a.npy", "b.npy", "--resamples", "10"], "--resamples must be from 100"),
