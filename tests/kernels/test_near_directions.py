@@ -56,13 +56,15 @@ def test_distances_of_nearly_parallel_rows_keep_their_digits(dtype: str, width: 
 
 
 @engines
+@pytest.mark.parametrize("loss", ["cosine_distance", "cosine_embedding"])
 @pytest.mark.parametrize("width", [2, 3, 40])
-def test_distances_of_rows_that_differ_in_their_last_bit_keep_their_digits(width: int, backend: str) -> None:
+def test_distances_of_rows_that_differ_in_their_last_bit_keep_their_digits(width: int, loss: str, backend: str) -> None:
     """There rounding the multiple leaves more in the residual than there is besides the rows' direction."""
     prediction = np.random.default_rng(6).normal(0.0, 1.0, (400 // width, width))
+    more = {"sign": np.ones(len(prediction))} if loss == "cosine_embedding" else {}
     for target in (np.nextafter(prediction, 9.0), 3.0 * prediction, 0.3 * prediction):
-        exact = reference.losses("cosine_distance", {}, prediction, target, DIGITS)
-        found = sample_losses(backend_of(backend), Case("cosine_distance").plan(width), prediction, target)
+        exact = reference.losses(loss, {}, prediction, target, DIGITS, **more)
+        found = sample_losses(backend_of(backend), Case(loss).plan(width), prediction, target, **more)
         # Some multiples are exact, and their distance is 0: the reference has that to its own digits.
         assert_close(found, exact, RTOL, atol=1e-100)
 

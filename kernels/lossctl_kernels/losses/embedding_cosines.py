@@ -9,7 +9,7 @@ import numpy as np
 from ..scalar import absolute, sqrt, square, where
 from ..spec import Monoid, fold
 from .parts import scaled_root
-from .similarity import across, aside, distance_of, residual_along, residual_square
+from .similarity import aside, distance_of, is_mostly, residual_along, residual_square, rest_of
 
 
 def root_of(square_sum: float, scale: float, eps: float) -> float:
@@ -77,11 +77,41 @@ def along(residual_along: float, multiple: float, root: float, scale: float, eps
     return residual_along / root - multiple * added * (added / root)
 
 
+def mostly_rounded(
+    multiple_of_prediction: float,
+    target_residual_along: float,
+    target_residual_square: float,
+    prediction_root: float,
+    prediction_scale: float,
+    eps: float,
+) -> bool:
+    """Whether the residual is mostly what rounding the multiple has left of the prediction; see `similarity.py`."""
+    rounded = along(target_residual_along, multiple_of_prediction, prediction_root, prediction_scale, eps)
+    return is_mostly(square(rounded), target_residual_square)
+
+
+@fold(Monoid.SUM, when=mostly_rounded)
+def target_aside_square(
+    prediction: float,
+    target: float,
+    prediction_scale: float,
+    target_scale: float,
+    multiple_of_prediction: float,
+    target_residual_along: float,
+    prediction_root: float,
+    eps: float,
+) -> float:
+    rounded = along(target_residual_along, multiple_of_prediction, prediction_root, prediction_scale, eps)
+    share = rounded / prediction_root
+    return square(aside(prediction, target, prediction_scale, target_scale, multiple_of_prediction, share))
+
+
 def short_of_parallel(
     alignment: float,
     multiple_of_prediction: float,
     target_residual_along: float,
     target_residual_square: float,
+    target_aside_square: float,
     prediction_root: float,
     target_root: float,
     prediction_scale: float,
@@ -91,9 +121,10 @@ def short_of_parallel(
     """1 - |c|, by the square of the sine."""
     own_one_more, one_more = sqrt(eps) * prediction_scale, sqrt(eps) * target_scale / target_root
     rounded = along(target_residual_along, multiple_of_prediction, prediction_root, prediction_scale, eps)
-    squares = target_residual_square / target_root / target_root + square(one_more)
+    rest = rest_of(target_residual_square, square(rounded), target_aside_square)
+    squares = rest / target_root / target_root + square(one_more)
     squares += square(multiple_of_prediction * own_one_more / target_root)
-    return distance_of(absolute(alignment), across(squares, square(rounded / target_root)))
+    return distance_of(absolute(alignment), squares)
 
 
 def above_margin(alignment: float, short: float, margin: float) -> float:

@@ -32,6 +32,7 @@ from .embedding_cosines import (
     prediction_root,
     residual_slope,
     short_of_parallel,
+    target_aside_square,
     target_residual_along,
     target_residual_square,
     target_root,
@@ -252,6 +253,7 @@ def alignment_slope(alignment: float, dot: float, sign: float, margin: float, ki
         *(prediction_scale, target_scale, prediction_square, target_square, dot),
         *(prediction_root, target_root, multiple_of_prediction, multiple_of_target, alignment),
         *(target_residual_along, target_residual_square, prediction_residual_along, alignment_slope),
+        target_aside_square,
     ),
     inputs={"sign": Input("1 for rows that should align, -1 for others", InputShape.ONE_A_ROW, SIGN_LABEL)},
     formula="1 - c for rows of the sign 1, else max(c - m, 0), c the cosine",
@@ -266,6 +268,7 @@ def cosine_embedding(
     multiple_of_prediction: float,
     target_residual_along: float,
     target_residual_square: float,
+    target_aside_square: float,
     prediction_root: float,
     target_root: float,
     prediction_scale: float,
@@ -281,7 +284,7 @@ def cosine_embedding(
     about 1e-16, not relative to itself.
     """
     short = short_of_parallel(
-        alignment, multiple_of_prediction, target_residual_along, target_residual_square,
+        alignment, multiple_of_prediction, target_residual_along, target_residual_square, target_aside_square,
         prediction_root, target_root, prediction_scale, target_scale, eps,
     )  # fmt: skip
     apart = where(alignment > 0.0, short, 1.0 - alignment)

@@ -85,8 +85,13 @@ def aside(own: float, other: float, own_scale: float, other_scale: float, multip
 # that is taken off each number then, not off the sum of squares, which would have few digits left.
 
 
+def is_mostly(along: float, residual_square: float) -> bool:
+    """Whether a squared residual is mostly the square of what is along the vector."""
+    return along > 0.75 * residual_square
+
+
 def mostly_rounded(residual_along: float, residual_square: float, prediction_square: float) -> bool:
-    return residual_along * (residual_along / prediction_square) > 0.75 * residual_square
+    return is_mostly(residual_along * (residual_along / prediction_square), residual_square)
 
 
 @fold(Monoid.SUM, when=mostly_rounded)
@@ -103,20 +108,10 @@ def aside_square(
     return square(aside(prediction, target, prediction_scale, target_scale, multiple, rounded))
 
 
-def sine_square_of(
-    residual_square: float, residual_along: float, aside_square: float, prediction_square: float, target_square: float
-) -> float:
-    """The square of the sine; 0 where less is left than the numbers are rounded by."""
-    is_rounded = mostly_rounded(residual_along, residual_square, prediction_square)
+def rest_of(residual_square: float, along: float, aside_square: float) -> float:
+    """What of a squared residual is not along the vector; 0 where less is left than the numbers are rounded by."""
     exact = where(aside_square < 2.0**-80 * residual_square, 0.0, aside_square)
-    rest = residual_square - residual_along / prediction_square * residual_along
-    return where(is_rounded, exact, rest) / target_square
-
-
-def across(residual_square: float, along: float) -> float:
-    """What of a squared residual is not along the vector; 0 where less is left than the sums are rounded by."""
-    rest = residual_square - along
-    return where(rest < 2.0**-48 * residual_square, 0.0, rest)
+    return where(is_mostly(along, residual_square), exact, residual_square - along)
 
 
 def distance_of(cosine: float, sine_square: float) -> float:
@@ -260,7 +255,8 @@ def cosine_distance(
     """
     held = (sqrt(prediction_square) < eps * prediction_scale) | (sqrt(target_square) < eps * target_scale)
     c = cosine(dot, prediction_square, target_square, prediction_scale, target_scale, eps)
-    sine_square = sine_square_of(residual_square, residual_along, aside_square, prediction_square, target_square)
+    along = residual_along * (residual_along / prediction_square)
+    sine_square = rest_of(residual_square, along, aside_square) / target_square
     is_near = nearly_parallel(dot, prediction_square, target_square)
     return where(held, 1.0 - c, where(is_near, distance_of(c, sine_square), 1.0 - c))
 
