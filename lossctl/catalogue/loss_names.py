@@ -58,6 +58,7 @@ _SCORE = "a score is 1 - L / L of a constant prediction: evaluate both, as with 
 _ACCURACY = "it is 1 - zero_one"
 _OWN_PARAMETERS = "it has parameters of its own: save its logits and use scce:input=logit"
 _ACCURACY_OF_SCORES = "save the labels that are predicted: it is 1 - zero_one of them"
+_TOP_K = "save whether the class of a row is among its best: it is 1 - zero_one of that and 1"
 _OF_ALL_ROWS = "it is of all rows together, and no mean of losses"
 _TOOL = "it makes losses and is none: name the loss itself, such as keras.losses.Huber"
 _OTHERWISE = {
@@ -72,9 +73,19 @@ _OTHERWISE = {
     "binary_accuracy": _ACCURACY_OF_SCORES,
     "categorical_accuracy": _ACCURACY_OF_SCORES,
     "sparse_categorical_accuracy": _ACCURACY_OF_SCORES,
+    "sparse_top_k_categorical_accuracy": _TOP_K,
+    "top_k_accuracy": _TOP_K,
+    "top_k_accuracy_score": _TOP_K,
+    "top_k_categorical_accuracy": _TOP_K,
     "auc": _OF_ALL_ROWS,
+    "average_precision": _OF_ALL_ROWS,
+    "average_precision_score": _OF_ALL_ROWS,
+    "balanced_accuracy": _OF_ALL_ROWS,
+    "balanced_accuracy_score": _OF_ALL_ROWS,
     "f1": _OF_ALL_ROWS,
     "f1_score": _OF_ALL_ROWS,
+    "fbeta_score": _OF_ALL_ROWS,
+    "matthews_corrcoef": _OF_ALL_ROWS,
     "precision": _OF_ALL_ROWS,
     "precision_score": _OF_ALL_ROWS,
     "recall": _OF_ALL_ROWS,

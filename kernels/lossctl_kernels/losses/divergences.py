@@ -153,9 +153,9 @@ def kl_divergence(
 
     Exact where both are nearly equal, of logarithms and logits, too: of these to some 1e-30, of which divergences below
     1e-18 see something. Only in the gradient by logits, and where targets alone are logarithms, which are rounded to
-    shares first, it is right to some 1e-16 of p and y. The mean is over rows, PyTorch's `batchmean`; its `mean` divides
-    by the number of values as well (`denom=elements`). Keras holds both sides at 1e-7. `generalized_kl` takes rows of
-    any sum.
+    shares first, it is right to some 1e-16 of p and y. The mean is over rows, which is PyTorch's `batchmean` of arrays
+    of two axes; its `mean` divides by the number of values as well (`denom=elements`). Keras holds both sides at 1e-7.
+    `generalized_kl` takes rows of any sum.
     """
     return kl_terms + where(is_small(rounded_divergence), kl_grid + kl_remnant, kl_surplus)
 
