@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from .bare_functions import BareFunction
 
-__all__ = ["FLOAT", "INTEGER", "SKIPPED", "RowParser", "compile_ahead", "is_kept", "row_parser"]
+__all__ = [
+    "FLOAT",
+    "INTEGER",
+    "LARGEST_POWER",
+    "SKIPPED",
+    "SMALLEST_POWER",
+    "RowParser",
+    "compile_ahead",
+    "is_kept",
+    "row_parser",
+]
 
 SKIPPED, FLOAT, INTEGER = 0, 1, 2
 SMALLEST_POWER, LARGEST_POWER = -342, 308

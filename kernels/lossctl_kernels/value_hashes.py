@@ -21,7 +21,16 @@ from .batch import Array, Floats
 if TYPE_CHECKING:
     from .recipes import Recipe
 
-__all__ = ["DTYPES", "PIECE", "compiled_hashes", "hashes", "recipe_of"]
+__all__ = [
+    "DTYPES",
+    "LANES",
+    "PIECE",
+    "compiled_hashes",
+    "hashes",
+    "lane_factors",
+    "recipe_of",
+    "spread",
+]
 
 LANES = 16
 """Numbers that compiled code takes together."""
@@ -64,10 +73,14 @@ def lane_factors() -> Hashes:
 
 def mixed(first: int, count: int) -> Hashes:
     """Outputs of SplitMix64 with the seed 0: the generator of Steele, Lea, Flood, 2014."""
-    state = np.arange(first, first + count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return spread(np.arange(first, first + count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+
+
+def spread(numbers: Hashes) -> Hashes:
+    """Each number with its bits spread over all of it: the finalizer of SplitMix64, which is one to one."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
-    return state ^ (state >> np.uint64(31))
+        numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
+    return numbers ^ (numbers >> np.uint64(31))
 
 
 def hashes(numbers: Floats) -> Hashes:

@@ -37,9 +37,9 @@ from lossctl.sources.raw_array import RawArrayReader
 from lossctl.sources.spool import spooled
 from lossctl_kernels.records import replace
 
-__all__ = ["SharedInputs"]
+__all__ = ["EACH_FILE", "SharedInputs"]
 
-OWN = "/dev/null/predictions"
+EACH_FILE = "/dev/null/predictions"
 """Stands for the file of predictions, which is another each time; there is no such file."""
 
 MEMORY_BYTES = 64 << 20
@@ -57,7 +57,7 @@ class SharedInputs:
     """
 
     def __init__(self, files: InputFiles, whole: Collection[str] = ()) -> None:
-        self._files = replace(files, predictions=OWN)
+        self._files = replace(files, predictions=EACH_FILE)
         check_names(self._files)
         self._parts, self._whole = parts_of(self._files), whole
         keys = selections_of_keys(files.on)
@@ -67,7 +67,7 @@ class SharedInputs:
         self._shared: dict[str, _Shared] = {}
         with ExitStack() as stack:
             for group, own_keys in [*((each, keys) for each in groups), *((each, {}) for each in whole_groups)]:
-                if group[0].path != OWN:
+                if group[0].path != EACH_FILE:
                     shared = _Shared(group, own_keys)
                     stack.callback(shared.close)
                     self._shared[group[0].role] = shared
@@ -87,7 +87,7 @@ class SharedInputs:
         )
 
     def _open_group(self, predictions: str, group: list[Part], keys: Mapping[str, Selection]) -> Reader:
-        if group[0].path == OWN:
+        if group[0].path == EACH_FILE:
             return open_group([replace(part, path=predictions) for part in group], keys)
         return self._shared[group[0].role].lend()
 

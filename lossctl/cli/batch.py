@@ -177,14 +177,14 @@ def _requested(
         hint = "--targets labels.npy, or --target-col where each table has its own"
         raise UsageError("batch needs targets", hint=hint)
 
-    from lossctl.batches.inputs import OWN
+    from lossctl.batches.inputs import EACH_FILE
     from lossctl.batches.planning import check_request
 
-    files = data.files(OWN, targets, nonfinite)
+    files = data.files(EACH_FILE, targets, nonfinite)
     kept = [] if gating is None or gating.baseline is None else [gating.baseline.path]
     request = request_of(specs, files, losses, work, preset, nonfinite=nonfinite, compared=bool(kept))
     check_request(request)
-    return files, request, gating, [*(path for path in files.paths if path != OWN), *losses.paths, *kept]
+    return files, request, gating, [*(path for path in files.paths if path != EACH_FILE), *losses.paths, *kept]
 
 
 def _found(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lossctl.requests import Request
     from lossctl.rows.inputs import InputFiles
 
-__all__ = ["DataOptions", "GateOptions", "LossOptions", "RunOptions"]
+__all__ = ["DataOptions", "GateOptions", "LossOptions", "RunOptions", "request_of"]
 
 
 class DataOptions(OptionGroup):

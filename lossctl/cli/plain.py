@@ -16,7 +16,7 @@ from typing import Any
 from lossctl.cli.commands import COMMANDS
 from lossctl.declarations import Argument, Option, Parameter, arguments_of, parameters_of
 
-__all__ = ["call_of"]
+__all__ = ["COMPLETION", "call_of"]
 
 COMPLETION = "_LOSSCTL_COMPLETE"
 LONGEST_NUMBER = 18

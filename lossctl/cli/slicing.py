@@ -60,6 +60,8 @@ class SliceOptions(OptionGroup):
 
     def plan(self, gating: Gating | None) -> SlicePlan | None:
         """What is asked, also by gates; None for nothing. Raises UsageError."""
+        if self.top is None and self.id_col is not None:
+            raise UsageError("--id-col names the rows of --top, and there is none", hint="such as --top 10")
         of_gates = [] if gating is None else [names for gate in gating.gates for names in gate.slicings]
         if not (self.by or of_gates or self.top is not None):
             self._refuse_alone()
@@ -70,8 +72,6 @@ class SliceOptions(OptionGroup):
         slicing = Slicing.of(parse_columns(self.by or ()), self.cross, self.min_slice).with_slicings(of_gates)
         if not slicing.columns:
             self._refuse_of_slices()
-        if self.top is None and self.id_col is not None:
-            raise UsageError("--id-col names the rows of --top, and there is none", hint="such as --top 10")
         if self.worst is not None and self.worst < 1:
             raise UsageError(f"--worst must be 1 or more, found {self.worst}", hint=f"--worst {SHOWN}")
         ids = o.comma_list(self.id_col)
@@ -87,5 +87,3 @@ class SliceOptions(OptionGroup):
         self._refuse_of_slices()
         if self.by_file is not None:
             raise UsageError("--by-file is for the columns of --by, and there are none", hint="such as --by country")
-        if self.id_col is not None:
-            raise UsageError("--id-col names the rows of --top, and there is none", hint="such as --top 10")

@@ -1,4 +1,4 @@
-"""Rows of text for people and for pipes: the small tables of `list`, `explain`, `doctor` and `warmup`."""
+"""Rows of text for people and for pipes: the small tables of `list`, `inspect`, `doctor` and others."""
 
 from __future__ import annotations
 

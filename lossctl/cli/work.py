@@ -1,4 +1,4 @@
-"""What `eval` and `grad` both do with their options, before and around an evaluation."""
+"""What commands do with their options before and around an evaluation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lossctl.requests import Request
     from lossctl.rows.inputs import InputFiles
 
-__all__ = ["evaluating", "known_losses", "losses_under", "under_presets", "whole_inputs_of"]
+__all__ = ["evaluating", "known_losses", "losses_under", "whole_inputs_of"]
 
 
 def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
@@ -28,7 +28,7 @@ def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
     return specs
 
 
-def under_presets(specs: Sequence[LossSpec], presets: Sequence[str]) -> list[LossSpec]:
+def _under_presets(specs: Sequence[LossSpec], presets: Sequence[str]) -> list[LossSpec]:
     """Each SPEC under each of several presets, which it names from then on. Raises UsageError where it named one."""
     from lossctl.catalogue.loss_spec import LossSpec
 
@@ -57,11 +57,11 @@ def whole_inputs_of(files: InputFiles, specs: Sequence[LossSpec]) -> set[str]:
 def losses_under(texts: Sequence[str] | None, preset: str | None) -> tuple[list[LossSpec], str | None]:
     """(the SPECs, each under every preset where there are several; the preset of all, None where each names its own).
 
-    Raises UsageError as `known_losses` and `under_presets`.
+    Raises UsageError as `known_losses`, and for a SPEC that names a preset where there are several.
     """
     specs = known_losses(texts)
     presets = preset_list(preset)
-    return (under_presets(specs, presets), None) if len(presets) > 1 else (specs, preset)
+    return (_under_presets(specs, presets), None) if len(presets) > 1 else (specs, preset)
 
 
 @contextmanager

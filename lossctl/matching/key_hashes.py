@@ -15,6 +15,7 @@ from lossctl.errors import DataError, visible
 from lossctl.sources import Reader
 from lossctl.sources.base import Array, KeyEncoder
 from lossctl_kernels.key_tables import can_compile, hashed_texts
+from lossctl_kernels.value_hashes import spread
 
 __all__ = ["BothSigns", "KeyHasher", "Lanes"]
 
@@ -64,7 +65,7 @@ class KeyHasher:
         columns = [self._column(reader, role, chunk[role], first) for role in self.roles]
         found = columns[0]
         for column in columns[1:]:
-            found = found * self._factors + _mixed(column ^ self._factors)
+            found = found * self._factors + spread(column ^ self._factors)
         return found
 
     def _column(self, reader: Reader, role: str, array: Array, first: int) -> Lanes:
@@ -83,7 +84,7 @@ class KeyHasher:
         found = np.empty((len(wide), 2), np.uint64)
         found[:, 0], found[:, 1] = wide.view(np.uint64), wide < 0
         # Of several columns the halves are mixed: both must tell the numbers apart.
-        return found if len(self.roles) == 1 else _mixed(found[:, :1] + found[:, 1:] * self._factors)
+        return found if len(self.roles) == 1 else spread(found[:, :1] + found[:, 1:] * self._factors)
 
     def _check_signs(self, numbers: Array) -> None:
         """Of the bits of int64 and of uint64, only those with the first bit set mean different numbers."""
@@ -161,10 +162,3 @@ def _rows_of(reader: Reader) -> int:
         return os.path.getsize(info.path) // _LEAST_ROW_BYTES
     except OSError:  # a pattern, a URL
         return 0
-
-
-def _mixed(values: Lanes) -> Lanes:
-    """Each number with its bits spread over all of it: the finalizer of SplitMix64, which is one to one."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

@@ -23,6 +23,8 @@ from lossctl_kernels.domains import TargetKind
 __all__ = [
     "POLICIES",
     "FiniteFeed",
+    "Mask",
+    "Rows",
     "SkippingFeed",
     "Spread",
     "check_policy",

@@ -13,7 +13,7 @@ import pytest
 
 from lossctl.batches import batch
 from lossctl.batches.batch import Batch
-from lossctl.batches.inputs import OWN, SharedInputs
+from lossctl.batches.inputs import EACH_FILE, SharedInputs
 from lossctl.batches.patterns import BatchFile, find_files
 from lossctl.batches.results import Leaderboard, value_of
 from lossctl.catalogue.loss_spec import parse
@@ -39,7 +39,7 @@ def request(*specs: str, **more: Any) -> Request:
 
 def done(asked: Request, jobs: int = 1, *patterns: str, **more: Any) -> Leaderboard:
     files, _ = find_files(patterns or ["p*.npy"], [])
-    with closing(SharedInputs(InputFiles(OWN, "y.npy"))) as shared:
+    with closing(SharedInputs(InputFiles(EACH_FILE, "y.npy"))) as shared:
         work = Batch(files, shared, asked, jobs=jobs, **more)
         work.run()
         return work.board(0, **FACTS)
@@ -126,7 +126,7 @@ def test_what_was_done_is_kept_where_the_work_is_interrupted(jobs: int, monkeypa
         if count == 3:
             raise KeyboardInterrupt
 
-    with closing(SharedInputs(InputFiles(OWN, "y.npy"))) as shared:
+    with closing(SharedInputs(InputFiles(EACH_FILE, "y.npy"))) as shared:
         work = Batch(files, shared, request(), jobs=jobs, progress=progress)
         with pytest.raises(KeyboardInterrupt):
             work.run()
@@ -143,7 +143,7 @@ def test_what_is_done_is_kept_now_and_then(monkeypatch: pytest.MonkeyPatch) -> N
     for seconds, expected in ((0.0, [1, 2, 3, 4, 5, 6, 7]), (3600.0, [])):
         monkeypatch.setattr(batch, "KEEP_SECONDS", seconds)
         kept: list[int] = []
-        with closing(SharedInputs(InputFiles(OWN, "y.npy"))) as shared:
+        with closing(SharedInputs(InputFiles(EACH_FILE, "y.npy"))) as shared:
             work = Batch(files, shared, request(), jobs=2)
             work.run(lambda: kept.append(len(work.board(0, **FACTS).rows)))  # noqa: B023
         assert kept == expected

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from lossctl.batches import inputs as batch_inputs
-from lossctl.batches.inputs import OWN, SharedInputs
+from lossctl.batches.inputs import EACH_FILE, SharedInputs
 from lossctl.errors import DataError, UsageError
 from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl.sources import formats
@@ -70,15 +70,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
 
 FILES = {
-    "an array": InputFiles(OWN, "y.npy"),
-    "text": InputFiles(OWN, "y.csv", None, ("y",)),
-    "text that goes over into decimals": InputFiles(OWN, "y.csv", None, ("half",)),
-    "compressed text": InputFiles(OWN, "y.csv.gz", None, ("y",)),
-    "a table": InputFiles(OWN, "y.parquet", None, ("y",)),
-    "several columns of one table": InputFiles(OWN, "y.parquet", None, ("y",), "y.parquet", "w"),
-    "two files": InputFiles(OWN, "y.npy", None, None, "y.csv", "w"),
-    "names": InputFiles(OWN, "y.csv", None, ("animal",), classes=("cat", "dog", "eel")),
-    "rows of several values": InputFiles(OWN, "y.csv", None, ("half", "w")),
+    "an array": InputFiles(EACH_FILE, "y.npy"),
+    "text": InputFiles(EACH_FILE, "y.csv", None, ("y",)),
+    "text that goes over into decimals": InputFiles(EACH_FILE, "y.csv", None, ("half",)),
+    "compressed text": InputFiles(EACH_FILE, "y.csv.gz", None, ("y",)),
+    "a table": InputFiles(EACH_FILE, "y.parquet", None, ("y",)),
+    "several columns of one table": InputFiles(EACH_FILE, "y.parquet", None, ("y",), "y.parquet", "w"),
+    "two files": InputFiles(EACH_FILE, "y.npy", None, None, "y.csv", "w"),
+    "names": InputFiles(EACH_FILE, "y.csv", None, ("animal",), classes=("cat", "dog", "eel")),
+    "rows of several values": InputFiles(EACH_FILE, "y.csv", None, ("half", "w")),
 }
 
 
@@ -121,7 +121,7 @@ def test_what_is_shared_is_opened_once(files: InputFiles, opened: Iterator[Count
     with closing(SharedInputs(files)) as shared:
         for name in PREDICTIONS:
             delivered(shared.feed(name), 128)
-    assert counts == {**dict.fromkeys(PREDICTIONS, 1), **{path: 1 for path in files.paths if path != OWN}}
+    assert counts == {**dict.fromkeys(PREDICTIONS, 1), **{path: 1 for path in files.paths if path != EACH_FILE}}
 
 
 def test_feeds_are_read_side_by_side() -> None:
@@ -139,7 +139,7 @@ def test_rows_are_matched_by_key(memory: int, monkeypatch: pytest.MonkeyPatch) -
     """Keys that are text are not mapped: beyond what is kept in memory they are read again."""
     monkeypatch.setattr(batch_inputs, "MEMORY_BYTES", memory)
     monkeypatch.setattr(batch_inputs, "CHUNK_BYTES", 2048)
-    files = InputFiles(OWN, "y.csv.gz", ("p",), ("y",), on=("id",))
+    files = InputFiles(EACH_FILE, "y.csv.gz", ("p",), ("y",), on=("id",))
     with closing(SharedInputs(files)) as shared:
         for name in ("p0.csv", "p1.csv"):
             assert_same(delivered(shared.feed(name), 128), delivered(open_feed(replace(files, predictions=name)), 128))
@@ -147,7 +147,7 @@ def test_rows_are_matched_by_key(memory: int, monkeypatch: pytest.MonkeyPatch) -
 
 def test_arrays_that_are_not_in_step_are_shared_too() -> None:
     np.save("whole.npy", np.arange(7.0))
-    files = InputFiles(OWN, "y.npy", inputs={"prior": "whole.npy"})
+    files = InputFiles(EACH_FILE, "y.npy", inputs={"prior": "whole.npy"})
     with closing(SharedInputs(files, ("prior",))) as shared:
         for name in PREDICTIONS[:2]:
             feed = shared.feed(name)
@@ -156,7 +156,7 @@ def test_arrays_that_are_not_in_step_are_shared_too() -> None:
 
 
 def test_each_table_may_have_its_own_targets() -> None:
-    files = InputFiles(OWN, None, ("w",), ("y",))
+    files = InputFiles(EACH_FILE, None, ("w",), ("y",))
     write_csv(Path("a.csv"), {"w": COLUMNS["w"], "y": COLUMNS["y"]})
     with closing(SharedInputs(files)) as shared:
         found = delivered(shared.feed("a.csv"), ROWS)
@@ -171,7 +171,7 @@ def test_a_place_is_that_of_the_file() -> None:
 
 
 def test_tables_in_another_order_are_said() -> None:
-    files = InputFiles(OWN, "y.csv", ("p",), ("y",))
+    files = InputFiles(EACH_FILE, "y.csv", ("p",), ("y",))
     with closing(SharedInputs(files)) as shared, closing(shared.feed("p0.csv")) as feed:
         assert "in another order" in feed.warnings[0]
 
@@ -179,12 +179,12 @@ def test_tables_in_another_order_are_said() -> None:
 @pytest.mark.parametrize(
     ("files", "kind", "said"),
     [
-        (InputFiles(OWN, "nope.npy"), DataError, "no such file: nope.npy"),
-        (InputFiles(OWN, "y.csv", None, ("nope",)), UsageError, "no column 'nope'"),
-        (InputFiles(OWN, "y.npy", None, None, ""), UsageError, "an input has an empty name"),
-        (InputFiles(OWN, "-", weights="-", target_format="csv"), UsageError, "stdin can be read once"),
-        (InputFiles(OWN, "y.npy", missing="drop"), UsageError, "--missing is of keys"),
-        (InputFiles(OWN, "y.npy", input_formats={"var": "npy"}), UsageError, "--input-format names 'var'"),
+        (InputFiles(EACH_FILE, "nope.npy"), DataError, "no such file: nope.npy"),
+        (InputFiles(EACH_FILE, "y.csv", None, ("nope",)), UsageError, "no column 'nope'"),
+        (InputFiles(EACH_FILE, "y.npy", None, None, ""), UsageError, "an input has an empty name"),
+        (InputFiles(EACH_FILE, "-", weights="-", target_format="csv"), UsageError, "stdin can be read once"),
+        (InputFiles(EACH_FILE, "y.npy", missing="drop"), UsageError, "--missing is of keys"),
+        (InputFiles(EACH_FILE, "y.npy", input_formats={"var": "npy"}), UsageError, "--input-format names 'var'"),
     ],
 )
 def test_what_is_wrong_for_all_files_is_said_at_once(files: InputFiles, kind: type[Exception], said: str) -> None:
@@ -196,7 +196,7 @@ def test_what_is_wrong_for_all_files_is_said_at_once(files: InputFiles, kind: ty
 def test_a_text_that_is_malformed_is_refused_before_any_predictions() -> None:
     Path("bad.csv").write_text("y\n1\n0\nx\n")
     with pytest.raises(DataError, match=r"bad\.csv, line 4"):
-        SharedInputs(InputFiles(OWN, "bad.csv"))
+        SharedInputs(InputFiles(EACH_FILE, "bad.csv"))
 
 
 def test_one_file_of_predictions_that_is_wrong_harms_no_other() -> None:
