@@ -116,12 +116,7 @@ def command(
     work: RunOptions,
 ) -> None:
     """See HELP."""
-    from lossctl.outputs.leaderboards import chosen
-
-    shown = chosen(None, format or ("table" if sys.stdout.isatty() else "tsv"))
-    outputs = output or []
-    for path in outputs:
-        chosen(path)
+    shown, outputs = _known_outputs(format, output or [])
     files, request, gating, read = _requested(targets, loss, preset, data, losses, nonfinite, gates, work)
 
     from lossctl.batches.batch import Batch
@@ -150,6 +145,15 @@ def command(
     _tell(board, keep_going, work.quiet)
     verdict = partial(conclude, board, keep_going, gates.strict_gates)
     _deliver(board, shown, outputs, resume, verdict, work.quiet)
+
+
+def _known_outputs(format: str | None, outputs: list[str]) -> tuple[str, list[str]]:
+    """The format for stdout, and the files to write. Raises UsageError for a format that a leaderboard has not."""
+    from lossctl.outputs.leaderboards import chosen
+
+    for path in outputs:
+        chosen(path)
+    return chosen(None, format or ("table" if sys.stdout.isatty() else "tsv")), outputs
 
 
 def _requested(
