@@ -176,10 +176,10 @@ def gradient(
 ) -> NDArray[Any]:
     """The derivative of the reduced loss with respect to each prediction, in the shape of the predictions.
 
-    float32 for float16 and float32 predictions, else float64. `grad_wrt` and `grad_scale` of the SPEC choose another variable and
-    another scale. `of` names another array that the derivative is with respect to, whose shape and precision it has: a
-    further input, such as "var" of gaussian_nll, or "target", where the loss has that derivative. Arguments and errors
-    are those of `evaluate`.
+    float32 for float16 and float32 predictions, else float64. `grad_wrt` and `grad_scale` of the SPEC choose another
+    variable and another scale. `of` names another array that the derivative is with respect to, whose shape and
+    precision it has: a further input, such as "var" of gaussian_nll, or "target", where the loss has that derivative.
+    Arguments and errors are those of `evaluate`.
     """
     reading = _Reading.of(columns, on, missing, classes, nonfinite, class_axis)
     request = reading.request(_specs([loss]), reduction, backend, threads, of)

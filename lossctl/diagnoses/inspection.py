@@ -331,7 +331,7 @@ def as_row(description: Description) -> dict[str, str]:
     """For a table of text, without the name of the file."""
     return {
         "name": visible(description.name),
-        "shape": shape_text(description.shape),
+        "shape": shape_text(description.shape) if description.shape else "",
         "dtype": description.dtype,
         "min": _shown(description.lowest),
         "max": _shown(description.highest),

@@ -224,6 +224,7 @@ def test_arrays_that_are_no_numbers(tmp_path: Path, array: np.ndarray, dtype: st
     np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "a.npz", a=array, p=np.array([0.5]))
     (alone,) = inspect(str(tmp_path / "a.npy"))
+    assert as_row(alone)["shape"] == ""
     first, second = inspect(str(tmp_path / "a.npz"))
     assert (alone.dtype, alone.looks_like) == (first.dtype, first.looks_like) == (dtype, looks_like)
     assert second.looks_like == "probabilities"
