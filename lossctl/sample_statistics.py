@@ -49,7 +49,7 @@ def confidence_level(text: str | None) -> float | None:
     except ValueError:
         level = math.nan
     if not 0.0 < level < 1.0:
-        raise UsageError(f"--confidence '{visible(text)}' is not between 0 and 1", hint="such as --confidence 0.95")
+        raise UsageError(f"--confidence '{visible(text)}' is not between 0 and 1", hint="such as 0.95, or 95%")
     return level
 
 

@@ -37,7 +37,7 @@ MISTAKES = [
     ("eval p y --threads=1.5", f"--threads '1.5' is not a whole number; {EVAL}"),
     ("eval p y --threads 1_0", f"--threads '1_0' is not a whole number; {EVAL}"),
     ("eval p y --chunk-rows 2.0", f"--chunk-rows '2.0' is not a whole number; {EVAL}"),
-    ("eval p y --confidence 0.9_5", "--confidence '0.9_5' is not between 0 and 1; such as --confidence 0.95"),
+    ("eval p y --confidence 0.9_5", "--confidence '0.9_5' is not between 0 and 1; such as 0.95, or 95%"),
     ("run --threads 1_0", "--threads '1_0' is not a whole number; see `lossctl run --help`"),
     ("nope", "there is no command 'nope'; see `lossctl --help`"),
     ("--nope", "there is no option '--nope'; see `lossctl --help`"),
