@@ -15,6 +15,7 @@ from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
 from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
+from lossctl.sources.hdf5_chunks import check_chunks
 from lossctl.sources.input_file import InputFile, SeekableInput, check_machine
 from lossctl.sources.text import delivered_text, text_array
 
@@ -134,6 +135,7 @@ class _DatasetReader(Reader):
                 f"{self._label}: {missing} of {chunks} chunks were never written",
                 hint="write it to its end, or cut it with resize: what is missing would be read as its fill value",
             )
+        check_chunks(dataset, self._label)
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         for start in range(0, self._dataset.shape[0], rows):

@@ -18,16 +18,13 @@ from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
 from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
-from lossctl.sources.input_file import changed, check_machine, faults_of, hold
+from lossctl.sources.input_file import changed, check_machine, hold
 from lossctl.sources.text import delivered_text, text_array
+from lossctl.sources.zarr_codecs import Decoded, guarded, most_bytes
 
 _MOST_CHUNK_BYTES = 1 << 30
 _ANY = 7
 """Stands for any index where the name of a chunk's file is asked for."""
-
-# What a frame of Blosc begins with: how long all of it is comes last.
-_BLOSC_HEADER_BYTES = 16
-_BLOSC_CODECS = ("Blosc", "BloscCodec")
 
 _METADATA = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
 
@@ -85,11 +82,13 @@ class _Arrays:
 
 class _ArrayReader(Reader):
     def __init__(self, path: str, store: str, array: Any, role: str, name: str, selection: Selection) -> None:
-        self._store, self._array, self._role = store, array, role
+        self._store, self._role = store, role
         self._label = f"{store}, array '{visible(name)}'" if name else store
         self._text = selection if selection.is_text else None
         self._folder = os.path.join(path, array.path)
         self._check(array)
+        self._decoded = Decoded()
+        self._array = guarded(array, self._decoded)
         columns = (name,) if name else ()
         dtype = dtype_name(array.dtype) if self._text is None else delivered_text(self._text, array.dtype)
         self.arrays = {role: ArrayInfo(path, "zarr", columns, array.shape, dtype)}
@@ -126,18 +125,20 @@ class _ArrayReader(Reader):
         key = array.metadata.encode_chunk_key((_ANY,) * len(grid))
         found = dict(_files_of_chunks(self._folder, key, grid))
         if missing := math.prod(grid) - len(found):
+            raise _unwritten(self._label, missing, math.prod(grid))
+        # The library reads all of a file, however large it is.
+        chunks = math.prod(array.shards) // math.prod(array.chunks) if array.shards else 1
+        most = chunks * most_bytes(array.chunks, array.dtype)
+        if (size := max(found.values(), default=0)) > most:
             raise DataError(
-                f"{self._label}: {missing} of {math.prod(grid)} chunks were never written",
-                hint="write all of them, with write_empty_chunks=True: what is missing would be read as its fill value",
+                f"{self._label} has a chunk of {size} bytes, and at most {most} fit its shape",
+                hint="write the store again",
             )
-        if array.shards is None and type(_codecs(array)[-1]).__name__ in _BLOSC_CODECS:
-            for path in found.values():
-                _check_blosc(path)
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         for start in range(0, self._array.shape[0], rows):
             with zarr_faults(f"{self._label}, from row {start} on,"):
-                chunk = np.asarray(self._array[start : start + rows])
+                chunk = self._read(start, min(start + rows, self._array.shape[0]))
             if self._text is not None:
                 yield {self._role: text_array(chunk, self._text, self._where(start))}
                 continue
@@ -145,6 +146,17 @@ class _ArrayReader(Reader):
             yield {self._role: deliver(chunk)}
         if _state(self._folder) != self._state:  # a chunk that is gone has been read as the filler
             raise changed(self._label)
+
+    def _read(self, start: int, stop: int) -> Array:
+        before = self._decoded.chunks
+        values: Array = np.asarray(self._array[start:stop])
+        if self._decoded.shape is not None:  # chunks of shards have no files of their own
+            first, *others = self._decoded.shape
+            columns = (-(-size // step) for size, step in zip(self._array.shape[1:], others, strict=True))
+            wanted = (-(-stop // first) - start // first) * math.prod(columns)
+            if missing := wanted - (self._decoded.chunks - before):
+                raise _unwritten(f"{self._label}, from row {start} on", missing, wanted)
+        return values
 
     def _where(self, start: int) -> Callable[[int], str]:
         """Where the rows of a chunk stand that begins at row `start`."""
@@ -162,26 +174,21 @@ def _codecs(array: Any) -> tuple[Any, ...]:
     return (*array.filters, array.serializer, *array.compressors)
 
 
-def _check_blosc(path: str) -> None:
-    """Raises DataError for a frame that is not as long as it says: the library would read on behind its end."""
-    with faults_of(visible(path)), open(path, "rb") as handle:
-        head = handle.read(_BLOSC_HEADER_BYTES)
-        size = os.fstat(handle.fileno()).st_size
-    said = int.from_bytes(head[12:], "little")
-    if size < _BLOSC_HEADER_BYTES or size != said:
-        raise DataError(
-            f"{visible(path)} is damaged: it has {size} bytes, its header says {said}", hint="write the store again"
-        )
+def _unwritten(name: str, missing: int, chunks: int) -> DataError:
+    return DataError(
+        f"{name}: {missing} of {chunks} chunks were never written",
+        hint="write all of them, with write_empty_chunks=True: what is missing would be read as its fill value",
+    )
 
 
-def _files_of_chunks(folder: str, key: str, grid: list[int]) -> Iterator[tuple[tuple[int, ...], str]]:
-    """The chunks of a grid that have a file; `key` is what that of the chunk at `_ANY` on each axis is called."""
+def _files_of_chunks(folder: str, key: str, grid: list[int]) -> Iterator[tuple[tuple[int, ...], int]]:
+    """The chunks of a grid that have a file, with its size; `key` names that of the chunk at `_ANY` on each axis."""
     pattern = re.compile(re.escape(key).replace(str(_ANY), "(0|[1-9][0-9]*)"))
-    for path, _ in _files_below(folder):
+    for path, status in _files_below(folder):
         found = pattern.fullmatch(os.path.relpath(path, folder))
         index = tuple(map(int, found.groups())) if found else ()
         if index and all(each < size for each, size in zip(index, grid, strict=True)):
-            yield index, path
+            yield index, status.st_size
 
 
 def _state(folder: str) -> int:
