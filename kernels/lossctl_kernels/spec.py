@@ -69,6 +69,9 @@ class Loss(Record, frozen=False):
     unit: str = ""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Options by framework; those for one form, for means, or for one choice of an option under "prob", "mean" or
+    "distance=lp".
+    """
     source: str = ""
     docstring: str = ""
     parameters: dict[str, tuple[float | str | None, Parameter]] = field(default_factory=dict)
