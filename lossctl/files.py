@@ -246,6 +246,7 @@ def _check_target(path: str) -> None:
     if missing is None and os.path.exists(target) and not os.path.exists(path):
         missing = path
     if missing is not None:
+        _check_known(path, missing)
         raise UsageError(
             f"cannot write '{shown}': there is no folder '{visible(missing)}'",
             hint="create it first, or write elsewhere",
@@ -263,6 +264,16 @@ def _check_target(path: str) -> None:
             return
     if not os.access(folder, os.W_OK | os.X_OK):
         raise EnvironmentFault(f"cannot write '{shown}': the folder '{visible(folder)}' is not writable")
+
+
+def _check_known(path: str, missing: str) -> None:
+    """Raises the fault of the output `path` where the system does not say whether `missing` is there."""
+    try:
+        os.stat(missing)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _fault(path, error) from error
 
 
 def _identity(path: str) -> object:

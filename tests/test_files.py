@@ -56,6 +56,22 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         plan_outputs([tmp_path / "file" / "a.json"], [])
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_folder_that_the_system_does_not_show(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be there."""
+    shown = os.stat
+
+    def hidden(path: str | int, **options: bool) -> os.stat_result:
+        if str(path).startswith(str(tmp_path / "far")):
+            raise OSError(number, os.strerror(number))
+        return shown(path, **options)
+
+    monkeypatch.setattr(os, "stat", hidden)
+    says = {errno.EACCES: "permission denied", errno.EIO: "input/output error"}[number]
+    with pytest.raises(EnvironmentFault, match=rf"^cannot write '.*a\.json': {says}"):
+        plan_outputs([tmp_path / "far" / "off" / "a.json"], [])
+
+
 @pytest.mark.parametrize("name", ["folder", "folder/", "folder/.", "new.json/", ""])
 def test_output_is_a_folder_or_nameless(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder").mkdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import h5py
@@ -80,7 +80,8 @@ class _Datasets:
             return _DatasetReader(self._file, self._hdf5[self._places[name]], role, name, selection)
 
     def close(self) -> None:
-        self._hdf5.close()
+        with suppress(OSError, RuntimeError):  # as where a file is closed: what was wanted of it has been read
+            self._hdf5.close()
         self._file.close()
 
 

@@ -37,6 +37,20 @@ def test_datasets_without_values(tmp_path: Path, refusal: Refusal) -> None:
     assert "was never written" in refusal(tmp_path / "a.h5").message
 
 
+@pytest.mark.parametrize("raised", [RuntimeError, OSError])
+def test_what_has_been_read_may_fail_to_be_closed(
+    raised: type[Exception], tmp_path: Path, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["p"] = P
+
+    def fail(file: h5py.File) -> None:
+        raise raised("Can't decrement id ref count (unable to close file)")
+
+    monkeypatch.setattr(h5py.File, "close", fail)
+    np.testing.assert_array_equal(read_all(tmp_path / "a.h5", 4, prediction="p")["prediction"], P)
+
+
 def test_links_are_not_followed(tmp_path: Path, refusal: Refusal) -> None:
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["p"] = P
