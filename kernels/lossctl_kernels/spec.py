@@ -45,6 +45,7 @@ __all__ = [
     "fold",
     "form_of",
     "gradient_of",
+    "is_gradient",
     "loss",
     "registering",
     "row_function",
@@ -276,6 +277,15 @@ def gradient_of(definition: Scalar, by: str | None = None, of: str = "prediction
         return function
 
     return decorate
+
+
+def is_gradient(function: object) -> bool:
+    """Whether it is registered as the derivative of a definition."""
+    return any(
+        function is each
+        for definition in _DEFINITIONS.values()
+        for each in (definition.gradient, *definition.gradient_by.values(), *definition.input_gradients.values())
+    )
 
 
 def degenerate_for(definition: Scalar, means: str = "a zero vector") -> Callable[[Scalar], Scalar]:

@@ -23,7 +23,7 @@ from lossctl.files import protect
 from lossctl.guesses import did_you_mean
 from lossctl.own.definitions import make_loss
 from lossctl.own.prints import printing_aside
-from lossctl_kernels.spec import Loss, registering
+from lossctl_kernels.spec import Loss, is_gradient, registering
 
 __all__ = ["find_own", "registered"]
 
@@ -164,7 +164,6 @@ def _no_function(file: _File, name: str) -> UsageError:
 def _may_be_a_loss(file: _File, value: object) -> bool:
     if not isinstance(value, FunctionType) or value.__module__ != file.module.__name__:
         return False
-    is_gradient = any(value is form.gradient for loss in file.registry.values() for form in loss.forms.values())
     code = value.__code__
     takes_prediction = "prediction" in code.co_varnames[: code.co_argcount]
-    return not is_gradient and (takes_prediction or registered(value, [file.registry]) is not None)
+    return not is_gradient(value) and (takes_prediction or registered(value, [file.registry]) is not None)

@@ -328,7 +328,7 @@ def test_a_bad_file(name: str) -> None:
         ("mine.py", "the function is missing; write file.py:function, such as mine.py:asymmetric"),
         ("mine.py:", "the function is missing"),
         ("mine.py:asymetric", "did you mean asymmetric?"),
-        ("mine.py:zzz", "it has asymmetric, "),
+        ("mine.py:zzz", "it has asymmetric, wrong, plain"),
         ("mine.py:asymmetric:", "is not option=value"),
         ("mine.py:asymmetric:steepness", "is not option=value"),
         ("mine.py:asymmetric:steepness=-1", "steepness must be > 0, found -1"),
