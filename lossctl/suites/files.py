@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -17,6 +18,9 @@ FILE, SHARED_FILE, TABLE = "lossctl.toml", "pyproject.toml", "tool.lossctl"
 STDIN = "-"
 _STDIN_DESCRIPTOR = 0
 LARGEST_BYTES = 4 << 20
+
+# Not the name is at fault.
+_OF_THE_MACHINE = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 _PLACE = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
 
@@ -38,7 +42,7 @@ def find_suite(path: str | None) -> SuiteText:
     """The file of that name, "-" for stdin; without one, the suite of the current folder.
 
     That is `lossctl.toml`, else the table `tool.lossctl` of `pyproject.toml`. Raises UsageError where there is none,
-    EnvironmentFault for a file that may not be read.
+    EnvironmentFault for a file that may not, or cannot, be read.
     """
     if path is not None:
         return _text_of(path)
@@ -81,10 +85,9 @@ def _text_of(path: str) -> SuiteText:
         raise UsageError(f"there is no file '{visible(path)}'", hint="name the file of a suite") from None
     except IsADirectoryError:
         raise UsageError(f"'{visible(path)}' is a folder", hint=f"name a file in it, such as {FILE}") from None
-    except PermissionError as error:
-        raise EnvironmentFault(f"cannot read '{visible(path)}': {reason_of(error)}") from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read '{visible(path)}': {reason_of(error)}") from None
+        kind = EnvironmentFault if getattr(error, "errno", None) in _OF_THE_MACHINE else UsageError
+        raise kind(f"cannot read '{visible(path)}': {reason_of(error)}") from None
     return SuiteText(path, content, folder, table)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from lossctl.cli.suite import parameters
-from lossctl.errors import UsageError
+from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.suites.files import LARGEST_BYTES, SuiteText, find_suite, parse_toml
 from lossctl.suites.suite import load
 
@@ -43,6 +45,27 @@ def test_a_file_is_read_where_it_is_and_its_folder_is_where_paths_start(here: Pa
         (here / "sub" / name).write_text("")
         found = find_suite(f"sub/{name}")
         assert (found.path, found.folder, found.table) == (f"sub/{name}", "sub", table)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EACCES, EnvironmentFault),
+        (errno.EIO, EnvironmentFault),
+        (errno.EMFILE, EnvironmentFault),
+        (errno.ENAMETOOLONG, UsageError),
+    ],
+)
+def test_what_the_machine_refuses_is_no_mistake_of_the_command(
+    number: int, kind: type[Exception], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (here / "s.toml").write_text(ONE)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(kind, match=r"^cannot read 's\.toml': "):
+        find_suite("s.toml")
 
 
 @pytest.mark.parametrize(
