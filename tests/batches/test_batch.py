@@ -15,9 +15,10 @@ from lossctl.batches import batch
 from lossctl.batches.batch import Batch
 from lossctl.batches.inputs import EACH_FILE, SharedInputs
 from lossctl.batches.patterns import BatchFile, find_files
-from lossctl.batches.results import Leaderboard, value_of
+from lossctl.batches.results import Leaderboard, Row, value_of
 from lossctl.catalogue.loss_spec import parse
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.rows.inputs import InputFiles, open_feed
 
 ROWS = 9000
@@ -121,11 +122,18 @@ def test_threads_are_shared_among_jobs() -> None:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_what_was_done_is_kept_where_the_work_is_interrupted(jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     files, _ = find_files(["p*.npy"], [])
+    evaluate = Batch._evaluate
+
+    def last_ones_later(work: Batch, row: Row) -> Row:
+        if row.path in {file.path for file in files[5:]}:
+            work._stop.wait(60)  # other threads could have done them all before the interrupt
+        return evaluate(work, row)
 
     def progress(count: int) -> None:
         if count == 3:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(Batch, "_evaluate", last_ones_later)
     with closing(SharedInputs(InputFiles(EACH_FILE, "y.npy"))) as shared:
         work = Batch(files, shared, request(), jobs=jobs, progress=progress)
         with pytest.raises(KeyboardInterrupt):
