@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from lossctl.catalogue.loss_spec import LossSpec, parse
 from lossctl.errors import UsageError, visible
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
 from lossctl.python_words import in_python, warn
+from lossctl.requests import Request, check_policy
 from lossctl.results import LossResult
 from lossctl.rows.feed import Feed
 from lossctl.rows.further_inputs import check_names, whole_inputs
 from lossctl.rows.input_parts import Part, target_selection
 from lossctl.rows.inputs import open_parts, reading_options
-from lossctl.rows.nonfinite import check_policy
 from lossctl.sources import Selection
 from lossctl.values.class_names import class_names
 from lossctl_kernels import LOSSES, Loss

@@ -32,7 +32,7 @@ def usable_threads() -> int:
 def choose(
     name: str, values: int, threads: int | None, plans: Sequence[tuple[Plan, str]] = (), gradient: bool = False
 ) -> Backend:
-    """The backend called `name`; for `auto`, the one for about this many predicted values (see `requests.work_of`).
+    """The backend called `name`; for `auto`, the one for about this many predicted values (see `plans.work_of`).
 
     `plans` are what will be computed, each with the dtype of its predictions, and `gradient` whether their gradients
     will be too: what is compiled already pays sooner.

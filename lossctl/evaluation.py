@@ -17,7 +17,8 @@ from lossctl.catalogue.loss_spec import LossSpec, gradient_hint
 from lossctl.diagnoses.diagnosis import check_weights, placing_integers
 from lossctl.diagnoses.suspicions import suspicions
 from lossctl.errors import DataError, UsageError
-from lossctl.requests import Request, planned, samples_of, work_of
+from lossctl.plans import planned, samples_of, work_of
+from lossctl.requests import Request
 from lossctl.results import InputInfo, RunResult
 from lossctl.rows.feed import Feed
 from lossctl.rows.further_inputs import check_differentiable
@@ -41,7 +42,7 @@ from lossctl_kernels import Plan
 if TYPE_CHECKING:
     from lossctl.observers import Watcher
 
-__all__ = ["Evaluation", "Request"]
+__all__ = ["Evaluation"]
 
 Write: TypeAlias = Callable[[Array], None]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from lossctl.catalogue.loss_spec import LossSpec, Shapes, find, settle
 from lossctl.catalogue.typical_data import draw
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
 from lossctl.sources.base import Array

@@ -10,7 +10,8 @@ import pytest
 
 from lossctl.array_outputs import GradientSummary, gradient_writer
 from lossctl.catalogue.loss_spec import parse
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
 from lossctl.values.preparation import precision

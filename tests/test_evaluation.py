@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
 from lossctl.sources.base import Array

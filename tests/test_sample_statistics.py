@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 import lossctl
 from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import UsageError
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.results import LossResult, Statistics
 from lossctl.rows.feed import Feed
 from lossctl.sample_statistics import SampleStatistics, confidence_level

@@ -15,7 +15,8 @@ import pytest
 import lossctl
 from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, LossctlWarning, UsageError
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.results import LossResult
 from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl.values.preparation import Prepared

@@ -20,9 +20,10 @@ from lossctl.batches.patterns import BatchFile, short_names
 from lossctl.batches.results import Leaderboard, Row, failed_row, leaderboard, row_of
 from lossctl.batches.resume import Earlier, state_of
 from lossctl.errors import EnvironmentFault, LossctlError
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
 from lossctl.outputs.labels import labelled
-from lossctl.requests import TEXT_BYTES
+from lossctl.plans import TEXT_BYTES
+from lossctl.requests import Request
 from lossctl.results import RunResult
 from lossctl.rows.feed import Feed
 from lossctl_kernels.records import replace

@@ -23,7 +23,7 @@ from lossctl.strict_json import indented, loads
 from lossctl_kernels.records import field_names
 
 if TYPE_CHECKING:
-    from lossctl.evaluation import Request
+    from lossctl.requests import Request
     from lossctl.rows.inputs import InputFiles
 
 __all__ = ["Earlier", "asked_of", "read_earlier", "state_of", "states_of", "write_leaderboard"]

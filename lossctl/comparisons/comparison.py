@@ -17,8 +17,8 @@ from lossctl.comparisons.results import ComparisonResult, Inference
 from lossctl.comparisons.statistics import PairedRows
 from lossctl.comparisons.systems import Member, SystemFeed
 from lossctl.errors import DataError, UsageError, visible
-from lossctl.evaluation import Request
-from lossctl.requests import samples_of
+from lossctl.plans import samples_of
+from lossctl.requests import Request
 from lossctl.results import InputInfo, is_gain
 from lossctl.rows.feed import Feed
 from lossctl.runs.run import Run

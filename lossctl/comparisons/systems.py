@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lossctl.diagnoses.suspicions import suspicions
 from lossctl.errors import LossctlError, UsageError, visible
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.results import InputInfo
 from lossctl.rows.feed import Feed
 from lossctl.rows.inputs import InputFiles, open_feed

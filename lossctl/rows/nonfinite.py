@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossctl.errors import UsageError, visible
 from lossctl.rows.feed import Feed
 from lossctl.sources.arrays import rechunk
 from lossctl.sources.base import Array
@@ -21,34 +20,22 @@ from lossctl_kernels import Plan
 from lossctl_kernels.domains import TargetKind
 
 __all__ = [
-    "POLICIES",
     "FiniteFeed",
     "Mask",
     "Rows",
     "SkippingFeed",
     "Spread",
-    "check_policy",
     "infinity_takers",
     "odd_rows",
     "stand_ins",
     "undefined_rows",
 ]
 
-POLICIES = ("error", "propagate", "skip")
-
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
 _POSITIONS = "its rows"
 """The role under which the rows of a file travel with their values."""
-
-
-def check_policy(policy: str) -> None:
-    """Raises UsageError for a policy that does not exist."""
-    if policy not in POLICIES:
-        raise UsageError(
-            f"--nonfinite '{visible(policy)}' is not one of {', '.join(POLICIES)}", hint=f"--nonfinite {POLICIES[-1]}"
-        )
 
 
 def infinity_takers(plans: Sequence[Plan]) -> frozenset[str]:

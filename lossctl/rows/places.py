@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lossctl.catalogue.loss_spec import LossSpec, Shapes, loss_of
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.memory import check_room
-from lossctl.requests import COPIES
+from lossctl.plans import COPIES
 from lossctl.rows.feed import Feed
 from lossctl.sources import ArrayInfo, Reader
 from lossctl.sources.arrays import rechunk

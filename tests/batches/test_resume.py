@@ -13,7 +13,7 @@ from lossctl.batches.results import Row, leaderboard
 from lossctl.batches.resume import asked_of, read_earlier, state_of, states_of, write_leaderboard
 from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError
-from lossctl.evaluation import Request
+from lossctl.requests import Request
 from lossctl.rows.inputs import InputFiles
 from tests.batches.test_results import FACTS, failed, row
 

@@ -19,7 +19,7 @@ from lossctl.comparisons.comparison import Comparison
 from lossctl.comparisons.results import ComparisonResult, Inference, Margin
 from lossctl.comparisons.systems import check_systems, open_systems
 from lossctl.errors import DataError, EnvironmentFault, UsageError
-from lossctl.evaluation import Request
+from lossctl.requests import Request
 from lossctl.rows.inputs import InputFiles
 from lossctl_kernels import LOSSES
 

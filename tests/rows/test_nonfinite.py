@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 import lossctl
 from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.results import RunResult
 from lossctl.rows.feed import Feed
 from lossctl.rows.nonfinite import SkippingFeed, Spread, odd_rows, undefined_rows

@@ -251,7 +251,8 @@ def test_one_class_must_be_possible(spec: str) -> None:
 )
 def test_chunks_change_no_bit(spec: str, shape: tuple[int, ...]) -> None:
     from lossctl.catalogue.loss_spec import parse
-    from lossctl.evaluation import Evaluation, Request
+    from lossctl.evaluation import Evaluation
+    from lossctl.requests import Request
     from lossctl.rows.feed import Feed
     from lossctl.sources import memory_reader
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 import lossctl
 from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import EnvironmentFault, UsageError
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.rows.feed import Feed
 from lossctl.runs.pairs import FIRST_ROWS, Gathered
 from lossctl.sources import memory_reader

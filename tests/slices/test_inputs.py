@@ -12,7 +12,8 @@ import pytest
 
 from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl.slices.levels import encoder_of
 from lossctl.slices.slicing import Slicing, parse_columns

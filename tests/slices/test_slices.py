@@ -16,7 +16,8 @@ import pytest
 import lossctl
 from lossctl.catalogue.loss_spec import parse
 from lossctl.errors import DataError, UsageError
-from lossctl.evaluation import Evaluation, Request
+from lossctl.evaluation import Evaluation
+from lossctl.requests import Request
 from lossctl.results import LossResult
 from lossctl.rows.inputs import InputFiles, open_feed
 from lossctl.slices.levels import encoder_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lossctl.requests import STEP_VALUES, work_of
+from lossctl.plans import STEP_VALUES, work_of
 from lossctl.rows.feed import Feed
 from lossctl.sources import memory_reader
 from lossctl_kernels import LOSSES, Plan, resolve
