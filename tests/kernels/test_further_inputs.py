@@ -293,13 +293,6 @@ def test_what_means_nothing_for_a_distance_is_refused(distance: str, option: str
         resolve(LOSSES["triplet_margin"], {"distance": distance, option: 1.5})
 
 
-@pytest.mark.parametrize("preset", ["torch", "optax"])
-def test_a_preset_goes_with_every_distance(preset: str) -> None:
-    for distance in ("lp", "sqeuclidean", "cosine"):
-        settings = resolve(LOSSES["triplet_margin"], {"preset": preset, "distance": distance})
-        assert settings.options["eps"] == 1e-6
-
-
 # ---- inputs of any shape, and those that are not there
 
 
