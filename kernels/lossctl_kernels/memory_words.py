@@ -8,6 +8,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .trace import prefetch
+
 __all__ = ["ask_for", "byte_at", "high_product", "leading_zeros", "number_at", "store_byte", "store_word", "word_at"]
 
 
@@ -50,11 +52,7 @@ def ask_for(typingctx, address):
     """Lets the processor fetch what is there."""
 
     def codegen(context, builder, signature, arguments):
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
-        function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), kind)
-        place = builder.inttoptr(arguments[0], ir.PointerType())
-        builder.call(function, [place, *(ir.Constant(number, each) for each in (0, 3, 1))])
+        prefetch(builder, builder.inttoptr(arguments[0], ir.PointerType()))
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen

@@ -33,6 +33,7 @@ __all__ = [
     "as_double",
     "constant",
     "element_of",
+    "prefetch",
     "shaped",
     "unary",
 ]
@@ -71,6 +72,14 @@ def unary(builder: ir.IRBuilder, name: str, value: ir.Value) -> ir.Value:
     suffix = f"v{kind.count}f64" if isinstance(kind, ir.VectorType) else "f64"
     function = builder.module.declare_intrinsic(f"{name}.{suffix}", (), ir.FunctionType(kind, [kind]))
     return builder.call(function, [value])
+
+
+def prefetch(builder: ir.IRBuilder, place: ir.Value) -> None:
+    """Has the processor fetch what is at a place while it does other things; outside of memory that is no fault."""
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
+    function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), kind)
+    builder.call(function, [place, number(0), number(3), number(1)])
 
 
 def any_lane(builder: ir.IRBuilder, truths: ir.Value) -> ir.Value:

@@ -19,7 +19,7 @@ from .program import Program, Step
 from .recipes import Layout
 from .scales import safe_scale
 from .spec import Monoid
-from .trace import DOUBLE, FLAGS, INTEGER, Symbol, as_double, constant, element_of, unary
+from .trace import DOUBLE, FLAGS, INTEGER, Symbol, as_double, constant, element_of, prefetch, unary
 
 __all__ = ["LANES", "Arguments", "Check", "Layout", "Value", "Writer", "is_sum", "passes", "vector", "whole"]
 
@@ -135,13 +135,9 @@ class Writer:
         return self.chunk(pointer, start, lanes)
 
     def prefetch(self, pointer: Value, index: Value) -> None:
-        """Asks for what is at an index while other things are worked on; beyond the data that does nothing."""
-        builder, number = self.builder, ir.IntType(32)
-        function = builder.module.declare_intrinsic(
-            "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
-        )
-        place = builder.bitcast(builder.gep(pointer, [index]), ir.PointerType())
-        builder.call(function, [place, number(0), number(3), number(1)])
+        """Asks for what is at an index, which may be beyond the data."""
+        place = self.builder.gep(pointer, [index])
+        prefetch(self.builder, self.builder.bitcast(place, ir.PointerType()))
 
     def widened(self, value: Value) -> Value:
         if element_of(value.type) != SINGLE:
