@@ -15,20 +15,6 @@ from pathlib import Path
 from benchmarks.report import megabytes
 from benchmarks.timing import Times, race
 
-__all__ = [
-    "TOOL",
-    "Command",
-    "Contest",
-    "ProcessFailed",
-    "Weighed",
-    "contest",
-    "evaluation",
-    "held",
-    "peak",
-    "program",
-    "weighed",
-]
-
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = (sys.executable,)
 TOOL = (*PYTHON, "-m", "lossctl")

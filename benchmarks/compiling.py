@@ -15,8 +15,6 @@ from lossctl_kernels import Plan
 from lossctl_kernels.recipes import Recipe, usual_recipes
 from lossctl_kernels.row_functions import RowCode
 
-__all__ = ["sections"]
-
 DTYPE = "float32"
 WANTED_SECONDS = 0.5
 

@@ -17,8 +17,6 @@ from lossctl_kernels.scales import safe_scale
 from lossctl_kernels.selection import Medians
 from lossctl_kernels.spec import Monoid, Pooling
 
-__all__ = ["Engine"]
-
 
 class Engine:
     """One loss on arrays of one shape, compiled unless another `backend` is given; `threads` None is all there are."""

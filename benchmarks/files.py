@@ -15,8 +15,6 @@ from benchmarks.peers.scripts import TABLES, available
 from benchmarks.report import MISSING, Section, Table, megabytes, milliseconds, times
 from benchmarks.targets import Targets
 
-__all__ = ["commands_for", "sections", "write_tables"]
-
 PEERS = ("NumPy", "pyarrow", "pandas", "polars", "duckdb")
 # All of them compute in float64; they sum in different orders.
 TOLERANCE = 1e-9

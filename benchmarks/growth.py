@@ -16,8 +16,6 @@ from benchmarks.report import Section, Table, milliseconds, times
 from benchmarks.targets import Targets
 from benchmarks.timing import race
 
-__all__ = ["sections"]
-
 COMPUTING = (Case("bce", "logit"), Case("scce", "logit", 10), Case("scce", "logit", 1000))
 """Losses that memory does not hold up."""
 

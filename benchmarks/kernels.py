@@ -20,8 +20,6 @@ from lossctl.catalogue.typical_data import Data, draw
 from lossctl.throughput import width_of
 from lossctl_kernels import LOSSES, Settings, resolve
 
-__all__ = ["Case", "Measured", "agrees", "cases", "measure", "sections"]
-
 CLASSES = (1000, 10, 3)
 QUICK = ("bce", "scce", "mse", "rmse", "cosine_similarity")
 ALL_WIDTHS = ("cce", "scce")

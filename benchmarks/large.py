@@ -22,8 +22,6 @@ from benchmarks.processes import write_probabilities
 from benchmarks.report import MISSING, Section, Table, megabytes, times
 from benchmarks.targets import Targets
 
-__all__ = ["sections", "write_long_table"]
-
 PEERS = ("polars", "duckdb")
 BOUND = 500e6
 """Bytes that a process may hold, whatever the file."""

@@ -8,8 +8,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["describe", "one_line", "peak_bytes", "use_processors", "versions"]
-
 # In the order in which the tables have them.
 PACKAGES = (
     "lossctl", "numpy", "numba", "torch", "scikit-learn", "jax", "optax", "polars", "duckdb", "pandas", "pyarrow",

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from benchmarks.timing import CLOCKS
 
-__all__ = ["Options"]
-
 
 def _silent(_: str) -> None:
     """Progress that nobody sees."""

@@ -16,8 +16,6 @@ from benchmarks.peers.scripts import ARRAYS, available
 from benchmarks.report import MISSING, Section, Table, milliseconds, times
 from benchmarks.targets import Targets
 
-__all__ = ["sections", "write_probabilities"]
-
 IMPORTS = ("numpy", "sklearn.metrics", "torch", "jax")
 FIRST = (Case("mse", "value"), Case("scce", "logit", 10), Case("cosine_similarity", "value", 256))
 FIRST_VALUES = 100_000

@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-__all__ = ["MISSING", "Section", "Table", "megabytes", "milliseconds", "page", "percent", "show", "times"]
-
 MISSING = "-"
 
 

@@ -10,8 +10,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PlainRead"]
-
 
 class PlainRead:
     """Reads every byte of arrays, on as many threads as everybody else has."""

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.report import Section, Table
 
-__all__ = ["Targets"]
-
 Text = Callable[[float], str]
 
 

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["CLOCKS", "Task", "Times", "geometric_mean", "race"]
-
 Task = Callable[[], object]
 
 REST_SECONDS = 0.003

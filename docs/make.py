@@ -24,8 +24,6 @@ from pathlib import Path
 
 from docs.pages import PAGES, pages
 
-__all__ = ["CONSOLE", "DOCUMENTS", "ROOT", "current", "printed", "reference", "session", "with_sample_data"]
-
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """What is written by hand, and the index of the losses; their pages are those of `reference`."""

@@ -13,8 +13,6 @@ from lossctl_kernels import LOSSES, Loss, Scope
 from lossctl_kernels.domains import LOGIT, REAL, SIGN_LABEL, TargetKind
 from lossctl_kernels.facts import Pooling
 
-__all__ = ["INDEX", "PAGES", "index", "page", "pages"]
-
 DOCS = Path(__file__).resolve().parent
 INDEX, PAGES = DOCS / "losses.md", DOCS / "losses"
 

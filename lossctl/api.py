@@ -50,8 +50,6 @@ if TYPE_CHECKING:
         top: int | None
 
 
-__all__ = ["evaluate", "gradient", "losses", "per_sample"]
-
 Data = ArrayLike | str | os.PathLike[str]
 Columns = Mapping[str, str | Sequence[str]]
 

@@ -19,8 +19,6 @@ from lossctl.values.preparation import precision
 from lossctl.writers import ArrayWriter, open_array_writer
 from lossctl_kernels.reduce import ExactSum, block_rows, block_sums
 
-__all__ = ["GradientSummary", "gradient_writer", "gradient_writers", "per_sample_writer"]
-
 CACHED_VALUES = 1 << 16
 """Looked at together: few enough to stay in the cache from the first look at them to the last."""
 

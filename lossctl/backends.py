@@ -12,8 +12,6 @@ from lossctl_kernels.batch import Backend
 from lossctl_kernels.gpu import BackendUnavailable, DeviceFailure
 from lossctl_kernels.processors import usable_processors
 
-__all__ = ["BACKENDS", "choose", "compiler_faults", "usable_threads"]
-
 BACKENDS = ("auto", "python", "cpu", "cuda")
 
 # benchmarks/auto_threshold.py measures both. Up to the first the interpreter has finished before LLVM is loaded, which

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from lossctl_kernels.arguments import REQUIRED, defaults_of
 
-__all__ = ["Argument", "Option", "OptionGroup", "Parameter", "arguments_of", "parameters_of"]
-
 
 class Argument:
     """What is given by its place, of a list type by all words from there on; `metavar` stands for it in the help."""

@@ -19,8 +19,6 @@ from lossctl.sources.base import Array, WrappedReader, is_beside
 from lossctl_kernels.gpu import BackendUnavailable
 from lossctl_kernels.value_hashes import DTYPES, PIECE, compiled_hashes, hashes, recipe_of
 
-__all__ = ["digested"]
-
 PIECES_AT_ONCE = 8
 """Hashed together by NumPy: what is made of them stays in the cache of a core, and is no new memory each time."""
 

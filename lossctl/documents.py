@@ -10,8 +10,6 @@ from lossctl.errors import DataError, visible
 from lossctl.results import COUNTS, SCHEMA
 from lossctl.strict_json import loads
 
-__all__ = ["other_values", "read_document"]
-
 MOST_BYTES = 64 << 20
 MOST_ROWS = 1 << 63
 DEEPEST = 20

@@ -42,8 +42,6 @@ from lossctl_kernels import Plan
 if TYPE_CHECKING:
     from lossctl.observers import Watcher
 
-__all__ = ["Evaluation"]
-
 Write: TypeAlias = Callable[[Array], None]
 
 

@@ -7,8 +7,6 @@ from itertools import islice
 
 from lossctl.errors import visible
 
-__all__ = ["did_you_mean"]
-
 MOST_COMPARED = 1000
 """Names: a table may have a column for each of a hundred thousand features."""
 

@@ -12,8 +12,6 @@ from lossctl.backends import usable_threads
 from lossctl.errors import visible
 from lossctl_kernels.gpu import BackendUnavailable
 
-__all__ = ["examine"]
-
 PACKAGES = ("numpy", "numba", "llvmlite", "pyarrow", "pandas", "typer", "rich", "numba-cuda")
 
 

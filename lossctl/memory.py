@@ -10,8 +10,6 @@ from lossctl.errors import EnvironmentFault
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["available_bytes", "check_room", "spelled_bytes"]
-
 _NEVER_TOO_MUCH = 1 << 30
 
 

@@ -14,8 +14,6 @@ from lossctl.values.preparation import Prepared
 if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation
 
-__all__ = ["Observer", "Watcher"]
-
 Floats = NDArray[np.float64]
 
 

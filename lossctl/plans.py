@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from lossctl.rows.feed import Feed
     from lossctl.rows.places import Layout
 
-__all__ = ["planned", "samples_of", "work_of"]
-
 CHUNK_BYTES = 16 << 20
 """Of one array: large enough that the work of a chunk hides its overhead, small enough for any machine."""
 

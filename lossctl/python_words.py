@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 from lossctl.errors import LossctlError, LossctlWarning
 
-__all__ = ["in_python", "warn"]
-
 _ARGUMENTS = {
     r"--pred-col\b": "columns={'prediction': …}",
     r"--target-col\b": "columns={'target': …}",

@@ -11,8 +11,6 @@ from lossctl_kernels.records import Record, field
 if TYPE_CHECKING:
     from lossctl.catalogue.loss_spec import LossSpec
 
-__all__ = ["Request", "check_policy"]
-
 POLICIES = ("error", "propagate", "skip")
 """What is done about NaN, infinities and what is missing: see `rows/nonfinite.py`."""
 

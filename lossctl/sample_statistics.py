@@ -28,8 +28,6 @@ from lossctl_kernels.numerals import number_of
 from lossctl_kernels.order_statistics import Quantiles
 from lossctl_kernels.reduce import tree_sum
 
-__all__ = ["SampleStatistics", "confidence_level", "counted_rows", "interval_about", "standard_error"]
-
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from lossctl.errors import visible
 
-__all__ = ["short_paths"]
-
 
 def short_paths(paths: Sequence[str]) -> list[str]:
     """The paths without the folders that all begin with and the parts that all end with, where that tells them apart.

@@ -6,8 +6,6 @@ import json
 import math
 from typing import Any
 
-__all__ = ["indented", "is_unicode", "loads", "on_one_line", "without_repeats"]
-
 
 def indented(document: Any) -> str:
     """A document as text: ASCII only, so that no file name can speak to a terminal; never NaN or Infinity."""

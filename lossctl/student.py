@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["student_quantile"]
-
 _TINY = 1e-300
 _MOST_STEPS = 200
 # From here on two terms of the expansion about the normal quantile (Fisher, Cornish 1960) have all the digits.

@@ -17,8 +17,6 @@ from lossctl.sources.base import Array
 from lossctl_kernels import Loss, Scope
 from lossctl_kernels.domains import TargetKind
 
-__all__ = ["Throughput", "measure", "width_of"]
-
 CLASSES, VECTOR = 10, 256
 """The width of rows: of scores of classes, and of vectors."""
 

@@ -19,8 +19,6 @@ from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.recipes import ACROSS_WIDTH, Recipe, all_recipes
 from lossctl_kernels.row_functions import RowCode
 
-__all__ = ["Warmup", "every_spec"]
-
 # A process takes about as long to start as three functions to compile.
 WORTH_A_PROCESS = 8
 

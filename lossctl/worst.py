@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from lossctl.rows.inputs import InputFiles
     from lossctl_kernels.batch import Batch
 
-__all__ = ["MOST_ROWS", "IdColumns", "WorstWatch", "check_count"]
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 

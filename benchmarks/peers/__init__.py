@@ -9,8 +9,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["Key", "missing", "optional"]
-
 Key = tuple[str, str]
 
 # By the module that is imported, what pip calls it.

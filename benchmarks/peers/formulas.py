@@ -12,8 +12,6 @@ from typing import Any
 
 from benchmarks.peers import Key
 
-__all__ = ["FORMULAS"]
-
 Formula = Callable[..., Any]
 
 LN_2 = math.log(2.0)

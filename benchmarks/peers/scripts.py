@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-__all__ = ["ARRAYS", "KEYED", "READ", "TABLES", "available"]
-
 ARRAYS: Mapping[str, str] = {
     "NumPy": """
 import sys

@@ -10,8 +10,6 @@ from benchmarks.peers import Key, optional
 from benchmarks.peers.formulas import FORMULAS
 from lossctl.catalogue.typical_data import Data
 
-__all__ = ["VALUES", "gradient", "value"]
-
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 jax: Any = optional("jax")
 optax: Any = optional("optax") if jax else None

@@ -11,8 +11,6 @@ from benchmarks.peers import Key
 from benchmarks.peers.formulas import FORMULAS
 from lossctl.catalogue.typical_data import Data
 
-__all__ = ["VALUES", "value"]
-
 VALUES = FORMULAS
 
 

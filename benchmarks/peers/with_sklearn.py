@@ -10,8 +10,6 @@ import numpy as np
 from benchmarks.peers import Key, optional
 from lossctl.catalogue.typical_data import Data
 
-__all__ = ["VALUES", "value"]
-
 metrics = optional("sklearn.metrics")
 
 VALUES: Mapping[Key, Callable[..., Any]] = {

@@ -8,8 +8,6 @@ from typing import Any
 from benchmarks.peers import Key, optional
 from lossctl.catalogue.typical_data import Data
 
-__all__ = ["VALUES", "gradient", "use_threads", "value"]
-
 torch: Any = optional("torch")
 functional: Any = torch and torch.nn.functional
 

@@ -40,6 +40,7 @@ else:
 
 
 __all__ = [
+    "LOADED_NS",
     "LOSSES",
     "OPTIONS",
     "Definition",

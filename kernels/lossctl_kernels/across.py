@@ -10,8 +10,6 @@ from .rows import ROW_COLUMNS, Rows
 from .trace import DOUBLE, constant
 from .writer import LANES, Value, passes, vector, whole
 
-__all__ = ["Across"]
-
 
 class Across(Rows):
     """Tiles of `LANES` rows, transposed: a vector has one value of each row."""

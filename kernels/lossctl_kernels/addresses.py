@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["address_of", "contiguous_address"]
-
 _address_at = c_int64.from_address
 _HEAD_BYTES = object.__basicsize__
 

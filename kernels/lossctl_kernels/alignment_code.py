@@ -16,8 +16,6 @@ from .row_vector_code import LANES, counted, larger, load, masked, numbers_of, s
 from .scalar import where
 from .trace import INTEGER, Symbol
 
-__all__ = ["ALIGNMENT_FUNCTIONS"]
-
 Weighed: TypeAlias = tuple[ir.Value, ir.Value]
 """A number in each lane, and its units."""
 

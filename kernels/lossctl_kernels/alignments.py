@@ -28,8 +28,6 @@ from typing import Any
 from .row_vectors import exponentials, largest_of, sum_of_others
 from .scalar import LN2_HIGH, LN2_LOW, LOG2_E, SHIFT
 
-__all__ = ["FRAMES_AT_ONCE", "backward", "clear", "forward", "forward_lost", "frames_needed", "weigh"]
-
 UNIT, PER_UNIT = 2.0**256, 2.0**-256
 LARGEST, SMALLEST = 2.0**128, 2.0**-128
 """Of a number beside its units. What is two units less is then too small to be noticed in a sum."""

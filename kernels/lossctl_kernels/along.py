@@ -12,8 +12,6 @@ from .spec import Monoid
 from .trace import DOUBLE, any_lane, constant
 from .writer import LANES, Value, is_sum, passes, vector, whole
 
-__all__ = ["MAX_LANES", "Along"]
-
 MAX_LANES = 32
 SHORT = 200
 """Instructions of a chunk that are worth writing twice."""

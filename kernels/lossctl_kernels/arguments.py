@@ -7,8 +7,6 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-__all__ = ["REQUIRED", "argument_names", "defaults_of"]
-
 REQUIRED: Any = object()
 """Stands where an argument has no default."""
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-__all__ = ["BareFunction"]
-
 
 class BareFunction(NamedTuple):
     """A function of so many int64 numbers, whose result is one; `key` is what it is found by.

@@ -13,8 +13,6 @@ from .plan import Plan
 from .records import Record, field
 from .spec import InputShape, Loss
 
-__all__ = ["Backend", "Batch", "Column", "Floats", "input_arrays"]
-
 Floats = NDArray[np.float64]
 Array = NDArray[Any]
 

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Brackets"]
-
 Floats = NDArray[np.float64]
 
 _PIECE = 1 << 16

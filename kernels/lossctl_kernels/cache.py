@@ -26,8 +26,6 @@ import numpy as np
 
 from . import LOADED_NS
 
-__all__ = ["cache_folder", "is_kept", "keep", "kept", "source_digest"]
-
 _PACKAGE = os.path.dirname(__file__)
 _DIGEST_BYTES = 32
 _MOST_BYTES = 64 << 20

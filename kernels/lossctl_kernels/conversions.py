@@ -12,8 +12,6 @@ from .batch import Array
 if TYPE_CHECKING:
     from .recipes import Recipe
 
-__all__ = ["FLOATS", "LARGEST_EXACT", "compiled_conversion", "recipe_of"]
-
 FLOATS = ("float32", "float64")
 """What they become."""
 

@@ -8,8 +8,6 @@ from .conversions import LANES, LARGEST_EXACT
 from .trace import INTEGER
 from .writer import Value, Writer, vector, whole
 
-__all__ = ["Converted"]
-
 
 class Converted(Writer):
     """Whole vectors of integers as floats of the layout's dtype, in the place for results.

@@ -26,8 +26,6 @@ from .row_functions import losses as row_losses
 from .spans import SMALLEST_SPAN
 from .spec import Scope
 
-__all__ = ["Cpu"]
-
 _NOTHING: Floats = np.empty(0)
 _NOWHERE = 0, 0
 _COLUMNS = len(Column)

@@ -20,8 +20,6 @@ from .row_functions import losses as row_losses
 if TYPE_CHECKING:
     from .cuda_jobs import RowsJob
 
-__all__ = ["SLICE_BYTES", "SLOTS", "Cuda", "shares"]
-
 SLICE_BYTES = 4 << 20
 """Of what is sent for a slice: PCIe is at full speed from about 1 MB on, and a few slices stay in the host's cache."""
 SLOTS = 3

@@ -25,21 +25,6 @@ from .scalar import maximum, where
 from .scales import safe_scale
 from .spec import Monoid
 
-__all__ = [
-    "add",
-    "chain",
-    "check_steps",
-    "dense",
-    "extremum",
-    "leading_part",
-    "loops",
-    "magnitude",
-    "per_row",
-    "row_folds",
-    "sparse",
-    "tree_sum",
-]
-
 Function = Callable[..., Any]
 Across = Callable[[Function], Function]
 

@@ -16,8 +16,6 @@ from . import rare, scalar
 from .gpu import simulated
 from .reachable import reachable
 
-__all__ = ["device", "from_warp", "rounded_product"]
-
 _known: set[Callable[..., Any]] = set()
 
 

@@ -17,8 +17,6 @@ from .plan import Plan
 from .program import Program, Step
 from .spec import Monoid, Scope
 
-__all__ = ["FoldsJob", "GradientJob", "LossesJob", "Shape", "row_values"]
-
 MOST_BLOCKS = 1 << 16  # thread blocks of one launch; they take several rows each beyond that
 VALUES_OF_A_LANE = 16  # of a block of rows, before another thread block joins in
 

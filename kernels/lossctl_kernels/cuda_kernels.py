@@ -29,8 +29,6 @@ from .program import Program, Step
 from .scalar import maximum, minimum
 from .spec import Monoid
 
-__all__ = ["WARP", "Layout", "gradient_kernel", "merge_kernel", "report_kernel", "rows_kernel", "state_kernel"]
-
 Function = Callable[..., Any]
 
 FLOAT = np.dtype(np.float64)

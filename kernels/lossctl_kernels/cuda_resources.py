@@ -16,8 +16,6 @@ from .cuda_jobs import FoldsJob, GradientJob, LossesJob, RowsJob, Shape, row_val
 from .plan import Plan
 from .spec import Scope
 
-__all__ = ["CAPABILITY", "Resources", "Started", "code", "launches", "resources", "without_a_gpu"]
-
 CAPABILITY = (9, 0)
 
 

@@ -24,8 +24,6 @@ from .batch import Array
 from .gpu import DeviceFailure, simulated
 from .processors import usable_processors
 
-__all__ = ["Field", "Job", "Launch", "Packing", "Ring", "Span", "reported_failures", "spans"]
-
 Arrays = dict[str, Any]
 Span = slice
 Copy = Callable[[list[tuple[Array, Array]]], None]

@@ -13,8 +13,6 @@ from numba import njit
 from .decimals import FLOAT, LARGEST_POWER, SKIPPED, SMALLEST_POWER
 from .memory_words import byte_at, high_product, leading_zeros, number_at, store_word, word_at
 
-__all__ = ["parse"]
-
 _MINUS, _PLUS, _POINT, _RETURN, _LINE_FEED, _ZERO, _EXPONENT, _QUOTE = b'-+.\r\n0e"'
 _LOWER_CASE = 0x20
 

@@ -11,18 +11,6 @@ from numpy.typing import NDArray
 
 from .bare_functions import BareFunction
 
-__all__ = [
-    "FLOAT",
-    "INTEGER",
-    "LARGEST_POWER",
-    "SKIPPED",
-    "SMALLEST_POWER",
-    "RowParser",
-    "compile_ahead",
-    "is_kept",
-    "row_parser",
-]
-
 SKIPPED, FLOAT, INTEGER = 0, 1, 2
 SMALLEST_POWER, LARGEST_POWER = -342, 308
 

@@ -15,8 +15,6 @@ from .domains import Domain
 from .facts import RowFunction
 from .records import Record, field
 
-__all__ = ["Definition", "Factored", "Fold", "Monoid", "Scalar", "Scope", "TargetTransform"]
-
 Scalar = Callable[..., float]
 
 

@@ -7,22 +7,6 @@ from enum import Enum
 
 from .records import Record
 
-__all__ = [
-    "ABOVE_MINUS_ONE",
-    "BINARY_LABEL",
-    "CLASS_PROBABILITY",
-    "EITHER_LABEL",
-    "LOGIT",
-    "LOG_PROBABILITY",
-    "NONNEGATIVE",
-    "POSITIVE",
-    "PROBABILITY",
-    "REAL",
-    "SIGN_LABEL",
-    "Domain",
-    "TargetKind",
-]
-
 
 class Domain(Record):
     """An interval of real numbers. Finite ends are included unless `low_open`; infinite ones only with `low_infinity`.

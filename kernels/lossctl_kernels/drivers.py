@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 from . import cache as files
 from .kernels import Compiled
 
-__all__ = ["drive", "drive_blocks"]
-
 LOOP_FUNCTION = types.void(*[types.int64] * 6)
 KIND = ".kernel"
 

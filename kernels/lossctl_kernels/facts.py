@@ -10,8 +10,6 @@ from typing import Any
 from .domains import REAL, Domain
 from .records import Record, field
 
-__all__ = ["Input", "InputShape", "Parameter", "Pooling", "RowFunction"]
-
 
 class Pooling(Enum):
     """How a data set makes one number of the losses that a definition has."""

@@ -8,8 +8,6 @@ import os
 import sys
 from functools import cache
 
-__all__ = ["BackendUnavailable", "DeviceFailure", "available", "simulated", "why_unavailable"]
-
 
 class BackendUnavailable(RuntimeError):
     """A backend that was asked for cannot run on this machine."""

@@ -12,8 +12,6 @@ from .trace import DOUBLE, INTEGER, constant
 from .value_hashes import LANES, lane_factors
 from .writer import SINGLE, Value, Writer, vector, whole
 
-__all__ = ["Hashed"]
-
 _WORD = ir.IntType(32)
 _NAN_BITS = struct.unpack("<q", struct.pack("<d", math.nan))[0]
 

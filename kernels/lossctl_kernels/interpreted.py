@@ -20,8 +20,6 @@ from .reduce import tree_sum
 from .scales import safe_scale
 from .spec import Monoid, Scope
 
-__all__ = ["Interpreter", "evaluate"]
-
 
 class Interpreter:
     """See `batch.Backend`."""
@@ -103,6 +101,7 @@ def state(monoid: Monoid, terms: Floats, weights: Floats | None) -> Any:
 
 
 def flat(array: Array) -> Floats:
+    """The values in one row, as float64."""
     return array.astype(np.float64).reshape(-1)
 
 
@@ -112,6 +111,7 @@ def full(values: Any, shape: tuple[int, ...]) -> Floats:
 
 
 def weighted(values: Floats, weights: Floats | None) -> Floats:
+    """`values` times their weights, where there are any."""
     return values if weights is None else values * weights
 
 

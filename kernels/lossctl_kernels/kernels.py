@@ -27,8 +27,6 @@ from .recipes import Recipe
 from .trace import INTEGER
 from .writer import Arguments, whole
 
-__all__ = ["Compiled", "compile_recipe", "machine_code"]
-
 OPTIMISATION = 2
 NUMBERS, POINTERS = 2, 8  # and a pointer for each further input
 LOOP_FUNCTION = ir.FunctionType(ir.VoidType(), [INTEGER] * 6)

@@ -12,8 +12,6 @@ from numba import njit
 
 from .memory_words import ask_for, byte_at, high_product, number_at, store_byte, store_word, word_at
 
-__all__ = ["FUNCTIONS"]
-
 AT_ONCE = 16
 """Keys whose places are asked for together."""
 

@@ -16,20 +16,6 @@ from numpy.typing import NDArray
 from .addresses import address_of
 from .bare_functions import BareFunction
 
-__all__ = [
-    "ABSENT",
-    "MOST_ROWS",
-    "NAMES",
-    "REPEATED",
-    "KeyTable",
-    "can_compile",
-    "compile_ahead",
-    "hashed_texts",
-    "is_kept",
-    "load",
-    "paired",
-]
-
 NAMES = ("entered", "looked_up", "paired", "hashed")
 """Of the compiled functions: see `key_table_code.py`."""
 

@@ -15,8 +15,6 @@ from .program import Program
 from .recipes import Layout
 from .writer import Arguments, Writer
 
-__all__ = ["write_block_function"]
-
 _WRITERS: dict[str, type[Writer]] = {
     "flat": Flat,
     "factored": Products,

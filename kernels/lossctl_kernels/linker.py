@@ -15,8 +15,6 @@ from typing import Any, Protocol
 
 import llvmlite
 
-__all__ = ["Linker", "linker"]
-
 KNOWN = ("0.45.", "0.46.", "0.47.", "0.48.", "0.49.", "0.50.")
 """The versions that were compared with the table below. A test compares it with the one that is installed."""
 

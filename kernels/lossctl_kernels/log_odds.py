@@ -11,8 +11,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["log_odds", "logit_gradient"]
-
 Floats = NDArray[np.float64]
 
 # Values worked on at a time: what is made of them stays in a core's cache.

@@ -12,8 +12,6 @@ from .program import Step
 from .trace import DOUBLE, FLAGS, constant, unary
 from .writer import LANES, Check, Value, Writer, is_sum, vector, whole
 
-__all__ = ["Extremes", "Flat"]
-
 PIECE_CHUNKS = 16
 
 

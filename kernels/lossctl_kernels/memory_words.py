@@ -10,8 +10,6 @@ from numba.extending import intrinsic
 
 from .trace import prefetch
 
-__all__ = ["ask_for", "byte_at", "high_product", "leading_zeros", "number_at", "store_byte", "store_word", "word_at"]
-
 
 def _reads(bits: int, result: Any) -> Any:
     @intrinsic

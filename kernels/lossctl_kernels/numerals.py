@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["number_of", "whole_number_of"]
-
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
 _SPACES = " \t\r\n"

@@ -14,8 +14,6 @@ import numpy as np
 
 from . import scalar
 
-__all__ = ["FUNCTIONS", "NoPower", "whole_power"]
-
 # Beyond it a product rounds too often to be called exact.
 LARGEST_WHOLE_POWER = 64
 

@@ -14,8 +14,6 @@ from typing import Protocol
 from . import cache as files
 from .linker import linker
 
-__all__ = ["Named", "find", "is_kept", "keep", "link"]
-
 KIND = ".object"
 # What Numba takes from the environment that changes the machine code.
 _SETTINGS = (

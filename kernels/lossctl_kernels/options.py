@@ -17,8 +17,6 @@ from .numerals import number_of, whole_number_of
 from .records import Record, field
 from .spec import PEERS, Definition, Loss, Parameter, Scope
 
-__all__ = ["OPTIONS", "Option", "Settings", "SpecificationError", "resolve", "suggestion"]
-
 
 class SpecificationError(ValueError):
     """A loss, option or value that does not exist or does not fit; `hint` lists what does."""

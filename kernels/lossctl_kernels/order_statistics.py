@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from .brackets import Brackets
 
-__all__ = ["Quantiles"]
-
 Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
 

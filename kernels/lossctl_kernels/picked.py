@@ -8,8 +8,6 @@ from .along import Along
 from .trace import DOUBLE, INTEGER, constant
 from .writer import LANES, Value, passes, vector, whole
 
-__all__ = ["Picked"]
-
 AHEAD = 2 * LANES
 """Rows: each value is on a page of memory of its own, which takes longer to find than a few rows to work on."""
 

@@ -18,8 +18,6 @@ from .reduce import block_rows
 from .spec import Definition, InputShape, Loss, Monoid, Scope, TargetTransform
 from .transforms import CLASS_WEIGHT, CONVERSIONS, GUARDS, NORMALIZE, SMOOTH, Transform
 
-__all__ = ["Plan"]
-
 
 class Plan(Record):
     """`settings` on rows of `width` values of `prediction_dtype`. The programs are made when they are asked for."""

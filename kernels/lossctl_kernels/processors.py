@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TypeAlias
 
-__all__ = ["container_limit", "usable_processors"]
-
 Folder: TypeAlias = str | os.PathLike[str]
 
 

@@ -22,8 +22,6 @@ from .scalar import SMALLEST_NORMAL, log_of_product, split
 from .trace import DOUBLE, INTEGER, Symbol, constant
 from .writer import LANES, Check, Value, Writer, vector, whole
 
-__all__ = ["Products"]
-
 GROUP = 4
 """Chunks between splits: four factors of the smallest float32 are far from underflow."""
 RUN_GROUPS = 8

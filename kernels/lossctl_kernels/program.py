@@ -17,16 +17,6 @@ from .records import Record
 from .spec import Definition, Factored, Fold, Monoid, Scope, TargetTransform
 from .transforms import Transform
 
-__all__ = [
-    "LEADING",
-    "Program",
-    "Step",
-    "fold_program",
-    "gradient_program",
-    "input_gradient_program",
-    "value_program",
-]
-
 Environment = tuple[Any, ...]
 Bound = Callable[[Environment], Any]
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from .scalar import where
 
-__all__ = ["rarely"]
-
 
 def rarely(condition: bool, function: Callable[..., float], otherwise: float, *arguments: float) -> float:
     """`function(*arguments)` where `condition` holds, else `otherwise`.

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["reachable"]
-
 
 def reachable(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     """The plain Python functions that `function` can call, callees first and itself last.

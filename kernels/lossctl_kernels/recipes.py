@@ -16,19 +16,6 @@ from .records import Record, replace
 from .row_functions import RowCode, codes
 from .spec import Monoid, Scope
 
-__all__ = [
-    "ACROSS_WIDTH",
-    "EXTREMES",
-    "SUM",
-    "Layout",
-    "Recipe",
-    "all_recipes",
-    "is_flat",
-    "loop_of",
-    "recipe_of",
-    "usual_recipes",
-]
-
 ACROSS_WIDTH = 32
 """The widest rows that are worked on across; at least `along.MAX_LANES`. `benchmarks/layouts.py` measures it."""
 

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast, data
 if TYPE_CHECKING:
     from dataclasses import Field
 
-__all__ = ["Record", "field", "field_names", "replace"]
-
 Value = TypeVar("Value")
 AnyRecord = TypeVar("AnyRecord", bound="Record")
 

@@ -11,16 +11,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "BLOCK_ROWS",
-    "LOOKED_AT_ONE_IN",
-    "ExactSum",
-    "block_rows",
-    "block_sums",
-    "rows_looked_at_first",
-    "tree_sum",
-]
-
 BLOCK_ROWS = 4096
 BLOCK_VALUES = 1 << 19
 _CACHED_VALUES = 1 << 16  # what is made of so many stays in the cache of a core

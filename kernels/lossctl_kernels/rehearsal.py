@@ -15,8 +15,6 @@ from .program import bind
 from .spec import Scalar
 from .trace import DOUBLE, Symbol, as_double, element_of
 
-__all__ = ["rehearse"]
-
 
 def rehearse(function: Scalar) -> str:
     """What `function` computes of one number for each of its arguments.

@@ -19,8 +19,6 @@ from .recipes import Recipe
 from .row_functions import RowCode
 from .spans import run_spans
 
-__all__ = ["Runner", "are_kept", "block_function", "compile_ahead", "is_at_hand", "load_compiler", "run_loop"]
-
 Runner = Callable[[int, int, int, NDArray[np.int64], int, tuple[Any, ...]], None]
 """Runs a block function over a batch: rows, width, rows of a block, places, threads, and what owns the memory."""
 

@@ -17,8 +17,6 @@ from .roads import load_compiler
 from .row_functions import LANES, RowCall, RowCode
 from .spans import run_spans
 
-__all__ = ["run_on_threads"]
-
 STEPS_OF_A_SPAN = 1 << 13
 """Steps of the rows that are handed out together, at the least."""
 

@@ -17,8 +17,6 @@ from .cuda_functions import device
 from .cuda_streams import reported_failures
 from .row_functions import RowCall, RowCode
 
-__all__ = ["kernel_of", "run_on_device", "types_of"]
-
 THREADS = 64
 SCRATCH_BYTES = 1 << 28
 """Of all threads together: fewer threads take several rows each where a row needs much."""

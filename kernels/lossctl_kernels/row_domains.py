@@ -14,8 +14,6 @@ from .plan import Plan
 from .reduce import LOOKED_AT_ONE_IN, rows_looked_at_first
 from .spec import Scope
 
-__all__ = ["are_inside_here_and_there", "computable", "inside_of"]
-
 Mask = NDArray[np.bool_]
 
 

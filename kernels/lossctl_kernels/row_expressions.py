@@ -31,8 +31,6 @@ from .row_values import (
 )
 from .trace import DOUBLE, INTEGER
 
-__all__ = ["Expressions"]
-
 ARITHMETIC = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%"}
 COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 AT_HAND = (ast.IfExp, ast.Compare, ast.UnaryOp, ast.Name, ast.Constant, ast.unaryop, ast.cmpop, ast.expr_context)

@@ -55,8 +55,6 @@ from .records import Record, replace
 from .row_domains import are_inside_here_and_there, computable, inside_of
 from .spec import RowFunction, Scope
 
-__all__ = ["LANES", "Engine", "RowCall", "RowCode", "codes", "gradient", "losses", "shares"]
-
 LANES = 32
 """Rows that a function computes at once on a processor: four to eight vectors of float64."""
 STEPS_OF_A_READ = 4

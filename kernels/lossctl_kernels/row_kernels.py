@@ -15,8 +15,6 @@ from .row_values import ELEMENTS, Array, Number, Value, load, store, truth
 from .row_writer import write_call
 from .trace import DOUBLE, INTEGER
 
-__all__ = ["compile_row_code"]
-
 
 def compile_row_code(code: RowCode) -> Compiled:
     """Compiles the loop of a row function. Raises NotCompilable where that is beyond the compiler."""

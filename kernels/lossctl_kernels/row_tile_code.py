@@ -13,8 +13,6 @@ from .row_values import load as load_number
 from .row_vector_code import LANES, counted, larger, load, masked, numbers_of, power_of, splat, store
 from .trace import FLAGS, INTEGER
 
-__all__ = ["TILE_FUNCTIONS"]
-
 COLUMNS = 4
 """Sums over columns of a tile that are made at once."""
 

@@ -14,31 +14,6 @@ from llvmlite import ir
 
 from .trace import DOUBLE, FLAGS, INTEGER
 
-__all__ = [
-    "BOOLEAN",
-    "ELEMENTS",
-    "SHORT",
-    "Array",
-    "NotCompilable",
-    "Number",
-    "Value",
-    "arithmetic",
-    "common",
-    "compared",
-    "constant",
-    "elementary",
-    "kind_of",
-    "load",
-    "parts_of",
-    "read",
-    "rebuilt",
-    "slots_for",
-    "store",
-    "to",
-    "truth",
-    "write",
-]
-
 BOOLEAN, BYTE, SINGLE, SHORT = ir.IntType(1), ir.IntType(8), ir.FloatType(), ir.IntType(32)
 ELEMENTS = {"float64": DOUBLE, "float32": SINGLE, "int64": INTEGER, "bool": BYTE}
 

@@ -13,19 +13,6 @@ from .row_values import ELEMENTS, SHORT, Array
 from .scalar import TAIL_UNSCALE, exp, tail_exp
 from .trace import DOUBLE, FLAGS, INTEGER, Symbol, constant
 
-__all__ = [
-    "LANES",
-    "VECTOR_FUNCTIONS",
-    "counted",
-    "larger",
-    "load",
-    "masked",
-    "numbers_of",
-    "power_of",
-    "splat",
-    "store",
-]
-
 LANES = 8
 """What 512 bits hold; a processor with smaller vectors takes several."""
 

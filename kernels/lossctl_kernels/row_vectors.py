@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["add_exponentials", "exponentials", "largest_of", "meet", "pull", "sum_of_others"]
-
 
 def largest_of(values: Any) -> float:
     """The largest of one number or more."""

@@ -42,8 +42,6 @@ from .row_vector_code import VECTOR_FUNCTIONS
 from .trace import DOUBLE, INTEGER
 from .writer import prefer_wide_vectors
 
-__all__ = ["write_call"]
-
 DEEPEST = 30
 RETURNED = {"None": None, "bool": BOOLEAN, "int": INTEGER, "float": DOUBLE}
 

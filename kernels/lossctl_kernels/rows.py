@@ -17,8 +17,6 @@ from .spec import Monoid
 from .trace import DOUBLE, INTEGER, any_lane, constant, unary
 from .writer import LANES, SINGLE, Value, Writer, vector, whole
 
-__all__ = ["ROW_COLUMNS", "Rows"]
-
 ROW_COLUMNS = Column.BAD_PREDICTION_ROWS, Column.BAD_TARGET_ROWS
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from .scalar import power_of_two_scale, where
 
-__all__ = ["safe_scale"]
-
 
 def safe_scale(largest: float) -> float:
     """An exact power of two that brings `largest` near 1; 1 where no scaling is needed, and for 0 and NaN.

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from .brackets import Brackets
 
-__all__ = ["Medians"]
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 _Candidates = tuple[Integers, Integers, Floats | None]

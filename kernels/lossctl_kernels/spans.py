@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from .addresses import address_of
 
-__all__ = ["run_spans"]
-
 Loop = Callable[[int, int, int, int, int, int], object]
 
 LARGEST_SPAN = 1 << 20

@@ -21,23 +21,6 @@ from llvmlite import ir
 from .numpy_functions import FUNCTIONS, whole_power
 from .scalar import SMALLEST_NORMAL
 
-__all__ = [
-    "DOUBLE",
-    "FLAGS",
-    "INTEGER",
-    "Branching",
-    "NotANumber",
-    "NotKnown",
-    "Symbol",
-    "any_lane",
-    "as_double",
-    "constant",
-    "element_of",
-    "prefetch",
-    "shaped",
-    "unary",
-]
-
 DOUBLE, INTEGER, TRUTH = ir.DoubleType(), ir.IntType(64), ir.IntType(1)
 
 # Fused multiply-add is the only licence that the elementary functions allow: `reassoc` would cancel their error terms.

@@ -12,8 +12,6 @@ from .scalar import exp, log, log1p, maximum, minimum, sigmoid, where
 from .softmax import largest, others, probability, tail, ties
 from .spec import Fold, Monoid, TargetTransform
 
-__all__ = ["CONVERSIONS", "GUARDS", "NORMALIZE", "TargetTransform", "Transform"]
-
 Scalar = Callable[..., float]
 
 

@@ -21,17 +21,6 @@ from .batch import Array, Floats
 if TYPE_CHECKING:
     from .recipes import Recipe
 
-__all__ = [
-    "DTYPES",
-    "LANES",
-    "PIECE",
-    "compiled_hashes",
-    "hashes",
-    "lane_factors",
-    "recipe_of",
-    "spread",
-]
-
 LANES = 16
 """Numbers that compiled code takes together."""
 

@@ -21,8 +21,6 @@ from .scales import safe_scale
 from .spec import Monoid
 from .trace import DOUBLE, FLAGS, INTEGER, Symbol, as_double, constant, element_of, prefetch, unary
 
-__all__ = ["LANES", "Arguments", "Check", "Layout", "Value", "Writer", "is_sum", "passes", "vector", "whole"]
-
 LANES = 16
 SINGLE = ir.FloatType()
 CACHE_LINE_BYTES = 64
@@ -351,4 +349,5 @@ def whole(number: int) -> ir.Constant:
 
 
 def as_whole(value: Value | int) -> Value:
+    """An integer of the code, where it is one of Python."""
     return whole(value) if isinstance(value, int) else value

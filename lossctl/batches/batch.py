@@ -31,8 +31,6 @@ from lossctl_kernels.records import replace
 if TYPE_CHECKING:
     from lossctl.gates.gating import Gating
 
-__all__ = ["Batch"]
-
 LEAVE_SECONDS = 0.2
 """How long an interrupt waits for evaluations to notice that nobody waits for them."""
 

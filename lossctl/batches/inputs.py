@@ -37,8 +37,6 @@ from lossctl.sources.raw_array import RawArrayReader
 from lossctl.sources.spool import spooled
 from lossctl_kernels.records import replace
 
-__all__ = ["EACH_FILE", "SharedInputs"]
-
 EACH_FILE = "/dev/null/predictions"
 """Stands for the file of predictions, which is another each time; there is no such file."""
 

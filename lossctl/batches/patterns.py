@@ -14,8 +14,6 @@ from lossctl.sources.base import is_remote
 from lossctl.sources.opening import STDIN, is_glob
 from lossctl.sources.shards import natural_key, shard_paths
 
-__all__ = ["BatchFile", "fields_of", "find_files", "short_names"]
-
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 # What a pattern is made of: a field, a brace that stands for itself, what globs know, any other character.
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|\*\*/|\*+|\?|\[!?\]?[^]]*\]|.", re.DOTALL)

@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from lossctl.requests import Request
     from lossctl.rows.inputs import InputFiles
 
-__all__ = [
-    "BYTES_OF_A_JOB",
-    "MOST_JOBS",
-    "check_request",
-    "chosen_jobs",
-    "sorting_loss",
-    "taken_names",
-    "targets_among",
-]
-
 BYTES_OF_A_JOB = 256 << 20
 """More than one evaluation holds: a few chunks of each array, and the text or pages that they come from."""
 

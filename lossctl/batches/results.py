@@ -15,8 +15,6 @@ from typing import Any
 from lossctl.errors import CheckFailed, DataError, EnvironmentFault, LossctlError, Undecided, UsageError, visible
 from lossctl.results import RunResult, is_gain
 
-__all__ = ["SCHEMA", "Leaderboard", "Row", "conclude", "failed_row", "leaderboard", "row_of", "value_of"]
-
 SCHEMA = "lossctl.leaderboard/1"
 
 Document = dict[str, Any]

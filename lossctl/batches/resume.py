@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from lossctl.requests import Request
     from lossctl.rows.inputs import InputFiles
 
-__all__ = ["Earlier", "asked_of", "read_earlier", "state_of", "states_of", "write_leaderboard"]
-
 MOST_BYTES = 256 << 20
 DEEPEST = 20
 

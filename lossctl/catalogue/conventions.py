@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Rows", "SideBySide", "side_by_side", "small_rows"]
-
 PREDICTIONS = (0.8, 2.0, -1.0, 0.3, 0.0, 3.0, -0.5, 0.1, 1.0, -2.0)
 TARGETS = (1.0, 0.0, 2.0, -1.0, 1.0, 3.0, 0.5, -0.25, 4.0)
 SHARES = ((0.7, 0.2, 0.1), (0.1, 0.6, 0.3), (0.0, 0.5, 0.5))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-__all__ = ["argument", "guess", "in_framework"]
-
 # What the path of a loss in a framework begins with, as in torch.nn.BCELoss, F.mse_loss and tf.keras.losses.Huber.
 _FRAMEWORKS = {
     "F": "torch",

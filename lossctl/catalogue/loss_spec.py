@@ -22,8 +22,6 @@ from lossctl_kernels.records import Record
 OWN = re.compile(r"(.*?\.py)(?::([^:=,/]*)(?::(.*))?)?", re.DOTALL)
 """A file, its function, and options: the path may hold colons."""
 
-__all__ = ["LossSpec", "Shapes", "find", "gradient_hint", "loss_of", "parse", "settle", "spec_of"]
-
 
 class LossSpec(Record):
     """What the user wrote for one loss: a name, and options as text."""

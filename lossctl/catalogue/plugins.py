@@ -21,8 +21,6 @@ from lossctl_kernels.spec import registering
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["every_plugin", "find_plugin", "plugin_names"]
-
 GROUP = "lossctl.losses"
 
 _registries: dict[str, dict[str, Loss]] = {}

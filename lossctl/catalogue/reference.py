@@ -14,8 +14,6 @@ from lossctl_kernels import LOSSES, OPTIONS, Loss
 from lossctl_kernels.domains import Domain, TargetKind
 from lossctl_kernels.options import allowed_choices, default_of, describe_scope
 
-__all__ = ["PEER_NAMES", "describe", "example", "families", "overview"]
-
 PEER_NAMES = {"keras": "Keras", "torch": "PyTorch", "optax": "optax", "sklearn": "scikit-learn", "other": "elsewhere"}
 # The modules of definitions that make a family, and what is in it.
 FAMILIES = {

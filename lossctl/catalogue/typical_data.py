@@ -15,8 +15,6 @@ from lossctl_kernels import Scope, Settings
 from lossctl_kernels.domains import LOG_PROBABILITY, Domain, TargetKind
 from lossctl_kernels.spec import InputShape
 
-__all__ = ["Array", "Data", "draw"]
-
 Array = NDArray[Any]
 
 # Arrays of a few tens of megabytes are drawn anew for each case, were they not kept.

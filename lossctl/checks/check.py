@@ -23,8 +23,6 @@ from lossctl_kernels import Plan, Scope, Settings
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.records import replace
 
-__all__ = ["AGREEMENT", "NOISE", "Check", "CrossCheck", "Place", "check"]
-
 Floats = NDArray[np.float64]
 
 SCHEMA = "lossctl.check/1"

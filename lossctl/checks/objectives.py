@@ -22,8 +22,6 @@ from lossctl_kernels.interpreted import Interpreter, combine, full
 from lossctl_kernels.records import Record, replace
 from lossctl_kernels.spec import InputShape
 
-__all__ = ["Objective", "objective_of"]
-
 Floats = NDArray[np.float64]
 
 VALUES, ROWS, DATA_SETS = 256, 48, 6

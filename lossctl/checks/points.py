@@ -16,8 +16,6 @@ from lossctl_kernels import Loss, Parameter
 from lossctl_kernels.domains import Domain, TargetKind
 from lossctl_kernels.spec import Input, InputShape
 
-__all__ = ["draw", "draw_input", "draw_targets", "parameter_sets"]
-
 Floats = NDArray[np.float64]
 
 # Ends and places of no smooth going: zero, tiny, and as large as saved outputs get.

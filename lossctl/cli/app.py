@@ -15,8 +15,6 @@ from lossctl.cli.help import HELP
 from lossctl.declarations import Argument, Parameter, arguments_of, parameters_of
 from lossctl_kernels.numerals import whole_number_of
 
-__all__ = ["app", "for_typer"]
-
 app = typer.Typer(
     name="lossctl",
     help=HELP,

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from lossctl.cli.explain import LOSS
 from lossctl.declarations import Argument, Option
 
-__all__ = ["completion_of"]
-
 _WORDS = {
     "--backend": ("auto", "python", "cpu", "cuda"),
     "--denom": ("weight", "count", "valid", "nonzero", "elements"),

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lossctl.gates.gating import Gating
 
-__all__ = ["deliver"]
-
 
 def deliver(gating: Gating, emit: Callable[[], None], quiet: bool) -> None:
     """Writes the result, then the verdict. Raises CheckFailed where a gate fails, Undecided where one is open."""

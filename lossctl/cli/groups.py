@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from lossctl.requests import Request
     from lossctl.rows.inputs import InputFiles
 
-__all__ = ["DataOptions", "GateOptions", "LossOptions", "RunOptions", "request_of"]
-
 
 class DataOptions(OptionGroup):
     """What is read, beside the files of predictions and of targets."""

@@ -17,8 +17,6 @@ from lossctl.cli.commands import COMMANDS
 from lossctl.cli.plain import COMPLETION
 from lossctl.declarations import Argument, Option, Parameter, parameters_of
 
-__all__ = ["HELP", "page_of"]
-
 HELP = """Exact losses and gradients of saved model outputs.
 
 Example: lossctl eval preds.npy labels.npy --loss bce

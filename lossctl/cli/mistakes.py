@@ -13,8 +13,6 @@ from lossctl.declarations import Option, Parameter, parameters_of
 from lossctl.errors import visible
 from lossctl.guesses import did_you_mean
 
-__all__ = ["explained"]
-
 ELSEWHERE = {
     "--json": "--format json",
     "--csv": "--format csv",

@@ -8,8 +8,6 @@ from typing import Annotated
 from lossctl.declarations import Argument, Option
 from lossctl.errors import UsageError, visible
 
-__all__ = ["comma_list", "gradient_files", "named_files", "one_of", "preset_list", "rows_format"]
-
 Predictions = Annotated[
     str, Argument(metavar="PREDS", help="Predictions: a file, a folder or glob of shards, a URL, or - for stdin.")
 ]

@@ -16,8 +16,6 @@ from typing import Any
 from lossctl.cli.commands import COMMANDS
 from lossctl.declarations import Argument, Option, Parameter, arguments_of, parameters_of
 
-__all__ = ["COMPLETION", "call_of"]
-
 COMPLETION = "_LOSSCTL_COMPLETE"
 LONGEST_NUMBER = 18
 

@@ -8,8 +8,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Progress"]
-
 PATIENCE_SECONDS = 1.0
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from lossctl.results import RunResult
     from lossctl.suites.results import SuiteResult
 
-__all__ = ["chosen_format", "emit", "tell", "tell_gates", "telling_faults", "warn"]
-
 
 def chosen_format(name: str | None) -> str:
     """The format for stdout: what was asked for, else a table for a person and TSV for a pipe."""

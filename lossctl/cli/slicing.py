@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from lossctl.gates.gating import Gating
     from lossctl.slices.plan import SlicePlan
 
-__all__ = ["SliceOptions"]
-
 SHOWN = 20
 """Slices of each table that people see, where they do not say how many."""
 

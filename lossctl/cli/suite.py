@@ -15,8 +15,6 @@ from lossctl.suites.suite import OF_THE_COMMAND, OUTPUTS, Suite, SuiteError, Sui
 if TYPE_CHECKING:
     from lossctl.cli.eval import PlannedEvaluation
 
-__all__ = ["open_suite", "parameters", "plan_suite"]
-
 
 def parameters() -> list[Parameter]:
     """What an evaluation takes."""

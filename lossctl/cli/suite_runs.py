@@ -19,8 +19,6 @@ from lossctl.suites.verdict import Finished, finished, verdict
 if TYPE_CHECKING:
     from lossctl.cli.eval import PlannedEvaluation
 
-__all__ = ["run_suite"]
-
 
 def run_suite(suite: Suite, outputs: Sequence[str], shown: str, screen: Mapping[str, Any]) -> None:
     """Runs the suite in its folder, writes its files, prints it in the format `shown`, and tells the verdict last.

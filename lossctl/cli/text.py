@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lossctl.outputs.table import Display
 
-__all__ = ["print_facts", "print_rows"]
-
 
 ROOM = 110
 """Of a terminal that has room for all columns of a table."""

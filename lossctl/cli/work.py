@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from lossctl.requests import Request
     from lossctl.rows.inputs import InputFiles
 
-__all__ = ["evaluating", "known_losses", "losses_under", "whole_inputs_of"]
-
 
 def known_losses(texts: Sequence[str] | None) -> list[LossSpec]:
     """The SPECs, taken apart. Raises UsageError for a loss that does not exist, before any file is opened."""

@@ -17,8 +17,6 @@ from lossctl.errors import DataError, EnvironmentFault, UsageError, reason_of, v
 from lossctl.results import InputInfo, LossResult, RunResult
 from lossctl.strict_json import indented
 
-__all__ = ["FOLDER", "Baseline", "kept", "path_of", "read_baseline", "store"]
-
 FOLDER = ".lossctl/baselines"
 EXTENSION = ".json"
 

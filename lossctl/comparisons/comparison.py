@@ -24,8 +24,6 @@ from lossctl.rows.feed import Feed
 from lossctl.runs.run import Run
 from lossctl.short_paths import short_paths
 
-__all__ = ["Comparison"]
-
 Floats = NDArray[np.float64]
 
 

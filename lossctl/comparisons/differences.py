@@ -16,8 +16,6 @@ from lossctl.sources import ArrayInfo
 from lossctl.sources.base import Array
 from lossctl.values.preparation import row_shapes
 
-__all__ = ["QUANTILES", "SCHEMA", "BinnedQuantiles", "Difference", "Place", "Tolerance", "compare_files"]
-
 SCHEMA = "lossctl.difference/1"
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)

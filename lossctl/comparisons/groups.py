@@ -12,8 +12,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GROUPS", "ResamplingSums", "group_of"]
-
 GROUPS = 1 << 16
 
 Floats = NDArray[np.float64]

@@ -8,8 +8,6 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["holm", "letters", "ranks", "wilcoxon_p"]
-
 Floats = NDArray[np.float64]
 
 EXACT_UP_TO = 50

@@ -13,8 +13,6 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ConfidenceInterval", "bootstrap", "bootstrap_p", "interval", "margin_p", "permutation_p", "sign_flips"]
-
 Floats = NDArray[np.float64]
 
 BATCH = 16

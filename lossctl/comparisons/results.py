@@ -9,8 +9,6 @@ from typing import Any
 from lossctl.errors import UsageError, visible
 from lossctl.results import InputInfo, finite_or_none, plain
 
-__all__ = ["SCHEMA", "TESTS", "ComparisonResult", "Inference", "LossComparison", "Margin", "Pair", "System"]
-
 SCHEMA = "lossctl.comparison/1"
 TESTS = ("bootstrap", "permutation", "wilcoxon")
 FEWEST_RESAMPLES = 100

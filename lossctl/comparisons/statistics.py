@@ -27,8 +27,6 @@ from lossctl.memory import available_bytes, spelled_bytes
 from lossctl.results import LossResult
 from lossctl.runs.run import Run
 
-__all__ = ["PairedRows"]
-
 Floats = NDArray[np.float64]
 
 MOST_RANKED = 45

@@ -22,8 +22,6 @@ from lossctl.sources.base import Array
 from lossctl.values.preparation import prepare
 from lossctl_kernels.records import replace
 
-__all__ = ["MOST_SYSTEMS", "Member", "SystemFeed", "check_systems", "open_systems"]
-
 MOST_SYSTEMS = 26
 """As many as there are letters; all files are open at once."""
 

@@ -11,8 +11,6 @@ from lossctl.documents import other_values
 from lossctl.errors import visible
 from lossctl.results import GRADIENT_OPTIONS, spelled
 
-__all__ = ["SCHEMA", "Explanation", "Finding", "explain"]
-
 SCHEMA = "lossctl.explanation/1"
 
 ROUNDING_ULPS = 4

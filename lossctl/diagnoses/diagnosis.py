@@ -24,16 +24,6 @@ from lossctl_kernels.records import Record, field
 from lossctl_kernels.reduce import tree_sum
 from lossctl_kernels.spec import Input
 
-__all__ = [
-    "check_input",
-    "check_lengths",
-    "check_weights",
-    "diagnose",
-    "diagnose_labels",
-    "has_bad_labels",
-    "placing_integers",
-]
-
 Mask = NDArray[np.bool_]
 Test = Callable[[Array], Mask]
 CACHED_VALUES = 1 << 15
@@ -112,6 +102,7 @@ def nonfinite(domain: Domain) -> Test:
 
 
 def outside(domain: Domain) -> Test:
+    """Tells which values are not in `domain`; NaN never is."""
     # As NumPy scalars: a Python float would be rounded to the dtype of the array, the largest float64 to infinity.
     low, high = (np.float64(bound) for bound in domain.bounds())
     if domain.labels:
@@ -120,6 +111,7 @@ def outside(domain: Domain) -> Test:
 
 
 def off_one(tolerance: float) -> Test:
+    """Tells which rows have a sum that is not 1."""
     return lambda array: ~(np.abs(tree_sum(array.astype(np.float64)) - 1.0) <= tolerance)
 
 

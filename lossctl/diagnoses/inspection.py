@@ -21,8 +21,6 @@ from lossctl.sources.delimited import DELIMITERS
 from lossctl.sources.opening import is_many
 from lossctl_kernels.conversions import LARGEST_EXACT
 
-__all__ = ["Description", "as_row", "inspect"]
-
 _CHUNK_VALUES = 1 << 20
 # About a second's work.
 _MOST_VALUES = 1 << 23

@@ -9,8 +9,6 @@ from lossctl_kernels.domains import TargetKind
 if TYPE_CHECKING:
     from lossctl_kernels import Plan
 
-__all__ = ["label_remedy", "prediction_remedy", "row_sum_remedy", "target_remedy", "whole_remedy"]
-
 # Logits are hardly ever beyond it, and percentages hardly ever all within.
 _LARGE_LOGIT = 20
 

@@ -13,8 +13,6 @@ from lossctl_kernels import Plan
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.reduce import tree_sum
 
-__all__ = ["suspicions"]
-
 _LOOKED_AT = 4096
 # Of fewer values, chance makes anything.
 _FEWEST = 10

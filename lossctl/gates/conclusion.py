@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from lossctl.gates.judging import Decision
     from lossctl.results import GateResult
 
-__all__ = ["conclude", "report"]
-
 _MARKS = {"pass": "✓", "fail": "✗", "warn": "!", "inconclusive": "?"}
 _ASCII_MARKS = {"pass": "ok", "fail": "FAIL", "warn": "WARN", "inconclusive": "OPEN"}
 

@@ -32,8 +32,6 @@ from lossctl.results import COUNTS, LossResult
 from lossctl.slices.results import SliceResult, spread
 from lossctl_kernels.records import Record
 
-__all__ = ["Entries", "Evaluator", "Interval"]
-
 Entries = Sequence[Mapping[str, Any] | None]
 """What a baseline has for each result of a run, None for what no gate compares."""
 

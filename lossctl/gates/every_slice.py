@@ -11,8 +11,6 @@ from lossctl.gates.trees import Comparison, Condition, Measure, Not, comparisons
 from lossctl.results import LossResult
 from lossctl.slices.results import GateSlices, SliceVerdict
 
-__all__ = ["Asked", "ask_each"]
-
 _RANKS = {"fail": 0, "inconclusive": 1, "pass": 2}
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from lossctl.gates.judging import Decision, Gate
     from lossctl.results import RunResult
 
-__all__ = ["Gating", "plan_gates"]
-
 # Where a gate asks for a bound of the interval and the command for no level.
 CONFIDENCE = 0.95
 

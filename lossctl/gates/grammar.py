@@ -44,8 +44,6 @@ from lossctl.gates.vocabulary import FUNCTIONS, GAP, OF_SLICES, WORDS
 from lossctl.results import COUNTS
 from lossctl_kernels.records import replace
 
-__all__ = ["parse_gate"]
-
 DEEPEST = 50
 
 _COMPARING = ("<", "<=", ">", ">=", "==", "!=")

@@ -21,8 +21,6 @@ from lossctl_kernels.records import Record
 if TYPE_CHECKING:
     from lossctl.catalogue.loss_spec import LossSpec
 
-__all__ = ["Decision", "Gate", "decide", "parse_gates"]
-
 
 class Gate(Record):
     """An expression, what it means, and how serious it is: "fail" or "warn"."""

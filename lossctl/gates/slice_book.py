@@ -13,8 +13,6 @@ from lossctl.results import LossResult
 from lossctl.slices.results import SliceResult, SliceTable, harmless, spread
 from lossctl.slices.slicing import MISSING, spelled_key, spelled_value
 
-__all__ = ["Key", "SliceBook"]
-
 Key: TypeAlias = Mapping[str, str | None]
 """A slice: the value of each column, None where it is missing."""
 

@@ -9,8 +9,6 @@ from typing import NoReturn
 from lossctl.errors import UsageError, visible
 from lossctl_kernels.records import Record
 
-__all__ = ["LONGEST", "Token", "TokenReader", "unquoted"]
-
 LONGEST = 500
 """Characters of an expression, which bounds how deep it nests."""
 

@@ -12,24 +12,6 @@ from typing import TypeAlias
 from lossctl.gates.vocabulary import GAP, WORDS
 from lossctl_kernels.records import Record, field
 
-__all__ = [
-    "And",
-    "Arithmetic",
-    "Base",
-    "Comparison",
-    "Condition",
-    "Measure",
-    "Negative",
-    "Not",
-    "Number",
-    "Or",
-    "Quantity",
-    "comparisons",
-    "measures",
-    "quantities",
-    "quoted",
-]
-
 
 class Number(Record):
     """A number that is written there, not negative."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from lossctl.results import COUNTS
 
-__all__ = ["FUNCTIONS", "GAP", "OF_SLICES", "STATISTICS", "WORDS"]
-
 WORDS = ("and", "or", "not", "base")
 """What is no name of anything."""
 

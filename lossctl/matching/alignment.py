@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.matching.key_hashes import BothSigns, KeyHasher, Lanes
-from lossctl.matching.key_index import ABSENT, REPEATED, KeyIndex, Rows, index_of
+from lossctl.matching.key_index import KeyIndex, Rows, index_of
 from lossctl.matching.rearranged import FilteredReader, RearrangedReader
 from lossctl.sources import Reader, Selection
 from lossctl.sources.base import KEY_ROLE
+from lossctl_kernels.key_tables import ABSENT, REPEATED
 
 if TYPE_CHECKING:
     from lossctl.sources.base import Array
-
-__all__ = ["MISSING", "aligned", "check_missing", "key_selections"]
 
 MISSING = ("error", "drop")
 SHOWN = 10

@@ -17,8 +17,6 @@ from lossctl.sources.base import Array, KeyEncoder
 from lossctl_kernels.key_tables import can_compile, hashed_texts
 from lossctl_kernels.value_hashes import spread
 
-__all__ = ["BothSigns", "KeyHasher", "Lanes"]
-
 Lanes = NDArray[np.uint64]
 """Shape (rows, words), one word or two: the keys."""
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from lossctl.matching.key_hashes import Lanes
 from lossctl_kernels.key_tables import ABSENT, MOST_ROWS, REPEATED, KeyTable, can_compile, paired
 
-__all__ = ["ABSENT", "REPEATED", "KeyIndex", "Rows", "index_of"]
-
 Rows = NDArray[np.int64]
 
 

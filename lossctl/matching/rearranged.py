@@ -18,8 +18,6 @@ from lossctl.sources.spool import reserved
 from lossctl.values.conversion import exact
 from lossctl_kernels.records import replace
 
-__all__ = ["FilteredReader", "RearrangedReader"]
-
 CHUNK_BYTES = 4 << 20
 TOUCHED_BYTES = 128 << 20
 """What may be in memory of the pages of a temporary file that rows were written to."""

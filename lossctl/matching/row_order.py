@@ -17,8 +17,6 @@ from lossctl.sources.records import RecordFile
 if TYPE_CHECKING:
     from lossctl.rows.inputs import InputFiles
 
-__all__ = ["other_order"]
-
 _LOOKED_AT = 1000
 _LOOKED_THROUGH = 100_000
 """Where the first ids are not the same: how many of the other table's are looked through for them."""

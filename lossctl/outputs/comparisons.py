@@ -10,8 +10,6 @@ from lossctl.outputs.delimited import joined
 from lossctl.outputs.view import significant
 from lossctl.strict_json import indented
 
-__all__ = ["FORMATS", "render"]
-
 FORMATS = ("table", "json", "csv", "tsv", "markdown")
 
 Cells = dict[str, str]

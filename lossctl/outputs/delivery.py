@@ -15,8 +15,6 @@ from lossctl.results import RunResult
 if TYPE_CHECKING:
     from lossctl.suites.results import SuiteResult
 
-__all__ = ["deliver", "deliver_fault"]
-
 
 def deliver(run: RunResult | SuiteResult, paths: Iterable[str]) -> None:
     """Writes `run`, or a suite of runs, to each file in the format that its name says, whole or not at all.

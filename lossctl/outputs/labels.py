@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from lossctl.errors import visible
 from lossctl.results import GradientStatistics, LossResult, RunResult, Statistics, spelled
 
-__all__ = ["changed_options", "labelled", "measures"]
-
 
 def labelled(run: RunResult) -> dict[str, LossResult]:
     """The results by name: that of the loss, and where a run has several of that name, also what tells them apart.

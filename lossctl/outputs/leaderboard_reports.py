@@ -13,8 +13,6 @@ from lossctl.outputs.leaderboards import gates_of, said_of
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-__all__ = ["encode_parquet", "render_junit", "render_openmetrics"]
-
 DOCUMENT = "lossctl.leaderboard"
 
 

@@ -16,8 +16,6 @@ from lossctl.outputs.view import Column, Section, significant
 from lossctl.results import GateResult
 from lossctl.strict_json import indented, on_one_line
 
-__all__ = ["FORMATS", "RESERVED", "chosen", "deliver", "encoded", "gates_of", "render", "said_of", "told_gates"]
-
 FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown", "latex", "parquet", "junit", "openmetrics")
 
 RECORD = ("rank", "file", "loss", "value", "unit", "reduction", "samples", "weight", "difference", "gates", "status")

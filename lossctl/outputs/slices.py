@@ -12,8 +12,6 @@ from lossctl.results import LossResult, RunResult
 from lossctl.slices.results import SliceResult, SliceTable, WorstRow, harmless
 from lossctl.slices.slicing import MISSING, spelled_key
 
-__all__ = ["detail_sections", "shown_value", "slice_records", "slice_values"]
-
 LONGEST_CELL = 60
 
 

@@ -9,8 +9,6 @@ from lossctl.errors import LossctlError, visible
 from lossctl.outputs.view import Column, Section, details, sections
 from lossctl.suites.results import SuiteResult
 
-__all__ = ["EVALUATION", "said_of", "suite_details", "suite_sections", "with_names"]
-
 EVALUATION = "evaluation"
 """The title of the column that names them."""
 

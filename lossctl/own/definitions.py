@@ -19,8 +19,6 @@ from lossctl_kernels.program import LEADING
 from lossctl_kernels.records import replace
 from lossctl_kernels.spec import Definition, Loss, Monoid, Parameter, Scope, definition_of
 
-__all__ = ["make_loss"]
-
 DEFAULT_OPTIONS = {
     Scope.ELEMENT: ("row", "denom", "empty", "grad_scale"),
     Scope.ROW: ("denom", "empty", "grad_scale"),

@@ -15,8 +15,6 @@ from lossctl.process import Ended
 from lossctl_kernels.numpy_functions import NoPower
 from lossctl_kernels.trace import Branching, NotANumber, NotKnown
 
-__all__ = ["code_fault"]
-
 LONGEST_QUOTE = 100
 Position = tuple[int, int, int, int]
 

@@ -25,8 +25,6 @@ from lossctl.own.definitions import make_loss
 from lossctl.own.prints import printing_aside
 from lossctl_kernels.spec import Loss, is_gradient, registering
 
-__all__ = ["find_own", "registered"]
-
 HOW = "a loss of one's own is path/to/file.py:function"
 MOST_BYTES = 1 << 20
 

@@ -6,8 +6,6 @@ import sys
 import threading
 from typing import TextIO
 
-__all__ = ["printing_aside"]
-
 
 class _Aside:
     """Sends what is printed to stderr for as long as a thread is within: there is one stdout for all of them."""

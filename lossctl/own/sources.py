@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from hashlib import sha256
 from importlib.util import resolve_name
 
-__all__ = ["source_digest"]
-
 DIGITS = 16
 """Of the digest: enough that no two versions of a loss ever share one."""
 

@@ -8,8 +8,6 @@ from lossctl.errors import DataError
 from lossctl.sources import ArrayInfo, Reader
 from lossctl.sources.base import Array
 
-__all__ = ["Feed"]
-
 
 class Feed:
     """The arrays of several readers, by role, in step. Restartable, like its readers.

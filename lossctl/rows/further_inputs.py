@@ -13,8 +13,6 @@ from lossctl.errors import UsageError, visible
 from lossctl_kernels import Loss
 from lossctl_kernels.spec import Input, InputShape
 
-__all__ = ["check_differentiable", "check_names", "check_settled", "whole_inputs"]
-
 
 def check_names(specs: Sequence[LossSpec], given: Collection[str]) -> None:
     """Raises UsageError for a name that no loss of the call takes, and for an array that one of them always needs."""

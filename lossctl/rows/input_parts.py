@@ -16,22 +16,6 @@ from lossctl_kernels.records import Record
 if TYPE_CHECKING:
     from lossctl.rows.inputs import InputFiles
 
-__all__ = [
-    "OpenGroup",
-    "Part",
-    "by_table",
-    "check_class_names",
-    "check_names",
-    "check_stdin",
-    "is_stream",
-    "open_group",
-    "order_warnings",
-    "parts_of",
-    "read_once",
-    "selections_of_keys",
-    "target_selection",
-]
-
 
 class Part(Record):
     """One role: the file that it comes from, or the array, and what to take from it."""

@@ -25,8 +25,6 @@ from lossctl.sources import Reader, Selection, open_reader
 from lossctl.sources.base import Encoder
 from lossctl_kernels.records import Record, field
 
-__all__ = ["InputFiles", "class_weights", "open_feed", "open_parts", "reading_options"]
-
 
 class InputFiles(Record):
     """The inputs of a command, as its user named them.

@@ -19,18 +19,6 @@ from lossctl.values.labels import END_OF_LIST, are_numbers
 from lossctl_kernels import Plan
 from lossctl_kernels.domains import TargetKind
 
-__all__ = [
-    "FiniteFeed",
-    "Mask",
-    "Rows",
-    "SkippingFeed",
-    "Spread",
-    "infinity_takers",
-    "odd_rows",
-    "stand_ins",
-    "undefined_rows",
-]
-
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 

@@ -27,8 +27,6 @@ from lossctl_kernels import Loss, Scope
 from lossctl_kernels.records import Record, replace
 from lossctl_kernels.reduce import block_rows
 
-__all__ = ["Layout", "Places", "WholeRows", "by_places"]
-
 
 class Places(Enum):
     """What a role has beside the predictions."""

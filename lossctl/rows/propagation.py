@@ -17,8 +17,6 @@ from lossctl_kernels import Plan
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.interpreted import Interpreter
 
-__all__ = ["chosen_batch", "odd_gradients", "odd_losses"]
-
 Floats = NDArray[np.float64]
 Prepare = Callable[[dict[str, Array]], Batch]
 

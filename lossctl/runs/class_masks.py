@@ -14,8 +14,6 @@ from lossctl_kernels import Plan
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.log_odds import log_odds, logit_gradient
 
-__all__ = ["ClassMasks"]
-
 
 @dataclass(frozen=True)
 class ClassMasks:

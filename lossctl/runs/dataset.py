@@ -24,8 +24,6 @@ from lossctl_kernels.reduce import ExactSum
 from lossctl_kernels.scales import safe_scale
 from lossctl_kernels.spec import Monoid
 
-__all__ = ["DatasetRun", "PooledRun"]
-
 
 class PooledRun(Run):
     """A loss with one value for all the data: there is no sum of it, and none of one sample."""

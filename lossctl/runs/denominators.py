@@ -9,8 +9,6 @@ from lossctl.values.preparation import Prepared
 from lossctl_kernels import Plan
 from lossctl_kernels.reduce import ExactSum, block_sums
 
-__all__ = ["Denominator", "sums_of_weights"]
-
 
 def sums_of_weights(weights: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
     """Block sums, infinite where they exceed float64."""

@@ -9,8 +9,6 @@ from lossctl.runs.samples import SampleRun
 from lossctl_kernels import Plan, Scope
 from lossctl_kernels.facts import Pooling
 
-__all__ = ["make_run", "runs_for_statistics"]
-
 
 def make_run(task: Task) -> Run:
     """A run of the kind that the plan of the task asks for."""

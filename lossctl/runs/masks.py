@@ -17,8 +17,6 @@ from lossctl_kernels.batch import Batch
 from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum, block_sums, tree_sum
 
-__all__ = ["FrequencyRun", "SampleClassRun"]
-
 FREQUENCY_EPS = 1e-7
 """What optax adds to the squared frequency of a class, so that one that never occurs has a weight."""
 

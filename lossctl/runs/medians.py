@@ -16,8 +16,6 @@ from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum
 from lossctl_kernels.selection import Medians
 
-__all__ = ["MedianRun"]
-
 
 class MedianRun(PooledRun):
     """The weighted median of all losses, or the mean of those of the columns with `multioutput=columns`.

@@ -19,8 +19,6 @@ from lossctl.values.preparation import Prepared
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.row_functions import facts_of, shares
 
-__all__ = ["Gathered", "PairsRun"]
-
 FIRST_ROWS = 4096
 """Room for so many at first, where nobody knows how many come."""
 

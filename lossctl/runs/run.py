@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from lossctl.observers import Observer
     from lossctl.sample_statistics import SampleStatistics
 
-__all__ = ["BAD", "Floats", "Run", "Task"]
-
 Floats = NDArray[np.float64]
 BAD = slice(Column.BAD_PREDICTIONS, Column.BAD_TARGET_ROWS + 1)
 """The columns of a report that count what lies outside its domain."""

@@ -21,8 +21,6 @@ from lossctl_kernels.batch import Batch, Column
 from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum, block_sums
 
-__all__ = ["SampleRun"]
-
 
 class SampleRun(Run):
     """A loss with a value for each row, reduced to a sum or a mean."""

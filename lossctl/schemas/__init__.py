@@ -12,8 +12,6 @@ from typing import Any
 
 from lossctl.errors import UsageError, visible
 
-__all__ = ["names", "schema", "text"]
-
 
 @cache
 def names() -> dict[str, str]:

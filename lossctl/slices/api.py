@@ -16,8 +16,6 @@ from lossctl.sources import Selection
 from lossctl.sources.base import SLICE_ROLE, Array
 from lossctl_kernels.records import Record
 
-__all__ = ["By", "SliceRequest"]
-
 By: TypeAlias = str | Sequence[str] | Mapping[str, Any]
 """Columns as `--by` has them, or arrays under what `--by` would say of them."""
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from lossctl.slices.levels import Bins, Levels
     from lossctl.slices.slicing import Slicing
 
-__all__ = ["ChunkCodes"]
-
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 

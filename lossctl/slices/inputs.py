@@ -15,8 +15,6 @@ from lossctl.sources.base import ROW_ROLE, SLICE_ROLE, Array, ArrayInfo, Wrapped
 if TYPE_CHECKING:
     from lossctl.rows.inputs import InputFiles
 
-__all__ = ["JoinedReader", "NumberedReader", "Place", "check_column", "place_of", "slice_parts"]
-
 
 class Place(NamedTuple):
     """A file with its format, None for what its name says, and whether its one array has no name."""

@@ -21,8 +21,6 @@ from lossctl.sources.records import INTEGER, NUMBER
 if TYPE_CHECKING:
     from lossctl.slices.slicing import SliceColumn
 
-__all__ = ["LONGEST_LABEL", "MOST_DECIMALS", "MOST_SLICES", "Bins", "Levels", "Texts", "encoder_of"]
-
 MOST_SLICES = 10_000
 """Of a column, and of columns that are crossed."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from lossctl.slices.levels import Bins, Levels
     from lossctl.slices.slicing import Slicing
 
-__all__ = ["SlicePlan"]
-
 
 class SlicePlan(Record):
     """Slices by `slicing`, of which people are shown so many, and the `top` worst rows with the columns `ids`.

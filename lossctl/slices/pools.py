@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from lossctl.evaluation import Evaluation
     from lossctl.slices.codes import ChunkCodes
 
-__all__ = ["MOST_POOLED", "PooledSlices"]
-
 Floats = NDArray[np.float64]
 
 MOST_POOLED = 1000

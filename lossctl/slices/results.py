@@ -17,8 +17,6 @@ from lossctl.slices.slicing import spelled_key
 if TYPE_CHECKING:
     from lossctl.results import LossResult, Status
 
-__all__ = ["GateSlices", "SliceResult", "SliceTable", "SliceVerdict", "WorstRow", "harmless", "slices_frame", "spread"]
-
 MOST_LISTED = 100
 """Slices that the entry of a gate lists."""
 

@@ -18,8 +18,6 @@ from lossctl.values.preparation import Prepared
 if TYPE_CHECKING:
     from lossctl.slices.codes import ChunkCodes
 
-__all__ = ["SampleSlices"]
-
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -12,8 +12,6 @@ from lossctl.gates.vocabulary import WORDS
 from lossctl_kernels.numerals import number_of
 from lossctl_kernels.records import Record
 
-__all__ = ["MISSING", "MOST_CROSSED", "SliceColumn", "Slicing", "parse_columns", "spelled_key", "spelled_value"]
-
 MISSING = "(missing)"
 """How the slice of rows without a value is called."""
 

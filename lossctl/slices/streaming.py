@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from lossctl.slices.levels import Bins, Levels
     from lossctl.slices.slicing import Slicing
 
-__all__ = ["SliceWatch"]
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 

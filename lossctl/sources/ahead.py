@@ -11,8 +11,6 @@ from lossctl_kernels.processors import usable_processors
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["WorkedAhead", "reading_threads"]
-
 # More would wait for the one thread that reads the file for them, and hold memory.
 _MOST_THREADS = 8
 

@@ -22,8 +22,6 @@ from lossctl.process import end_now, is_owned
 if TYPE_CHECKING:
     from lossctl.sources.input_file import InputFile
 
-__all__ = ["may_map", "watch"]
-
 _mapped: weakref.WeakSet[InputFile] = weakref.WeakSet()
 # The C library keeps its address alone.
 _handlers: list[Any] = []

@@ -16,8 +16,6 @@ from lossctl.sources.input_file import InputFile, faults_of
 
 Codec: TypeAlias = Literal["gzip", "zstd"]
 
-__all__ = ["STDIN", "Codec", "bare_name", "check_no_stand_in", "is_glob", "is_many", "open_input", "take_pipe"]
-
 STDIN = "-"
 _STDIN_DESCRIPTOR = 0
 _COMPRESSIONS: dict[str, Codec] = {".gz": "gzip", ".zst": "zstd"}

@@ -17,8 +17,6 @@ from lossctl.errors import DataError, EnvironmentFault, LossctlError, UsageError
 from lossctl.sources.input_file import InputFile, SeekableInput
 from lossctl.sources.spool import spooled
 
-__all__ = ["RemoteFile", "open_copy", "open_ranges", "remote_paths", "shown"]
-
 EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "http": "http", "https": "http"}
 """The extra of each scheme."""
 

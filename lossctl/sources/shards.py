@@ -16,8 +16,6 @@ from lossctl.sources.input_file import changed, faults_of, state_of
 from lossctl.sources.opening import is_glob
 from lossctl_kernels.records import replace
 
-__all__ = ["ShardedReader", "hive_constants", "shard_paths"]
-
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _TEXT_FORMATS = ("csv", "tsv", "jsonl")
 

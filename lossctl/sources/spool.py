@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from lossctl.sources.opening import Codec
 
-__all__ = ["SPOOL_LIMIT", "decompressed", "inflated", "reserved", "spooled"]
-
 SPOOL_LIMIT = 64 << 30
 """Bytes that a copy may take."""
 

@@ -12,16 +12,6 @@ from lossctl.guesses import did_you_mean
 from lossctl.sources.arrow import from_arrow
 from lossctl.sources.base import Array, Selection
 
-__all__ = [
-    "check_textual",
-    "delivered_text",
-    "is_textual",
-    "key_or_classes",
-    "load_compute",
-    "text_array",
-    "text_dtype",
-]
-
 
 def is_textual(kind: Any) -> bool:
     """Whether a column of this Arrow type can be a key or the names of classes."""

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 from lossctl.errors import EnvironmentFault, UsageError, reason_of, visible
 
-__all__ = ["SuiteText", "find_suite", "parse_toml"]
-
 FILE, SHARED_FILE, TABLE = "lossctl.toml", "pyproject.toml", "tool.lossctl"
 STDIN = "-"
 _STDIN_DESCRIPTOR = 0

@@ -10,8 +10,6 @@ from typing import Any, Literal
 from lossctl.errors import LossctlError
 from lossctl.results import GateResult, RunResult, finite_or_none
 
-__all__ = ["SCHEMA", "EvaluationResult", "SuiteResult", "most_serious"]
-
 SCHEMA = "lossctl.suite/1"
 
 # Exit codes, the most serious first: what cannot be trusted, then what is wrong, then what is open.

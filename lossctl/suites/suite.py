@@ -20,18 +20,6 @@ from lossctl.suites.values import from_environment, from_toml, guess, key_of, ke
 if TYPE_CHECKING:
     from lossctl.declarations import Parameter
 
-__all__ = [
-    "OF_THE_COMMAND",
-    "Setting",
-    "Suite",
-    "SuiteError",
-    "SuiteEvaluation",
-    "from_here",
-    "load",
-    "resolved",
-    "selected",
-]
-
 OF_THE_COMMAND = ("format", "score_only", "quiet", "no_progress", "debug")
 """Parameters that say what is shown meanwhile and at the end: of a suite once, on the command line."""
 

@@ -12,8 +12,6 @@ from lossctl.suites.values import key_of
 if TYPE_CHECKING:
     from lossctl.declarations import Parameter
 
-__all__ = ["render", "spelled"]
-
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 

@@ -13,8 +13,6 @@ from lossctl_kernels.numerals import number_of, whole_number_of
 if TYPE_CHECKING:
     from lossctl.declarations import Parameter
 
-__all__ = ["PLACEHOLDER", "from_environment", "from_toml", "guess", "key_of", "keys_of", "named"]
-
 PLACEHOLDER = "{name}"
 """In the texts of a suite: the name of the evaluation."""
 

@@ -15,8 +15,6 @@ from lossctl_kernels.records import replace
 if TYPE_CHECKING:
     from lossctl.results import RunResult
 
-__all__ = ["Finished", "finished", "verdict"]
-
 _BY_CODE = {each.exit_code: each for each in (CheckFailed, UsageError, DataError, EnvironmentFault, Undecided)}
 
 

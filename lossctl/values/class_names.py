@@ -14,8 +14,6 @@ from lossctl.sources.base import option
 from lossctl.sources.opening import take_pipe
 from lossctl.strict_json import is_unicode
 
-__all__ = ["check_classes", "class_names", "file_of_classes", "read_classes"]
-
 LARGEST_FILE = 64 << 20
 SHOWN = 10
 

@@ -8,8 +8,6 @@ from lossctl.errors import DataError
 from lossctl.sources.base import Array
 from lossctl_kernels.conversions import FLOATS, LARGEST_EXACT, compiled_conversion, recipe_of
 
-__all__ = ["TooLarge", "exact"]
-
 _CACHED_VALUES = 1 << 15
 
 _COMPILED_VALUES = 1 << 16

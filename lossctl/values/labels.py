@@ -17,19 +17,6 @@ from lossctl_kernels import Plan
 from lossctl_kernels.conversions import LARGEST_EXACT
 from lossctl_kernels.domains import TargetKind
 
-__all__ = [
-    "LENGTHS",
-    "are_numbers",
-    "check_blank",
-    "class_labels",
-    "inexact",
-    "integers",
-    "label_rows",
-    "not_whole",
-    "whole_numbers",
-    "wrong",
-]
-
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int64]
 

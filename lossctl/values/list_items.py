@@ -7,8 +7,6 @@ import numpy as np
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.records import replace
 
-__all__ = ["of_items"]
-
 
 def of_items(batch: Batch) -> Batch:
     """The batch without the items that `mask` is 0 for, relevances times `item_weight`; itself where neither is given.

@@ -22,17 +22,6 @@ from lossctl_kernels.facts import Pooling
 from lossctl_kernels.records import Record
 from lossctl_kernels.spec import Input, InputShape
 
-__all__ = [
-    "Prepared",
-    "check_input_shapes",
-    "check_shapes",
-    "compute_dtype",
-    "dimensions",
-    "precision",
-    "prepare",
-    "row_shapes",
-]
-
 SMALL_INTEGERS = {"bool", "int8", "uint8", "int16", "uint16"}
 
 

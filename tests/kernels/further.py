@@ -12,8 +12,6 @@ from lossctl_kernels import Loss
 from lossctl_kernels.domains import Domain
 from lossctl_kernels.spec import InputShape
 
-__all__ = ["drawn_inputs"]
-
 Array = NDArray[Any]
 
 

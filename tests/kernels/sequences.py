@@ -11,8 +11,6 @@ from lossctl_kernels import LOSSES, Plan, resolve
 from lossctl_kernels.batch import Array, Batch
 from tests.kernels.engines import backend_of
 
-__all__ = ["Floats", "frames_of", "plan_of", "slopes", "values"]
-
 Floats = NDArray[np.float64]
 
 

@@ -10,8 +10,6 @@ from threading import RLock
 
 from ..spec import LOSSES, Loss, registering
 
-__all__ = ["FAMILIES", "find_loss", "load_all"]
-
 # What most processes ask for comes first: they load no more. A family and those before it define its losses whole.
 FAMILIES = (
     "regression",

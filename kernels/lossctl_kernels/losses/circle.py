@@ -5,18 +5,15 @@ from typing import Annotated, Any
 
 from ..domains import TargetKind
 from ..facts import Input, InputShape
+from ..row_vectors import add_exponentials, exponentials, meet, pull
 from ..spec import Parameter, Scope, degenerate_for, gradient_of, loss, row_function
 from .pair_tiles import (
     TILE,
     add_exponential,
-    add_exponentials,
     counts_of,
-    exponentials,
     load,
     log_of,
-    meet,
     nothing_added,
-    pull,
     scratch_of_pairs,
     sigmoid_of,
     softplus_of,

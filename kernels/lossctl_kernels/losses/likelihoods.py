@@ -15,8 +15,6 @@ from ..spec import Definition, Loss, Scope, define
 from ..wide_exp import rounded_exp, times_power_of_two
 from .parts import scaled
 
-__all__ = ["without_constant"]
-
 
 def xlog(target: float, log_mean: float) -> float:
     """y ln μ, and 0 for y = 0."""

@@ -4,16 +4,13 @@ import math
 from typing import Annotated, Any
 
 from ..domains import TargetKind
+from ..row_vectors import add_exponentials, exponentials, meet, pull
 from ..spec import Parameter, Scope, degenerate_for, gradient_of, loss, row_function
 from .pair_tiles import (
     TILE,
-    add_exponentials,
     counts_of,
-    exponentials,
     log_of,
-    meet,
     nothing_added,
-    pull,
     scratch_of_pairs,
     sigmoid_of,
     softplus_of,

@@ -9,26 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..row_vectors import add_exponentials, exponentials, meet, pull
-
-__all__ = [
-    "TILE",
-    "add_exponential",
-    "add_exponentials",
-    "counts_of",
-    "exponentials",
-    "load",
-    "log_of",
-    "meet",
-    "nothing_added",
-    "pull",
-    "scratch_of_pairs",
-    "sigmoid_of",
-    "softplus_of",
-    "store",
-    "tiles_of",
-]
-
 TILE = 32
 """References that the anchors meet at once."""
 

@@ -6,8 +6,6 @@ from typing import NamedTuple, cast
 
 from ..spec import Monoid, Scalar, fold
 
-__all__ = ["PAIRS", "Three", "of_each_pair", "of_pairs", "with_arguments"]
-
 PAIRS = {"positive": ("prediction", "target"), "direct": ("prediction", "negative"), "swapped": ("target", "negative")}
 """Which rows each distance is between."""
 
