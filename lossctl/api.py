@@ -91,7 +91,7 @@ def evaluate(
     columns: which columns, or which array, of the files: by "prediction", "target", "weights" or the name of a further
     input, a name, a glob or a list, such as {"prediction": "p_*", "target": "label"}.
     reduction: "mean" or "sum".
-    backend: "auto", "python", "cpu" or "cuda"; threads: of the cpu backend, all by default.
+    backend: "auto", "python", "cpu" or "cuda"; threads: the most of the cpu backend, all by default.
     on: a column, or several, by whose values the rows of files are matched; missing: "error", or "drop" to leave out
     rows without a partner.
     classes: the names of the classes in order, where targets are names.

@@ -22,9 +22,13 @@ INTERPRETED_VALUES_UNCOMPILED = 3_000_000
 GPU_VALUES = 2_000_000_000
 
 
-def usable_threads() -> int:
-    """The processors that this process may run on, within the limits of its container."""
-    return usable_processors()
+def usable_threads(asked: int | None = None) -> int:
+    """The processors that this process may run on, within the limits of its container; no more than are asked for.
+
+    A suite that asks for eight runs on a machine that has two: no number depends on how many there are.
+    """
+    most = usable_processors()
+    return most if asked is None else min(asked, most)
 
 
 def choose(
@@ -34,14 +38,16 @@ def choose(
 
     `plans` are what will be computed, each with the dtype of its predictions, and `gradient` whether their gradients
     will be too: what is compiled already pays sooner.
-    Raises UsageError for a name or a number of threads that does not exist, EnvironmentFault for a backend that this
+    Raises UsageError for a name that does not exist and for no threads, EnvironmentFault for a backend that this
     machine does not have.
     """
     if name not in BACKENDS:
         raise UsageError(f"there is no backend '{visible(name)}'", hint=f"the backends are {', '.join(BACKENDS)}")
-    most = usable_threads()
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= most):
-        raise UsageError(f"threads must be from 1 to {most} on this machine, found {visible(threads)}")
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise UsageError(
+            f"threads must be a whole number from 1 up, found {visible(repr(threads))}",
+            hint="left out, as many as there are processors",
+        )
     if name == "auto":
         name = _automatic(values, plans, gradient)
     if name == "python":
@@ -90,7 +96,7 @@ def _cpu(threads: int | None, plans: Sequence[tuple[Plan, str]], gradient: bool)
     if not _are_compiled(plans, gradient):
         with compiler_faults():  # now rather than when data is read
             load_compiler()
-    return Cpu(threads)
+    return Cpu(usable_threads(threads))
 
 
 @contextmanager

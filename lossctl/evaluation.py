@@ -282,7 +282,7 @@ class Evaluation:
 
     def _compiled_threads(self) -> int:
         """Those that run compiled code, 0 where all is interpreted."""
-        return 0 if self.backend.name == "python" else self.request.threads or usable_threads()
+        return 0 if self.backend.name == "python" else usable_threads(self.request.threads)
 
     # ---- gradients
 

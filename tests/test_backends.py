@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 
@@ -79,10 +80,16 @@ def test_a_backend_that_does_not_exist(name: str) -> None:
         choose(name, 1, None)
 
 
-@pytest.mark.parametrize("threads", [0, -1, usable_threads() + 1, 10**30])
-def test_threads_that_do_not_exist(threads: int) -> None:
-    with pytest.raises(UsageError, match=f"from 1 to {usable_threads()} on this machine, found {threads}"):
+@pytest.mark.parametrize("threads", [0, -1, "2", 2.0])
+def test_threads_that_do_not_exist(threads: Any) -> None:
+    with pytest.raises(UsageError, match=f"threads must be a whole number from 1 up, found {threads!r}"):
         choose("cpu", 1, threads)
+
+
+@pytest.mark.parametrize("threads", [usable_threads() + 1, 10**30])
+def test_more_threads_than_processors_are_as_many_as_processors(threads: int) -> None:
+    """A suite with a number of threads runs on every machine; the value does not depend on it."""
+    assert usable_threads(threads) == usable_threads() == getattr(choose("cpu", 1, threads), "threads", None)
 
 
 def test_a_missing_gpu_is_told_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ class Batch:
         self._done = {position: row for position, row in enumerate(found) if row is not None}
         self.taken = len(self._done)
         self.jobs = max(1, min(jobs, len(self._rows) - self.taken))
-        self.threads = request.threads or usable_threads()
+        self.threads = usable_threads(request.threads)
         self._request = replace(request, threads=max(1, self.threads // self.jobs))
         self._pays = sum(_file_size(row.path) for row in self._rows) > _VALUE_BYTES * INTERPRETED_VALUES_UNCOMPILED
         self._stop = Event()

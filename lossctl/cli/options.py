@@ -147,7 +147,7 @@ BackendName = Annotated[
     Option("--backend", metavar="NAME", help="Where to compute: auto, python, cpu or cuda.", envvar="LOSSCTL_BACKEND"),
 ]
 Threads = Annotated[
-    int | None, Option("--threads", metavar="N", help="Number of threads of the cpu backend.", envvar="LOSSCTL_THREADS")
+    int | None, Option("--threads", metavar="N", help="Most threads of the cpu backend.", envvar="LOSSCTL_THREADS")
 ]
 ChunkRows = Annotated[
     int | None,

@@ -86,7 +86,7 @@ class Comparison:
             inference=self.inference,
             comparisons=comparisons,
             backend=backend,
-            threads=1 if backend == "python" else self.request.threads or usable_threads(),
+            threads=1 if backend == "python" else usable_threads(self.request.threads),
             seconds=time.perf_counter() - self.started,
             warnings=(*self.feed.warnings, *self._warnings()),
         )

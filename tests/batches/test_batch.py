@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lossctl import backends
 from lossctl.batches import batch
 from lossctl.batches.batch import Batch
 from lossctl.batches.inputs import EACH_FILE, SharedInputs
@@ -112,7 +113,8 @@ def test_progress_counts_files() -> None:
         assert counts == list(range(8))
 
 
-def test_threads_are_shared_among_jobs() -> None:
+def test_threads_are_shared_among_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "usable_processors", lambda: 4)
     for files, expected in ((1, (1, 4)), (2, (2, 2)), (7, (3, 1))):
         found = [BatchFile(f"p{number}.npy") for number in range(files)]
         work = Batch(found, None, request(threads=4), jobs=3)  # type: ignore[arg-type]

@@ -186,7 +186,7 @@ def test_another_meaning_of_a_loss_is_no_rank(here: Path) -> None:
         (2, ["runs/*/preds.npy", *BCE, "--jobs", "0"], "--jobs must be from 1 to 64, found 0"),
         (2, ["runs/*/preds.npy", *BCE, "--jobs", "-1"], "found -1"),
         (2, ["runs/*/preds.npy", *BCE, "--jobs", "two"], "--jobs"),
-        (2, ["runs/*/preds.npy", *BCE, "--threads", "0"], "threads must be from 1"),
+        (2, ["runs/*/preds.npy", *BCE, "--threads", "0"], "threads must be a whole number from 1 up"),
         (2, ["runs/{m}/{m}.npy", *BCE], "names the field m twice"),
         (2, ["runs/{m/preds.npy", *BCE], "the braces of 'runs/{m/preds.npy' do not match"),
         (2, ["runs/{bce}/preds.npy", *BCE], "the field bce has the name of another column"),

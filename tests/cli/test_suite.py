@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lossctl.backends import usable_threads
 from lossctl.cli import eval as evaluation
 from tests.cli.commands import call, process, refused
 from tests.cli.suites import DEFAULTS, FAILS, NO_DATA, run, with_data, write
@@ -106,6 +107,12 @@ def test_what_is_printed_runs_as_what_it_was_printed_of(here: Path) -> None:
     assert run("printed.toml") == first
     assert run("--only", "b", "--print-config")[0] == 0
     assert '"a"' not in call("run", "--only", "b", "--print-config").out
+
+
+def test_a_suite_with_more_threads_than_the_machine_has_says_how_many_there_were(here: Path) -> None:
+    write("backend = 'cpu'\nthreads = 4096")
+    (found,) = json.loads(call("run", "--format", "json").out)["evaluations"]
+    assert found["result"]["threads"] == usable_threads()
 
 
 def test_the_backend_that_was_asked_for_is_used(here: Path) -> None:
