@@ -103,7 +103,7 @@ class SampleStatistics:
     `end_pass` says so, as it may of the quantiles of long streams, the same chunks have to come again.
     """
 
-    def __init__(self, confidence: float | None = None, block_rows: int = 4096) -> None:
+    def __init__(self, confidence: float | None, block_rows: int = 4096) -> None:
         self.confidence = confidence
         self.passes = 0
         self.positions: NDArray[np.int64] | None = None

@@ -229,7 +229,7 @@ class GradientJob(RowsJob):
         batch: Batch,
         row_scales: Floats,
         totals: dict[str, float],
-        of: str = "prediction",
+        of: str,
     ) -> None:
         super().__init__(shape, plan, batch)
         one_scale = row_scales.strides == (0,)

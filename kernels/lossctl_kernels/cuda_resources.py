@@ -38,9 +38,9 @@ class Resources:
     spilled_bytes: int
 
 
-def launches(plan: Plan, shape: Shape | None = None) -> list[Started]:
+def launches(plan: Plan) -> list[Started]:
     """Every kernel that the values and the gradient of a plan launch, with the arguments that they get."""
-    shape, dtype = shape or Shape(), plan.prediction_dtype
+    shape, dtype = Shape(), plan.prediction_dtype
     values = np.zeros((1, plan.width), dtype)
     inputs = {
         name: values[:, 0] if of_row else values for name, of_row in zip(plan.inputs, plan.row_inputs, strict=True)

@@ -29,7 +29,7 @@ def _first_limit(root: str) -> int | None:
     return container_limit(root)
 
 
-def container_limit(root: Folder = "/") -> int | None:
+def container_limit(root: Folder) -> int | None:
     """The tightest limit of processor time over the control groups of this process, rounded up; None without one."""
     quotas = [quota for folder, version in _groups(root) if (quota := _quota(folder, version)) is not None]
     return max(1, -int(-min(quotas) // 1)) if quotas else None

@@ -29,7 +29,7 @@ def are_inside_here_and_there(plan: Plan, batch: Batch) -> bool:
     return all(_all_inside(part, *_bounds(plan.prediction_domain)) for part in parts)
 
 
-def computable(plan: Plan, batch: Batch, rows: slice, predictions: bool = True) -> Mask:
+def computable(plan: Plan, batch: Batch, rows: slice, predictions: bool) -> Mask:
     """Which of these rows have their numbers in their domains; of all pairs, all rows or none.
 
     Of `predictions` too, unless somebody else looks at those.

@@ -242,7 +242,7 @@ def _only_predictions_can_differ(first: Mapping[str, Any], second: Mapping[str, 
     return all(_are_equal(ours[role].get("digest"), theirs.get(role, {}).get("digest")) for role in others)
 
 
-def _finding(what: str, first: Any, second: Any, meaning: str | None = None) -> Finding:
+def _finding(what: str, first: Any, second: Any, meaning: str | None) -> Finding:
     return Finding(what, _spelled(first), _spelled(second), meaning or "")
 
 

@@ -77,14 +77,14 @@ class Gating(Record, frozen=False):
 def plan_gates(
     specs: Sequence[LossSpec],
     *,
-    fail_if: Sequence[str] = (),
-    warn_if: Sequence[str] = (),
-    baseline: str | None = None,
-    baseline_any: bool = False,
-    baseline_folder: str | None = None,
-    statistics: bool = False,
-    confidence: str | None = None,
-    strict: bool = False,
+    fail_if: Sequence[str],
+    warn_if: Sequence[str],
+    baseline: str | None,
+    baseline_any: bool,
+    baseline_folder: str | None,
+    statistics: bool,
+    confidence: str | None,
+    strict: bool,
 ) -> Gating:
     """What the options ask for. Raises UsageError for what means nothing, DataError for a baseline that is none."""
     gates = parse_gates(fail_if, warn_if, specs)

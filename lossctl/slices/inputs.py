@@ -90,15 +90,14 @@ def _absent(name: str, option: str, tables: Sequence[tuple[str, Sequence[str]]])
 class NumberedReader(WrappedReader):
     """Another reader, with the number of each row in its file beside the row."""
 
-    def __init__(self, reader: Reader, role: str = ROW_ROLE) -> None:
+    def __init__(self, reader: Reader) -> None:
         super().__init__(reader)
-        self._role = role
         self.arrays = self._described()
 
     def _described(self) -> dict[str, ArrayInfo]:
         first = next(iter(self._reader.arrays.values()))
         numbers = ArrayInfo(first.path, first.format, (), first.shape[:1], "int64")
-        return {**self._reader.arrays, self._role: numbers}
+        return {**self._reader.arrays, ROW_ROLE: numbers}
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
         import numpy as np
@@ -106,7 +105,7 @@ class NumberedReader(WrappedReader):
         first = 0
         for chunk in self._reader.chunks(rows):
             count = len(next(iter(chunk.values())))
-            yield {**chunk, self._role: np.arange(first, first + count)}
+            yield {**chunk, ROW_ROLE: np.arange(first, first + count)}
             first += count
         self.arrays = self._described()
 

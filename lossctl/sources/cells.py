@@ -73,8 +73,8 @@ class CellParser:
         file: RecordFile,
         delimiter: str,
         texts: Mapping[str, Selection],
-        gaps: bool = False,
-        exact: Collection[str] = (),
+        gaps: bool,
+        exact: Collection[str],
     ) -> None:
         self._texts_of, self._gaps, self._exact = texts, gaps, frozenset(exact)
         self._file = file
