@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lossctl_kernels.value_hashes import spread
+
 GROUPS = 1 << 16
 
 Floats = NDArray[np.float64]
@@ -19,11 +21,9 @@ Floats = NDArray[np.float64]
 
 def group_of(rows: NDArray[np.uint64], seed: int, groups: int) -> NDArray[np.int64]:
     """The group of each row: a hash of its number (SplitMix64), of `groups`, which is a power of two."""
-    mixed = rows + np.uint64((seed * 0xD1342543DE82EF95 + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
-    mixed *= np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((mixed ^ (mixed >> np.uint64(31))) & np.uint64(groups - 1)).astype(np.int64)
+    start = np.uint64((seed * 0xD1342543DE82EF95 + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
+    mixed = spread((rows + start) * np.uint64(0x9E3779B97F4A7C15))
+    return (mixed & np.uint64(groups - 1)).astype(np.int64)
 
 
 class ResamplingSums:
