@@ -18,7 +18,7 @@ _MANTISSA_BITS = 53
 _HIGH_BITS = 27
 _EXACT_COUNT = 1 << (_MANTISSA_BITS - _HIGH_BITS)  # so many halves add up exactly in float64
 _MOST_WAITING = 256
-_UNIT = 1074 + _MANTISSA_BITS  # every finite float64 is a whole number of 2**-_UNIT
+_UNIT = 2 * 1074 + _MANTISSA_BITS  # every product of two finite float64, rounded as one, is a multiple of 2**-_UNIT
 
 # Where few values of each wide row are needed, others are read only to see whether the rows are what they should be:
 # all of the first values of a data set, at least so many rows, and later one row in so many.
@@ -109,12 +109,19 @@ class ExactSum:
                 self._special = float(self._special + array[~finite].sum())
             array = array[finite]
         for start in range(0, array.size, _EXACT_COUNT):
-            self._add_finite(array[start : start + _EXACT_COUNT])
+            self._add_finite(*np.frexp(array[start : start + _EXACT_COUNT]))
 
-    def _add_finite(self, values: Floats) -> None:
-        mantissas, exponents = np.frexp(values)
+    def add_products(self, a: Floats, b: Floats) -> None:
+        """Adds the products of finite numbers, each rounded to 53 bits however large or small it is."""
+        for start in range(0, a.size, _EXACT_COUNT):
+            mantissas, exponents = np.frexp(a[start : start + _EXACT_COUNT])
+            factors, more = np.frexp(b[start : start + _EXACT_COUNT])
+            mantissas, least = np.frexp(mantissas * factors)
+            self._add_finite(mantissas, exponents + more + least)
+
+    def _add_finite(self, mantissas: Floats, exponents: NDArray[np.int32]) -> None:
         lowest = int(exponents.min())
-        exponents -= lowest
+        exponents = exponents - lowest
         # Two halves of the mantissa, each a whole number that fewer bits than a float64 hold: so are their sums.
         scaled = np.ldexp(mantissas, _HIGH_BITS)
         high = np.trunc(scaled)

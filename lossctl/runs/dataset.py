@@ -21,6 +21,7 @@ from lossctl_kernels.arguments import argument_names
 from lossctl_kernels.batch import Batch
 from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum
+from lossctl_kernels.scalar import power_of_two_scale
 from lossctl_kernels.scales import safe_scale
 from lossctl_kernels.spec import Monoid
 
@@ -58,6 +59,7 @@ class DatasetRun(PooledRun):
             block = math.gcd(self.plan.block_rows * self.values, replace(self.plan, width=1).block_rows)
             self.group_plan = replace(self.plan, width=1, rows_a_block=block)
         self.scales = [dict.fromkeys(self.plan.scales, 1.0) for _ in range(self.groups)]
+        self.weight_scale = 1.0
         self._start()
 
     def _masks(self) -> ClassMasks | None:
@@ -73,11 +75,13 @@ class DatasetRun(PooledRun):
         folds = self.plan.definition.folds
         self.rows = 0
         self.weight = ExactSum()
+        self.largest_weight = 0.0
         self.sums = [[ExactSum() for _ in folds] for _ in range(self.groups)]
         self.largest = [[0.0 for _ in folds] for _ in range(self.groups)]
 
     def consume(self, chunk: dict[str, Array], weights: Floats | None, wanted: bool) -> Floats:
         self._refuse_per_sample(wanted)
+        weights = self._scaled(weights)
         prepared = self._prepare(chunk, weights)
         for group, batch in enumerate(self._batches(prepared.batch)):
             report, states = self.backend.folds(self.group_plan, batch, self.scales[group])
@@ -92,12 +96,16 @@ class DatasetRun(PooledRun):
                 else:
                     self.sums[group][position].add(states[:, position])
         self.rows += prepared.batch.rows
-        self.weight.add(
-            np.array([float(prepared.batch.rows)])
-            if weights is None
-            else sums_of_weights(weights, self.plan.block_rows)
-        )
+        if weights is None:
+            self.weight.add(float(prepared.batch.rows))
+        else:
+            self.weight.add(sums_of_weights(weights, self.plan.block_rows))
+            self.largest_weight = max(self.largest_weight, float(weights.max()))
         return np.empty(0)
+
+    def _scaled(self, weights: Floats | None) -> Floats | None:
+        """The weights, near 1 where all were extreme: their products with squares are numbers with all digits."""
+        return weights if weights is None or self.weight_scale == 1.0 else weights * self.weight_scale
 
     def _without_absent(self, batch: Batch, group: int, states: Floats) -> Floats:
         """The states with largest values of the samples that have a weight; sums are weighted anyway."""
@@ -127,11 +135,19 @@ class DatasetRun(PooledRun):
             }
             for group in self.largest
         ]
-        if found == self.scales:
+        weight_scale = self.weight_scale * self._scale_of_weights()
+        if found == self.scales and weight_scale == self.weight_scale:
             return False
-        self.scales = found
+        self.scales, self.weight_scale = found, weight_scale
         self._start()
         return True
+
+    def _scale_of_weights(self) -> float:
+        """What brings the largest weight near 1 if it is extreme, and if nothing but ratios of weights counts."""
+        usual = 2.0**-100 <= self.largest_weight <= 2.0**100
+        if usual or self.settings.loss.origin or any(self.plan.numbers.get(name) for name in ("smooth", "eps")):
+            return 1.0
+        return float(power_of_two_scale(np.float64(self.largest_weight)))
 
     def _totals(self, group: int) -> dict[str, float]:
         names = [fold.name for fold in self.plan.definition.folds]
@@ -143,7 +159,8 @@ class DatasetRun(PooledRun):
         return totals
 
     def result(self) -> LossResult:
-        self._refuse_endless(self.weight.value)
+        weight = self.weight.value / self.weight_scale
+        self._refuse_endless(weight)
         definition, values, degenerate = self.plan.definition, [], 0
         for group in range(self.groups):
             values.append(self._finished(group, definition.function, definition.arguments()))
@@ -154,9 +171,7 @@ class DatasetRun(PooledRun):
             raise self._overflow("the value")
         if degenerate:
             self.warnings.append(f"{self.settings.loss.name}: the data holds {self.plan.definition.degenerate_means}")
-        return self._result(
-            value=value, sum=math.nan, weight=self.weight.value, samples=self.rows, degenerate=degenerate
-        )
+        return self._result(value=value, sum=math.nan, weight=weight, samples=self.rows, degenerate=degenerate)
 
     def _finished(self, group: int, function: Callable[..., Any], wanted: Sequence[str]) -> float:
         """What a function makes of the folds and the parameters that it asks for."""
@@ -165,6 +180,7 @@ class DatasetRun(PooledRun):
             return float(function(**{name: np.float64(known[name]) for name in wanted}))
 
     def gradient(self, chunk: dict[str, Array], weights: Floats | None, of: str = "prediction") -> Array:
+        weights = self._scaled(weights)
         prepared = self._prepare(chunk, weights)
         batches = self._batches(prepared.batch)
         each: Any = np.float64(1.0) if weights is None else batches[0].weights

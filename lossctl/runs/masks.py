@@ -68,7 +68,7 @@ class SampleClassRun(MaskRun, SampleRun):
         prepared = self._prepare(chunk, weights)
         by_class, degenerate = self._mask_losses(prepared.batch, self._mask_batch(prepared.batch))
         losses = tree_sum(by_class.T) / self.masks.classes
-        self.sum.add(block_sums(losses if weights is None else losses * weights, self.plan.block_rows))
+        self.sum.add_products(losses, np.ones(losses.size) if weights is None else weights)
         self.rows += prepared.batch.rows
         self.denominator.add(prepared)
         self.denominator.positive += int(np.count_nonzero(losses > 0.0))
@@ -106,7 +106,7 @@ class FrequencyRun(MaskRun, PooledRun):
         by_class, degenerate = self._mask_losses(batch, masks)
         targets = masks.target.reshape(self.masks.classes, batch.rows, -1)
         for of_class, target, losses, frequency in zip(by_class, targets, self.losses, self.frequencies, strict=True):
-            losses.add(block_sums(of_class * each, self.plan.block_rows))
+            losses.add_products(of_class, each)
             frequency.add(block_sums(tree_sum(target.astype(np.float64)) * each, self.plan.block_rows))
         self.rows += batch.rows
         self.degenerate += degenerate

@@ -19,7 +19,10 @@ from lossctl.values.preparation import Prepared, prepare
 from lossctl_kernels import Scope
 from lossctl_kernels.batch import Batch, Column
 from lossctl_kernels.records import replace
-from lossctl_kernels.reduce import ExactSum, block_sums
+from lossctl_kernels.reduce import ExactSum, tree_sum
+
+SAFE_SUM = 2.0**-900  # of products with weights: those that decide it have all their digits
+WIDEST = 2.0**64  # a row has fewer values
 
 
 class SampleRun(Run):
@@ -103,12 +106,11 @@ class SampleRun(Run):
         # Backends count the losses above 0 only where they deliver them.
         report, losses = self.backend.losses(self.plan, batch, wanted or self.settings["denom"] == "nonzero")
         self._refuse_bad(report)
-        sums = report[:, Column.SUM]
-        infinite = report[:, Column.NONFINITE] > 0.0
-        if infinite.any():
-            # Block by block, so that the bits of the others do not depend on which chunk they share.
-            sums = np.where(infinite, self._nonfinite_sums(batch), sums)
-        self.sum.add(sums)
+        extreme = self._extreme_blocks(report[:, Column.SUM], batch)
+        if extreme.any():
+            losses = self._checked_losses(batch)
+            self._add_each(losses, batch, np.repeat(extreme, self.plan.block_rows)[: batch.rows])
+        self.sum.add(report[~extreme, Column.SUM])
         self.rows += batch.rows
         self.denominator.add(prepared)
         self.denominator.positive += int(report[:, Column.POSITIVE].sum())
@@ -121,35 +123,67 @@ class SampleRun(Run):
         self.clipped += self._count_clipped(batch)
         return losses
 
-    def _nonfinite_sums(self, batch: Batch) -> Floats:
-        """Block sums of a batch with infinite losses: right answers for some losses, an overflow for others."""
+    def _extreme_blocks(self, sums: Floats, batch: Batch) -> Mask:
+        """Of which blocks the sum says nothing: infinite ones, and those that tiny weights have taken the digits from.
+
+        The bits of the others do not depend on which chunk they share with them.
+        """
+        extreme = ~np.isfinite(sums)
+        if batch.weights is not None:
+            for block in np.flatnonzero(np.abs(sums) < SAFE_SUM):
+                start = block * self.plan.block_rows
+                extreme[block] = 0.0 < batch.weights[start : start + self.plan.block_rows].max() < 1.0
+        return extreme
+
+    def _add_each(self, losses: Floats, batch: Batch, rows: Mask) -> None:
+        """Adds the losses of these rows one by one, none of whose products with their weights loses digits."""
+        weights = np.ones(batch.rows) if batch.weights is None else batch.weights
+        # A sample of weight 0 is absent, whatever its loss.
+        present = rows & (weights > 0.0) if batch.keep is None else rows & (weights > 0.0) & batch.keep
+        infinite = present & np.isinf(losses)
+        if infinite.any():  # nothing else matters
+            self.sum.add(losses[infinite])
+        else:
+            self.sum.add_products(losses[present], weights[present])
+
+    def _checked_losses(self, batch: Batch) -> Floats:
+        """The losses of a batch with infinite ones: right answers for some losses, an overflow for others."""
         _, losses = self.backend.losses(self.plan, batch, True)
         kept = np.ones(batch.rows, np.bool_) if batch.keep is None else batch.keep
         undefined = np.isnan(losses) & kept
         if undefined.any():
-            if self.settings.loss.target.labels:
-                raise diagnose(self.feed, self.plan, self.chunk_rows)
-            row = self.rows + int(np.argmax(undefined))
-            place = self.feed.place("prediction", row)
-            if self.plan.scope is Scope.ROW and self.settings.input in ("logit", "log_prob"):
-                raise DataError(
-                    f"{place}: every class has a logit of minus infinity", hint="one class must be possible"
-                )
-            if self.plan.scope is Scope.ROW:
-                raise DataError(
-                    f"{place}: the row has no sum to divide by", hint="probabilities of a row must not all be 0"
-                )
-            raise DataError(f"{place}: {self.settings.loss.name} is not defined there", hint="rescale the data")
+            raise self._undefined(self.rows + int(np.argmax(undefined)))
         infinite = np.isinf(losses) & kept
+        if infinite.any() and self.plan.scope is Scope.ELEMENT and self.settings["row"] == "mean":
+            losses[infinite] = self._row_means(chosen_batch(batch, infinite, self.feed.whole))
+            infinite &= np.isinf(losses)
         if infinite.any() and not self.settings.loss.may_be_infinite:
-            # A mean over the row may be a number where the sum is none.
-            what = "the sum over the row" if self.plan.scope is Scope.ELEMENT and self.plan.width > 1 else "the loss"
-            raise self._overflow(what, self.feed.place("prediction", self.rows + int(np.argmax(infinite))))
+            raise self._overflow("the loss", self.feed.place("prediction", self.rows + int(np.argmax(infinite))))
         self.nonfinite += int(np.count_nonzero(infinite))
-        # A sample of weight 0 is absent, whatever its loss.
-        weights = np.ones(batch.rows) if batch.weights is None else batch.weights
-        present = kept & (weights > 0.0)
-        return block_sums(np.where(present, losses, 0.0) * np.where(present, weights, 0.0), self.plan.block_rows)
+        return losses
+
+    def _row_means(self, batch: Batch) -> Floats:
+        """The mean losses of rows whose sums may exceed float64."""
+        values = Batch(
+            batch.prediction.reshape(-1),
+            batch.target.reshape(-1),
+            inputs={name: array.reshape(-1) for name, array in batch.inputs.items()},
+        )
+        _, losses = self.backend.losses(replace(self.plan, width=1), values)
+        return tree_sum(losses.reshape(batch.rows, -1) / WIDEST) / self.plan.width * WIDEST
+
+    def _undefined(self, row: int) -> DataError:
+        """Why the loss of a row is not a number."""
+        if self.settings.loss.target.labels:
+            return diagnose(self.feed, self.plan, self.chunk_rows)
+        place = self.feed.place("prediction", row)
+        if self.plan.scope is Scope.ROW and self.settings.input in ("logit", "log_prob"):
+            return DataError(f"{place}: every class has a logit of minus infinity", hint="one class must be possible")
+        if self.plan.scope is Scope.ROW:
+            return DataError(
+                f"{place}: the row has no sum to divide by", hint="probabilities of a row must not all be 0"
+            )
+        return DataError(f"{place}: {self.settings.loss.name} is not defined there", hint="rescale the data")
 
     def _count_clipped(self, batch: Batch) -> int:
         """Rows with a probability that the guard changes."""
