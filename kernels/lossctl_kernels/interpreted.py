@@ -5,18 +5,16 @@ For small inputs, where loading one costs more than the work, and as the oracle 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .batch import Array, Batch, Column, Floats, input_arrays
-from .domains import Domain
 from .plan import Plan
 from .program import Program, Step
 from .reduce import tree_sum
+from .reports import blocks, report, table, weighted
 from .scales import safe_scale
 from .spec import Monoid, Scope
 
@@ -74,25 +72,6 @@ class Interpreter:
         return result
 
 
-def blocks(batch: Batch, rows: int) -> list[Batch]:
-    """The batch, cut into blocks."""
-    return [
-        Batch(
-            batch.prediction[start : start + rows],
-            batch.target[start : start + rows],
-            None if batch.weights is None else batch.weights[start : start + rows],
-            None if batch.keep is None else batch.keep[start : start + rows],
-            inputs={name: values[start : start + rows] for name, values in batch.inputs.items()},
-        )
-        for start in range(0, batch.rows, rows)
-    ]
-
-
-def table(rows: list[Any], columns: int) -> Floats:
-    """One row a block; of no rows there are no blocks."""
-    return np.array(rows, np.float64).reshape(-1, columns)
-
-
 def state(monoid: Monoid, terms: Floats, weights: Floats | None) -> Any:
     """One fold over a block of a data set; only sums are weighted."""
     if monoid is Monoid.SCALE:
@@ -108,11 +87,6 @@ def flat(array: Array) -> Floats:
 def full(values: Any, shape: tuple[int, ...]) -> Floats:
     """A definition that does not use its arguments gives one number: one for each place."""
     return np.broadcast_to(np.asarray(values, np.float64), shape)
-
-
-def weighted(values: Floats, weights: Floats | None) -> Floats:
-    """`values` times their weights, where there are any."""
-    return values if weights is None else values * weights
 
 
 def block_losses(plan: Plan, block: Batch) -> Floats:
@@ -188,50 +162,3 @@ def combine(monoid: Monoid, terms: Floats) -> Floats:
     if monoid is Monoid.SCALE:
         return np.asarray(safe_scale(np.abs(terms).max(axis=-1)))
     return tree_sum(terms)
-
-
-def report(plan: Plan, block: Batch, losses: Floats) -> Floats:
-    """The report on one block; see `batch.Column`. Data must be right in rows that are left out, too."""
-    row = report_of_losses(losses, block.weights, block.keep)
-    with np.errstate(all="ignore"):
-        row[Column.BAD_PREDICTIONS] = outside(block.prediction, plan.prediction_domain)
-        if not plan.sparse:
-            row[Column.BAD_TARGETS] = outside(block.target, plan.settings.loss.target)
-        if plan.rows_sum_to_one:
-            row[Column.BAD_PREDICTION_ROWS] = off_one(block.prediction, plan.tolerance)
-        if plan.targets_sum_to_one:
-            row[Column.BAD_TARGET_ROWS] = off_one(block.target, plan.tolerance)
-    return row
-
-
-def report_of_losses(
-    losses: Floats, weights: Floats | None, keep: NDArray[np.bool_] | None, described: bool = True
-) -> Floats:
-    """What the report on one block says of its losses, as if its data were right.
-
-    Where they need not be `described`, it may be their sum alone.
-    """
-    row = np.zeros(len(Column))
-    with np.errstate(all="ignore"):
-        summands = weighted(losses, weights)
-        row[Column.SUM] = total = tree_sum(summands if keep is None else np.where(keep, summands, 0.0))
-        if described or not math.isfinite(total):
-            kept = losses if keep is None else losses[keep]
-            row[Column.NONFINITE] = kept.size - np.count_nonzero(np.isfinite(kept))
-            row[Column.POSITIVE] = np.count_nonzero(kept > 0.0)
-            row[Column.LOWEST] = kept.min(initial=np.inf)
-            row[Column.HIGHEST] = kept.max(initial=-np.inf)
-    return row
-
-
-def outside(values: NDArray[Any], domain: Domain) -> int:
-    """How many values lie outside the domain; NaN does."""
-    low, high = domain.bounds()
-    # As NumPy scalars: a Python float would be rounded to the dtype of the values, the largest float64 to infinity.
-    inside = (values >= np.float64(low)) & (values <= np.float64(high))
-    return int(np.count_nonzero(~inside))
-
-
-def off_one(rows: NDArray[Any], tolerance: float) -> int:
-    """How many rows do not sum to 1."""
-    return int(np.count_nonzero(~(np.abs(tree_sum(rows.astype(np.float64)) - 1.0) <= tolerance)))

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .batch import Array, Batch
 from .domains import Domain
 from .facts import InputShape
 from .plan import Plan
 from .reduce import LOOKED_AT_ONE_IN, rows_looked_at_first
+from .reports import Mask, bounds_in_float64
 from .spec import Scope
-
-Mask = NDArray[np.bool_]
 
 
 def are_inside_here_and_there(plan: Plan, batch: Batch) -> bool:
@@ -26,7 +24,7 @@ def are_inside_here_and_there(plan: Plan, batch: Batch) -> bool:
     first = batch.first_row * math.prod(batch.prediction.shape[1:-1])
     among_the_first, later = max(0, rows_looked_at_first(plan.width) - first), -first % LOOKED_AT_ONE_IN
     parts = rows[:among_the_first], rows[later::LOOKED_AT_ONE_IN]
-    return all(_all_inside(part, *_bounds(plan.prediction_domain)) for part in parts)
+    return all(_all_inside(part, *bounds_in_float64(plan.prediction_domain)) for part in parts)
 
 
 def computable(plan: Plan, batch: Batch, rows: slice, predictions: bool) -> Mask:
@@ -47,12 +45,6 @@ def computable(plan: Plan, batch: Batch, rows: slice, predictions: bool) -> Mask
     return np.full(found.size, bool(found.all())) if plan.scope is Scope.PAIRS else found
 
 
-def _bounds(domain: Domain) -> tuple[np.float64, np.float64]:
-    """As NumPy scalars: a Python float would be rounded to the dtype of the array, the largest float64 to infinity."""
-    low, high = domain.bounds()
-    return np.float64(low), np.float64(high)
-
-
 def _all_inside(array: Array, low: np.float64, high: np.float64) -> bool:
     """Whether all values are within bounds; NaN, which is its own minimum and maximum, is within none."""
     return not array.size or bool(array.max() <= high and (low == -np.inf or array.min() >= low))
@@ -60,7 +52,7 @@ def _all_inside(array: Array, low: np.float64, high: np.float64) -> bool:
 
 def inside_of(array: Array, domain: Domain) -> Mask:
     """Which rows have all their values in the domain."""
-    low, high = _bounds(domain)
+    low, high = bounds_in_float64(domain)
     if array.size and not domain.labels and _all_inside(array, low, high):
         return np.ones(len(array), np.bool_)
     within = np.isin(array, domain.labels) if domain.labels else (array >= low) & (array <= high)

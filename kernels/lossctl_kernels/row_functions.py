@@ -44,7 +44,6 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .arguments import argument_names
 from .batch import Array, Batch, Column, Floats
@@ -52,6 +51,7 @@ from .domains import TargetKind
 from .facts import Input, InputShape
 from .plan import Plan
 from .records import Record, replace
+from .reports import Mask, blocks, report, report_of_losses, table
 from .row_domains import are_inside_here_and_there, computable, inside_of
 from .spec import RowFunction, Scope
 
@@ -63,7 +63,6 @@ WHERE = ("row", "first", "last")
 FILLED = ("gradient", "state")
 _DTYPES = {"f": "float32", "d": "float64"}
 """NumPy takes longer to say the name of a dtype."""
-Mask = NDArray[np.bool_]
 Kinds = Mapping[str, tuple[str, int]]
 """(dtype, dimensions) of arrays by name."""
 
@@ -337,8 +336,6 @@ def _numbers(plan: Plan, batch: Batch) -> dict[str, float]:
 
 def _reports(plan: Plan, batch: Batch, found: Floats, inside: bool, described: bool) -> Floats:
     """The reports on the blocks; numbers that are all `inside` their domains are not looked at again."""
-    from .interpreted import blocks, report, report_of_losses, table  # which imports this module
-
     step, weights, keep = plan.block_rows, batch.weights, batch.keep
     spans = [slice(start, start + step) for start in range(0, batch.rows, step)]
     if inside and not plan.rows_sum_to_one and not plan.targets_sum_to_one:

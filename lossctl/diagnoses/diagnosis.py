@@ -17,11 +17,10 @@ from lossctl.rows.feed import Feed
 from lossctl.sources.base import Array
 from lossctl.values.conversion import TooLarge
 from lossctl.values.labels import LENGTHS, are_numbers, inexact, not_whole, wrong
-from lossctl_kernels import Loss, Plan
+from lossctl_kernels import Loss, Plan, reports
 from lossctl_kernels.conversions import LARGEST_EXACT
 from lossctl_kernels.domains import Domain, TargetKind
 from lossctl_kernels.records import Record, field
-from lossctl_kernels.reduce import tree_sum
 from lossctl_kernels.spec import Input
 
 Mask = NDArray[np.bool_]
@@ -103,16 +102,14 @@ def nonfinite(domain: Domain) -> Test:
 
 def outside(domain: Domain) -> Test:
     """Tells which values are not in `domain`; NaN never is."""
-    # As NumPy scalars: a Python float would be rounded to the dtype of the array, the largest float64 to infinity.
-    low, high = (np.float64(bound) for bound in domain.bounds())
     if domain.labels:
         return lambda array: ~np.isin(array, domain.labels)
-    return lambda array: ~((array >= low) & (array <= high))
+    return lambda array: reports.outside(array, domain)
 
 
 def off_one(tolerance: float) -> Test:
     """Tells which rows have a sum that is not 1."""
-    return lambda array: ~(np.abs(tree_sum(array.astype(np.float64)) - 1.0) <= tolerance)
+    return lambda array: reports.off_one(array, tolerance)
 
 
 def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
@@ -294,7 +291,7 @@ def _fits(facts: Input, array: Array) -> bool:
         return False
     if facts.domain.labels:
         return bool(np.logical_or.reduce([array == label for label in facts.domain.labels]).all())
-    low, high = (np.float64(bound) for bound in facts.domain.bounds())
+    low, high = reports.bounds_in_float64(facts.domain)
     values = array.reshape(-1)
     pieces = (values[start : start + CACHED_VALUES] for start in range(0, values.size, CACHED_VALUES))
     return all(piece.min() >= low and piece.max() <= high for piece in pieces)  # a NaN is its own minimum

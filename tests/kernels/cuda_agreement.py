@@ -17,7 +17,8 @@ from lossctl_kernels import Scope, reduce
 from lossctl_kernels.batch import Backend, Batch, Column
 from lossctl_kernels.cuda import Cuda
 from lossctl_kernels.gpu import simulated
-from lossctl_kernels.interpreted import Interpreter, blocks, report
+from lossctl_kernels.interpreted import Interpreter
+from lossctl_kernels.reports import blocks, report
 from tests.kernels.cuda_cases import WIDTH, Case, batch_of, forms, label, plan_of, structures, totals_of, variants
 
 # Definitions divide by 0 and overflow on purpose, and the simulator's threads do not inherit NumPy's error state.

@@ -16,10 +16,11 @@ import pytest
 from lossctl_kernels import LOSSES, Plan, Scope, resolve
 from lossctl_kernels import cpu as cpu_module
 from lossctl_kernels.batch import Batch, Column
-from lossctl_kernels.interpreted import Interpreter, evaluate, off_one, outside
+from lossctl_kernels.interpreted import Interpreter, evaluate
 from lossctl_kernels.processors import usable_processors
 from lossctl_kernels.program import Program
 from lossctl_kernels.recipes import is_flat
+from lossctl_kernels.reports import off_one, outside
 from lossctl_kernels.spec import Monoid
 
 DTYPES: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64}
@@ -72,11 +73,11 @@ def block_function(plan: Plan, program: Program, dtype: str) -> Callable[..., No
                     at(result, values.size)[:] = values
                 at(report, len(Column))[Column.SUM] = np.sum(values * factors)
         row = at(report, len(Column))
-        row[Column.BAD_PREDICTIONS] += outside(predictions, plan.prediction_domain)
+        row[Column.BAD_PREDICTIONS] += np.count_nonzero(outside(predictions, plan.prediction_domain))
         if not plan.sparse:
-            row[Column.BAD_TARGETS] += outside(targets, plan.settings.loss.target)
+            row[Column.BAD_TARGETS] += np.count_nonzero(outside(targets, plan.settings.loss.target))
         if plan.rows_sum_to_one:
-            row[Column.BAD_PREDICTION_ROWS] += off_one(predictions, plan.tolerance)
+            row[Column.BAD_PREDICTION_ROWS] += np.count_nonzero(off_one(predictions, plan.tolerance))
 
     return fill
 
