@@ -11,10 +11,10 @@ import os
 import re
 import stat
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
-from types import TracebackType
 from typing import BinaryIO, Self
 
 from lossctl.errors import EnvironmentFault, LossctlError, UsageError, reason_of, visible
@@ -127,7 +127,28 @@ def is_direct(path: str) -> bool:
         return False
 
 
-class OutputFile:
+class WholeOrNothing(ABC):
+    """Something that is written: as a context it is committed where its block ends, and aborted where it raises."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Makes what was written last. Raises EnvironmentFault, and leaves nothing, where that fails."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Gives up: nothing is left, and what was there before is as it was."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.abort()
+
+
+class OutputFile(WholeOrNothing):
     """One output under way: `handle` takes the bytes, `commit` makes them the file, `abort` leaves no trace."""
 
     handle: BinaryIO
@@ -184,17 +205,6 @@ class OutputFile:
             raise EnvironmentFault(f"cannot write '{visible(self.path)}': its reader has gone") from None
         except OSError as error:
             raise _fault(self.path, error) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.commit()
-        else:
-            self.abort()
 
     def _open_temporary(self) -> None:
         """Creates the temporary file beside the target, with the mode of the file that it replaces or of the umask."""

@@ -12,17 +12,16 @@ from __future__ import annotations
 import csv
 import io
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import suppress
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lossctl.errors import UsageError, visible
-from lossctl.files import OutputFile, PathText, is_direct
+from lossctl.files import OutputFile, PathText, WholeOrNothing, is_direct
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 ROW_GROUP_BYTES = 16 << 20
 
 
-class ArrayWriter(ABC):
+class ArrayWriter(WholeOrNothing):
     """One array on its way to a file; the first axis grows with every chunk.
 
     `shape_tail` is the shape of one row, () for one number a row; `dtype` is float32 or float64; `rows` counts the rows
@@ -70,7 +69,7 @@ class ArrayWriter(ABC):
             self._append(np.ascontiguousarray(chunk, dtype=self.dtype))
         self.rows += len(chunk)
 
-    def close(self) -> None:
+    def commit(self) -> None:
         """Completes the file and gives it its name. Raises EnvironmentFault, and leaves nothing, when that fails."""
         try:
             with self._output.faults():
@@ -83,17 +82,6 @@ class ArrayWriter(ABC):
     def abort(self) -> None:
         """Gives up: no file is left, and one that was there before is as it was."""
         self._output.abort()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     @abstractmethod
     def _begin(self) -> None:
