@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import platform
 import threading
+from abc import ABC, abstractmethod
 from ctypes import CDLL, POINTER, byref, c_bool, c_char_p, c_int, c_size_t, c_uint64, c_void_p
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import llvmlite
 
@@ -43,17 +44,37 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 """By their names behind LLVMPY_: (result, arguments)."""
 
 
-class Linker(Protocol):
+class Linker(ABC):
     """What LLVM says of this machine, and its linker. The code that it links stays for as long as the process."""
 
+    def __init__(self) -> None:
+        self._engine: Any = None
+        self._linking = threading.Lock()
+
+    @abstractmethod
     def triple(self) -> str:
         """What LLVM calls the system of this process."""
 
+    @abstractmethod
     def processor(self) -> tuple[str, str]:
         """(name, features) of the processor; "" for features that are not known on this platform."""
 
     def link(self, code: bytes, symbol: str) -> int | None:
         """The address of a function in object code; None where LLVM does not take the code or has no such function."""
+        with self._linking:
+            try:
+                self._engine = self._engine or self._new_engine()
+                return self._address(code, symbol) or None
+            except (OSError, RuntimeError):  # of the binding
+                return None
+
+    @abstractmethod
+    def _new_engine(self) -> Any:
+        """What holds linked code; the library has None where this machine has no such thing."""
+
+    @abstractmethod
+    def _address(self, code: bytes, symbol: str) -> int | None:
+        """Hands the code to the engine, and asks for the function; 0 or None where that fails."""
 
 
 @cache
@@ -70,16 +91,15 @@ def linker() -> Linker:
         raise ImportError(str(error)) from error
 
 
-class Library:
+class Library(Linker):
     """The linker by llvmlite's library."""
 
     def __init__(self, library: CDLL) -> None:
+        super().__init__()
         for name, (result, arguments) in SIGNATURES.items():
             function = getattr(library, f"LLVMPY_{name}")
             function.restype, function.argtypes = result, arguments
         self._library = library
-        self._engine: int | None = None
-        self._linking = threading.Lock()
 
     def triple(self) -> str:
         return self._text(self._library.LLVMPY_GetProcessTriple)
@@ -90,17 +110,16 @@ class Library:
         in_order = sorted(features.split(","), key=lambda feature: feature[1:])
         return self._text(self._library.LLVMPY_GetHostCPUName), ",".join(in_order)
 
-    def link(self, code: bytes, symbol: str) -> int | None:
-        library = self._library
-        with self._linking:
-            engine = self._engine = self._engine or self._new_engine()
-            held = engine and library.LLVMPY_CreateObjectFile(code, len(code))
-            if not held:
-                return None
-            library.LLVMPY_MCJITAddObjectFile(engine, held)
-            library.LLVMPY_DisposeObjectFile(held)
-            library.LLVMPY_FinalizeObject(engine)
-            return library.LLVMPY_GetFunctionAddress(engine, symbol.encode()) or None
+    def _address(self, code: bytes, symbol: str) -> int | None:
+        library, engine = self._library, self._engine
+        held = engine and library.LLVMPY_CreateObjectFile(code, len(code))
+        if not held:
+            return None
+        library.LLVMPY_MCJITAddObjectFile(engine, held)
+        library.LLVMPY_DisposeObjectFile(held)
+        library.LLVMPY_FinalizeObject(engine)
+        address: int = library.LLVMPY_GetFunctionAddress(engine, symbol.encode())
+        return address
 
     def _new_engine(self) -> int | None:
         """One with an empty module, in a context of its own: Numba's may be in use by another thread."""
@@ -128,15 +147,14 @@ class Library:
         return found
 
 
-class Binding:
+class Binding(Linker):
     """The same by `llvmlite.binding`."""
 
     def __init__(self) -> None:
         from llvmlite import binding
 
+        super().__init__()
         self._binding = binding
-        self._engine: Any = None
-        self._linking = threading.Lock()
 
     def triple(self) -> str:
         return str(self._binding.get_process_triple())
@@ -148,15 +166,11 @@ class Binding:
             features = ""
         return self._binding.get_host_cpu_name(), features
 
-    def link(self, code: bytes, symbol: str) -> int | None:
-        try:
-            with self._linking:
-                engine = self._engine = self._engine or self._new_engine()
-                engine.add_object_file(self._binding.ObjectFileRef.from_data(code))
-                engine.finalize_object()
-                return engine.get_function_address(symbol) or None
-        except (OSError, RuntimeError):
-            return None
+    def _address(self, code: bytes, symbol: str) -> int:
+        self._engine.add_object_file(self._binding.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+        address: int = self._engine.get_function_address(symbol)
+        return address
 
     def _new_engine(self) -> Any:
         binding = self._binding
