@@ -124,6 +124,8 @@ _BINDERS = (
     *(_bind_6, _bind_7, _bind_8, _bind_9, _bind_10, _bind_11),
     *(_bind_12, _bind_13),
 )
+MOST_ARGUMENTS = len(_BINDERS) - 1
+"""Of a function of a definition."""
 
 
 # ---- functions of the environment, composed. A stage takes an environment to the next one; None leaves it alone.

@@ -15,7 +15,7 @@ from lossctl.own.sources import source_digest
 from lossctl_kernels.arguments import argument_names
 from lossctl_kernels.domains import REAL, TargetKind
 from lossctl_kernels.options import OPTIONS
-from lossctl_kernels.program import LEADING
+from lossctl_kernels.program import LEADING, MOST_ARGUMENTS
 from lossctl_kernels.records import replace
 from lossctl_kernels.spec import Definition, Loss, Monoid, Parameter, Scope, definition_of
 
@@ -200,7 +200,7 @@ def _refuse_kinds(loss: Loss, function: FunctionType, path: str) -> None:
 
 
 def _check_arguments(loss: Loss, function: Callable[..., Any], path: str) -> None:
-    """Raises UsageError for an argument that nothing provides."""
+    """Raises UsageError for an argument that nothing provides, and for too many of them."""
     folds = {fold.name for form in _forms(loss).values() for fold in form.folds}
     provided = [*LEADING, *loss.parameters, *loss.inputs, *sorted(folds), *sorted(_with_defaults(loss))]
     if loss.scope is Scope.DATASET:
@@ -208,6 +208,8 @@ def _check_arguments(loss: Loss, function: Callable[..., Any], path: str) -> Non
     where = f"{visible(path)}: {function.__name__}"
     if inspect.iscoroutinefunction(function):
         raise UsageError(f"{where} is an `async def`, and a loss is a plain function", hint="write def")
+    if (count := len(argument_names(function))) > MOST_ARGUMENTS:
+        raise UsageError(f"{where} has too many arguments: {count}", hint=f"a function may have {MOST_ARGUMENTS}")
     for name, argument in inspect.signature(function).parameters.items():
         if argument.kind is not argument.POSITIONAL_OR_KEYWORD:
             raise UsageError(f"{where} has the argument '{argument}'", hint="write plain arguments, one by one")
@@ -263,11 +265,6 @@ def _computed(loss: Loss, source: bytes, path: str) -> str:
         try:
             with printing_aside:
                 computed = rehearse(function)
-        except IndexError:
-            raise UsageError(
-                f"{visible(path)}: {function.__name__} has too many arguments: {len(argument_names(function))}",
-                hint="a function may have 11",
-            ) from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it may raise anything
             from lossctl.own.faults import code_fault
 

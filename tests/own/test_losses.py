@@ -250,9 +250,10 @@ BAD_FILES = {
     "class.py": ("class f:\n    def __call__(self, prediction): return prediction\n", "'f' is not a plain function"),
     "branch.py": ("def f(prediction, target):\n    return 1 if prediction > target else 2\n", "write where(prediction"),
     "many.py": (
-        "def f(prediction, target, " + ", ".join(f"a{i}=1.0" for i in range(20)) + "): return prediction\n",
-        "too many arguments: 22",
+        "def f(prediction, target, " + ", ".join(f"a{i}=1.0" for i in range(12)) + "): return prediction\n",
+        "too many arguments: 14; a function may have 13",
     ),
+    "index.py": ("T = (1.0, 2.0)\ndef f(prediction): return prediction * T[2]\n", "line 2: 'T[2]': IndexError"),
     "hint.py": ("from __future__ import annotations\ndef f(prediction: Nothing): return prediction\n", "'Nothing'"),
     "gradient.py": (
         "from lossctl.definitions import gradient_of\ndef f(prediction, target): return prediction\n"
