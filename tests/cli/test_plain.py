@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -19,13 +18,6 @@ from lossctl.cli.plain import call_of
 from lossctl.declarations import parameters_of
 
 Arguments = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def _no_defaults_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("LOSSCTL_"):
-            monkeypatch.delenv(name)
 
 
 def plain(*words: str) -> Arguments | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -308,12 +308,3 @@ def _inside(random: np.random.Generator, domain: Domain, shape: tuple[int, ...])
 def _distribution(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     values = random.uniform(0.02, 1.0, shape)
     return np.asarray(values / values.sum(axis=-1, keepdims=True))
-
-
-def one_of_each(cases: Sequence[Case]) -> Iterator[Case]:
-    """The first case of each loss."""
-    seen: set[str] = set()
-    for case in cases:
-        if case.loss not in seen:
-            seen.add(case.loss)
-            yield case
