@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NEVER_TOO_MUCH = 1 << 30
+_BYTES_OF_A_VALUE = 4 * 8
+"""Of predictions and targets, as they were read and as they are computed with."""
 
 
 def available_bytes(root: Path | None = None) -> int | None:
@@ -25,8 +27,9 @@ def available_bytes(root: Path | None = None) -> int | None:
     return max(0, min(known)) if known else None
 
 
-def check_room(what: str, needed: int) -> None:
-    """Raises EnvironmentFault where `what` needs more bytes than there are: to try would end other processes too."""
+def check_room(what: str, values: int) -> None:
+    """Raises EnvironmentFault where `what`, of so many predictions, does not fit: to try would end others too."""
+    needed = _BYTES_OF_A_VALUE * values
     room = available_bytes() if needed > _NEVER_TOO_MUCH else None
     if room is not None and needed > room:
         raise EnvironmentFault(

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 16 << 20
 """Of one array: large enough that the work of a chunk hides its overhead, small enough for any machine."""
 
-COPIES = 4
-"""Of a chunk: predictions and targets, as they were read and as they are computed with."""
-
 TABLE_CHUNK_BYTES = 4 << 20
 """The same where chunks are put together from what was decoded: so much is still in the cache when it is used."""
 
@@ -80,7 +77,7 @@ def planned(feed: Feed, request: Request) -> tuple[int, list[tuple[Plan, str]]]:
     _check_class_weights(request, shapes.width)
     # Of rows without end, a chunk may not fit in memory.
     rows = min(chunk_rows, feed.rows or chunk_rows)
-    check_room(f"{prediction.path}: a chunk of {rows} rows", COPIES * 8 * rows * shapes.width)
+    check_room(f"{prediction.path}: a chunk of {rows} rows", rows * shapes.width)
     plans = [_plan(feed, settings, shapes.width) for settings in settled]
     for plan, _ in plans:
         check_blank(plan, shapes.prediction[-1] if shapes.prediction else 1)

@@ -79,8 +79,8 @@ def test_bytes_are_spelled_for_people(count: int, expected: str) -> None:
 
 def test_what_does_not_fit_is_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 3 << 30)
-    check_room("p.npy: a chunk of 1 rows", 3 << 30)
+    check_room("p.npy: a chunk of 1 rows", (3 << 30) // 32)
     with pytest.raises(EnvironmentFault, match=r"p\.npy: a chunk of 1 rows needs 4 GiB, and 3 GiB are available"):
-        check_room("p.npy: a chunk of 1 rows", 4 << 30)
+        check_room("p.npy: a chunk of 1 rows", (4 << 30) // 32)
     monkeypatch.setattr(memory, "available_bytes", lambda: None)
     check_room("p.npy: a chunk of 1 rows", 1 << 60)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from lossctl.catalogue.loss_spec import LossSpec, Shapes, loss_of
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.memory import check_room
-from lossctl.plans import COPIES
 from lossctl.rows.feed import Feed
 from lossctl.sources import ArrayInfo, Reader
 from lossctl.sources.arrays import rechunk
@@ -203,7 +202,7 @@ class _PlacesReader(WrappedReader):
         if self._merged is None:
             for info in reader.arrays.values():
                 values = math.prod(int(size or 1) for size in info.shape[1:])
-                check_room(f"{visible(info.path)}: a row of {values} values", COPIES * 8 * values)
+                check_room(f"{visible(info.path)}: a row of {values} values", values)
 
     def _as_they_are(self) -> Reader | None:
         """The samples, where they follow each other in the file: then a row of places may be as large as it will."""
