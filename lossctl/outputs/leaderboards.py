@@ -58,11 +58,14 @@ def render(board: Leaderboard, format: str, stream: TextIO | None = None) -> str
         return "".join(on_one_line(row.to_document()) for row in board.rows)
     if format in ("csv", "tsv"):
         return joined(records(board), "," if format == "csv" else "\t")
-    if format in ("junit", "openmetrics"):
-        from lossctl.outputs import leaderboard_reports
+    if format == "junit":
+        from lossctl.outputs.leaderboard_reports import render_junit
 
-        text: str = getattr(leaderboard_reports, f"render_{format}")(board)
-        return text
+        return render_junit(board)
+    if format == "openmetrics":
+        from lossctl.outputs.leaderboard_reports import render_openmetrics
+
+        return render_openmetrics(board)
     return _told(board, format, stream)
 
 

@@ -142,7 +142,7 @@ def precision(dtype: str) -> np.dtype[Any]:
 
 
 def compute_dtype(
-    plan_target: TargetKind,
+    target_kind: TargetKind,
     bounded_target: bool,
     prediction: str,
     target: str,
@@ -156,7 +156,7 @@ def compute_dtype(
     """
     if prediction not in ("float32", "float16"):
         return "float64"
-    if are_numbers(plan_target) and not _held_by_single(target, bounded_target):
+    if are_numbers(target_kind) and not _held_by_single(target, bounded_target):
         return "float64"
     held = all(facts.integer or _held_by_single(dtype, facts.domain.high == 1.0) for facts, dtype in inputs)
     return "float32" if held else "float64"
