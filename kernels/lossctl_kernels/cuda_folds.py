@@ -9,7 +9,7 @@ their rounding errors along, so that their order hardly matters. Over a **block*
 `reduce.tree_sum`, whatever the number of threads: the same bits every time.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="no-any-return"
+# mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
 

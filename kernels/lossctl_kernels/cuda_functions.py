@@ -4,7 +4,7 @@ The elementary functions of `scalar.py` run on the device as they are written, s
 backends to rounding; only the primitives under them have an implementation of their own here.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="no-any-return"
+# mypy: allow-untyped-defs
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ and the order of every sum is fixed: the same bits every time, however a kernel 
 count what is refused, in whole numbers.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="no-any-return"
+# mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ KIND = ".kernel"
 _one_at_a_time = threading.Lock()
 
 
-def drive(run, rows, width, block, places):
+def drive(run: Any, rows: int, width: int, block: int, places: int) -> None:
     """Calls the loop of a block function for each `block` of rows. See `kernels.py` for its arguments."""
     for task in prange((rows + block - 1) // block):
         k = np.int64(task)  # Numba counts parallel loops unsigned

@@ -3,7 +3,7 @@
 Arrays are sent whole: a batch of rows is a chunk of the data, and all pairs need all of them anyway.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="no-any-return"
+# mypy: allow-untyped-defs
 
 from __future__ import annotations
 

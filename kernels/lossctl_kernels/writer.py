@@ -32,7 +32,7 @@ Value: TypeAlias = ir.Value
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments of a block function: int64 counts, and addresses as integers. See `kernels.BLOCK_FUNCTION`."""
+    """The arguments of a block function: int64 counts, and addresses as integers. See `kernels.py`."""
 
     rows: Value
     width: Value
