@@ -179,30 +179,18 @@ def shortfalls(
     return where(p == 1.0, h, square(h))
 
 
+@fold(Monoid.SUM, "shortfall_slopes")
 def shortfall_slope(
-    prediction: float, target: float, class_score: float, p: float, margin: float, width: float, kink: float
+    prediction: float, target: float, class_score: float, p: float, margin: float, width: float = 1.0, kink: float = 0.0
 ) -> float:
     part = share_of(width)
     h = shortfall(part * prediction, target, part * class_score, part * margin)
     return where(p == 1.0, part * step(h, kink), 2.0 * maximum(h, 0.0))
 
 
-@fold(Monoid.SUM)
-def shortfall_slopes(
-    prediction: float,
-    target: float,
-    class_score: float,
-    p: float,
-    margin: float,
-    width: float = 1.0,
-    kink: float = 0.0,
-) -> float:
-    return shortfall_slope(prediction, target, class_score, p, margin, width, kink)
-
-
 @loss(
     scope=Scope.ROW,
-    folds=(class_score, mass, shortfalls, shortfall_slopes),
+    folds=(class_score, mass, shortfalls, shortfall_slope),
     target_kind=TargetKind.INDEX,
     formula="w_y/C Σ max(m - s_y + s_j, 0)^p over the other classes j",
     gradient_formula="w_y/C p max(m - s_y + s_j, 0)^(p - 1) at j, minus their sum at y",

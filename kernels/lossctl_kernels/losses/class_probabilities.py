@@ -197,6 +197,7 @@ def focal_surprise_of_logits(
     return where((target == 0.0) | (class_weight == 0.0), 0.0, value)
 
 
+@fold(Monoid.TARGET_SUM, "focal_slopes")
 def focal_slopes_at(
     prediction: float,
     target: float,
@@ -217,21 +218,7 @@ def focal_slopes_at(
     return where(flat, 0.0, target * class_weight * slope)
 
 
-@fold(Monoid.TARGET_SUM)
-def focal_slopes(
-    prediction: float,
-    target: float,
-    class_weight: float,
-    largest: float,
-    ties: float,
-    tail: float,
-    gamma: float,
-    softmax_eps: float,
-) -> float:
-    return focal_slopes_at(prediction, target, class_weight, largest, ties, tail, gamma, softmax_eps)
-
-
-@form_of("categorical_focal", "logit", LOGIT, (*SOFTMAX, focal_surprise_of_logits, focal_slopes))
+@form_of("categorical_focal", "logit", LOGIT, (*SOFTMAX, focal_surprise_of_logits, focal_slopes_at))
 def categorical_focal_from_logits(focal_surprise_of_logits: float) -> float:
     return focal_surprise_of_logits
 

@@ -82,14 +82,10 @@ def kl_terms(prediction: float, target: float, eps: float) -> float:
     return where((p == 0.0) & (y > 0.0), math.inf, value)
 
 
+@fold(Monoid.SUM, "kl_surplus")
 def difference_next_to(prediction: float, target: float, eps: float) -> float:
     p, y = held(prediction, eps), held(target, eps)
     return where(log_of_quotient(y, p)[0] == 0.0, y - p, 0.0)
-
-
-@fold(Monoid.SUM)
-def kl_surplus(prediction: float, target: float, eps: float) -> float:
-    return difference_next_to(prediction, target, eps)
 
 
 @fold(Monoid.ONCE)
@@ -118,7 +114,7 @@ def held(share: float, eps: float) -> float:
 @loss(
     input="prob",
     scope=Scope.ROW,
-    folds=(kl_terms, kl_surplus, rounded_divergence, kl_grid, kl_remnant),
+    folds=(kl_terms, difference_next_to, rounded_divergence, kl_grid, kl_remnant),
     prediction=CLASS_PROBABILITY,
     target_kind=TargetKind.DISTRIBUTION,
     target=PROBABILITY,

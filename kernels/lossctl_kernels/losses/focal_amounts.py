@@ -28,6 +28,7 @@ def focal_surprise_of_amounts(
     return where((target == 0.0) | (class_weight == 0.0) | (rest == 0.0), 0.0, value)
 
 
+@fold(Monoid.TARGET_SUM, "focal_slopes_of_amounts")
 def focal_slope_of_amounts(
     prediction: float, target: float, class_weight: float, row_total: float, amounts_below: float, gamma: float
 ) -> float:
@@ -37,13 +38,6 @@ def focal_slope_of_amounts(
     of_power = where(prediction == 0.0, 0.0, prediction / row_total * through_power(0.0 - surprise, rest, gamma))
     slope = power(rest, gamma) * (of_power - 1.0)
     return where((target == 0.0) | (class_weight == 0.0), 0.0, target * class_weight * slope)
-
-
-@fold(Monoid.TARGET_SUM)
-def focal_slopes_of_amounts(
-    prediction: float, target: float, class_weight: float, row_total: float, amounts_below: float, gamma: float
-) -> float:
-    return focal_slope_of_amounts(prediction, target, class_weight, row_total, amounts_below, gamma)
 
 
 def focal_of_amounts(focal_surprise_of_amounts: float) -> float:
@@ -69,6 +63,6 @@ FOCAL_OF_AMOUNTS = define(
     focal_of_amounts,
     CLASS_PROBABILITY,
     Scope.ROW,
-    (row_total, amounts_below, focal_surprise_of_amounts, focal_slopes_of_amounts),
+    (row_total, amounts_below, focal_surprise_of_amounts, focal_slope_of_amounts),
 )
 gradient_of(focal_of_amounts)(focal_of_amounts_gradient)
