@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import signal
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.files import OutputFile, atomic_file, plan_outputs, write_text
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Every write beyond `size` bytes of a file fails, as on a full disk (with EFBIG for ENOSPC)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.size_limits import file_size_limit
 
 
 def names(folder: Path) -> list[str]:

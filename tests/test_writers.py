@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from pyarrow import parquet
 
 from lossctl.errors import EnvironmentFault, UsageError
 from lossctl.writers import ROW_GROUP_BYTES, open_array_writer
+from tests.size_limits import file_size_limit
 
 EXTENSIONS = ["npy", "csv", "tsv", "parquet"]
 DTYPES = ["float32", "float64"]
@@ -189,17 +187,6 @@ def test_nothing_is_left_of_a_failure(extension: str, exists: bool, error: type[
         fail()
     assert os.listdir(tmp_path) == ([path.name] if exists else [])
     assert not exists or path.read_text() == "before"
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Every write beyond `size` bytes of a file fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
