@@ -33,6 +33,7 @@ from .trace import DOUBLE, INTEGER
 
 ARITHMETIC = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%"}
 COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+CONVERSIONS = {"float": DOUBLE, "int": INTEGER, "bool": BOOLEAN}
 AT_HAND = (ast.IfExp, ast.Compare, ast.UnaryOp, ast.Name, ast.Constant, ast.unaryop, ast.cmpop, ast.expr_context)
 """What expressions consist of that take no time, so that a choice between them needs no branch."""
 
@@ -171,19 +172,18 @@ class Expressions(ABC):
     def _of_Call(self, node: ast.Call) -> Value:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
             raise self._refuse(node, "arguments by name")
-        arguments = [self._value(argument) for argument in node.args]
         if isinstance(node.func, ast.Attribute):
             if not self._is_math(node.func.value):
                 raise self._refuse(node, f"{node.func.attr} is not known")
-            return elementary(self.builder, node.func.attr, arguments)  # type: ignore[arg-type]
+            return elementary(self.builder, node.func.attr, [self._number(argument) for argument in node.args])
         name = getattr(node.func, "id", "")
         called = self._function.__globals__.get(name)
         if isinstance(called, FunctionType):
-            return self._call(called, arguments)
-        if name in ("float", "int", "bool"):
-            kinds = {"float": DOUBLE, "int": INTEGER, "bool": BOOLEAN}
-            return Number(to(self.builder, kinds[name], self._number(node.args[0])))
-        return elementary(self.builder, name, arguments)  # type: ignore[arg-type]
+            return self._call(called, [self._value(argument) for argument in node.args])
+        numbers = [self._number(argument) for argument in node.args]
+        if name in CONVERSIONS:
+            return Number(to(self.builder, CONVERSIONS[name], numbers[0]))
+        return elementary(self.builder, name, numbers)
 
     # ---- places in arrays
 

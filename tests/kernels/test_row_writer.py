@@ -180,6 +180,10 @@ def uses_gamma(row: int, prediction: Any, target: Any, scratch: Any, number: flo
     return math.gamma(number)
 
 
+def takes_root_of_array(row: int, prediction: Any, target: Any, scratch: Any, number: float) -> float:
+    return math.sqrt(prediction[row])
+
+
 def uses_string(row: int, prediction: Any, target: Any, scratch: Any, number: float) -> float:
     name = "x"
     return number if name else 0.0
@@ -193,6 +197,7 @@ def uses_string(row: int, prediction: Any, target: Any, scratch: Any, number: fl
         (loops_over_array, "not over range"),
         (calls_itself, "calls itself"),
         (uses_gamma, "gamma of 1 arguments"),
+        (takes_root_of_array, "takes_root_of_array, line .*: an array or tuple where a number is needed"),
         (uses_string, "'x' is no number"),
     ],
 )
