@@ -136,7 +136,7 @@ def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
     recipes += [recipe for plan, dtype in _plans(specs) for recipe in all_recipes(plan, dtype)]
     parser = _Task(decimals.is_kept, decimals.compile_ahead)
     distinct = {recipe.key: recipe for recipe in recipes}.values()
-    names = key_tables.NAMES
+    names = key_tables.ARGUMENTS
     tables = [_Task(partial(key_tables.is_kept, name), partial(key_tables.compile_ahead, name)) for name in names]
     return [parser, *tables, *(_Task(partial(is_kept, recipe), partial(_compile, recipe)) for recipe in distinct)]
 

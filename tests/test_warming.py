@@ -21,7 +21,7 @@ from lossctl.warming import Warmup, every_spec
 from lossctl_kernels import LOSSES, Scope, cache
 from lossctl_kernels.conversions import FLOATS
 from lossctl_kernels.gpu import BackendUnavailable
-from lossctl_kernels.key_tables import NAMES
+from lossctl_kernels.key_tables import ARGUMENTS
 from lossctl_kernels.recipes import EXTREMES, SUM, all_recipes, usual_recipes
 from lossctl_kernels.value_hashes import DTYPES
 from tests.cache_folders import use_cache_folder
@@ -36,7 +36,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-OF_ALL = 1 + len(NAMES) + len(DTYPES) + len(FLOATS)
+OF_ALL = 1 + len(ARGUMENTS) + len(DTYPES) + len(FLOATS)
 """What belongs to no loss: the parser of text tables, and what matches, hashes and converts inputs."""
 
 

@@ -7,6 +7,8 @@ memory overlap. `size` is that of a key in bytes, 8 or 16: the last word of a ke
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 
@@ -90,7 +92,7 @@ def _ask_for_slots(key, last, table, slots, seed, size):
         key += size
 
 
-def _entered(keys, first, last, table, slots, seed, repeats, size, unused):
+def _entered(keys, first, last, table, slots, seed, repeats, size):
     """Enters the keys of rows `first` to `last` into a table; how many stand above already, which it marks."""
     found, past = np.int64(0), keys + size * last
     _ask_for_slots(keys + size * first, min(past, keys + size * (first + 2 * AT_ONCE)), table, slots, seed, size)
@@ -134,7 +136,7 @@ def _looked_up(keys, rows, table, slots, seed, others, count, rows_of, size):
     return absent
 
 
-def _paired(rows_of, count, first, partners, statuses, unused, unused_too, unused_three, unused_four):
+def _paired(rows_of, count, first, partners, statuses):
     """Notes rows `first` on of a file, by the rows that have their keys, as partners; how many have no place there.
 
     The status of one without a key is 1, that of one whose key stands above it is 2.
@@ -178,7 +180,7 @@ def _rounds(a, b, c, d, count):
     return a, b, c, d
 
 
-def _hashed(offsets, texts, count, low, high, found, unused, unused_too, unused_three):
+def _hashed(offsets, texts, count, low, high, found):
     """Writes SipHash-2-4 of 128 bits of each text; `offsets` are `count` + 1, `low` and `high` the key of the hash."""
     low, high = np.uint64(low), np.uint64(high)
     for position in range(count):
@@ -205,5 +207,10 @@ def _hashed(offsets, texts, count, low, high, found, unused, unused_too, unused_
     return np.int64(count)
 
 
-FUNCTIONS = {"entered": _entered, "looked_up": _looked_up, "paired": _paired, "hashed": _hashed}
-"""Each of nine int64 numbers."""
+FUNCTIONS: dict[str, Callable[..., int]] = {
+    "entered": _entered,
+    "looked_up": _looked_up,
+    "paired": _paired,
+    "hashed": _hashed,
+}
+"""Each takes int64 numbers, as many as `key_tables.py` says."""

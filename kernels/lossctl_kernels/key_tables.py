@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from .addresses import address_of
 from .bare_functions import BareFunction
 
-NAMES = ("entered", "looked_up", "paired", "hashed")
-"""Of the compiled functions: see `key_table_code.py`."""
+ARGUMENTS = {"entered": 8, "looked_up": 9, "paired": 5, "hashed": 6}
+"""How many numbers each of the compiled functions takes: see `key_table_code.py`."""
 
 MOST_ROWS = 2**32 - 2
 """That a table has room for."""
@@ -47,7 +47,7 @@ def load(compiling: bool) -> bool:
     Raises ImportError where Numba has to be loaded and is not there.
     """
     with _making:
-        for name in NAMES:
+        for name in ARGUMENTS:
             if name in _functions:
                 continue
             function = _bare(name).load(compiling)
@@ -78,7 +78,7 @@ def compile_ahead(name: str) -> None:
 
 
 def _bare(name: str) -> BareFunction:
-    return BareFunction(f"key table: {name}", 9, partial(_definition, name))
+    return BareFunction(f"key table: {name}", ARGUMENTS[name], partial(_definition, name))
 
 
 def _definition(name: str) -> Callable[..., int]:
@@ -104,7 +104,7 @@ class KeyTable:
         self.repeated = 0
         for first in range(0, len(keys), _SPAN):
             last = min(len(keys), first + _SPAN)
-            self.repeated += _functions["entered"](base, first, last, *self._places, repeats, self._size, 0)
+            self.repeated += _functions["entered"](base, first, last, *self._places, repeats, self._size)
 
     def find(self, others: Keys, near: int) -> Rows:
         """The row of each key of `others`, as wide as those of the table, -1 for one that is not there; (n,).
@@ -128,7 +128,7 @@ def paired(rows: Rows, first: int, partners: Rows) -> NDArray[np.uint8] | None:
     """
     statuses = np.empty(len(rows), np.uint8)
     places = address_of(rows), len(rows), first, address_of(partners), address_of(statuses)
-    return statuses if _functions["paired"](*places, 0, 0, 0, 0) else None
+    return statuses if _functions["paired"](*places) else None
 
 
 def hashed_texts(offsets: Rows, texts: NDArray[np.uint8], seed: int) -> Keys:
@@ -140,7 +140,7 @@ def hashed_texts(offsets: Rows, texts: NDArray[np.uint8], seed: int) -> Keys:
     found = np.empty((len(offsets) - 1, 2), np.uint64)
     halves = _signed(seed & 0xFFFFFFFFFFFFFFFF), _signed(seed >> 64)
     places = address_of(offsets), address_of(texts), len(found)
-    _functions["hashed"](*places, *halves, address_of(found), 0, 0, 0)
+    _functions["hashed"](*places, *halves, address_of(found))
     return found
 
 

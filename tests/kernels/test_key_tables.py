@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lossctl_kernels import key_tables
-from lossctl_kernels.key_tables import ABSENT, NAMES, REPEATED, KeyTable, can_compile, hashed_texts, load, paired
+from lossctl_kernels.key_tables import ABSENT, ARGUMENTS, REPEATED, KeyTable, can_compile, hashed_texts, load, paired
 
 SEED = int.from_bytes(bytes(range(16)), "little")
 WORD = 2**64 - 1
@@ -161,6 +161,6 @@ def test_few_keys_do_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_code_is_found_again() -> None:
-    for name in NAMES:
+    for name in ARGUMENTS:
         key_tables.compile_ahead(name)
         assert key_tables.is_kept(name)
