@@ -136,7 +136,7 @@ def find(name: str) -> tuple[tuple[Loss, Mapping[str, str]], ...]:
     installed = find_plugin(name)
     if installed is not None:
         return ((installed, {}),)
-    hint = guess(bare, (*LOSSES, *known, *plugin_names()))
+    hint = guess(bare.rpartition(".")[2], (*LOSSES, *known, *plugin_names()))
     if "," in name:
         hint = "give each loss a --loss of its own; "
     raise UsageError(f"unknown loss '{visible(name)}'", hint=f"{hint}`lossctl list` shows the losses")

@@ -134,7 +134,14 @@ def test_a_name_that_no_loss_of_the_shape_has() -> None:
 
 @pytest.mark.parametrize(
     ("written", "meant"),
-    [("RMSE", "rmse"), ("Huber-Loss", "huber_loss"), ("mean_square_error", "mean_squared_error"), ("hubre", "huber")],
+    [
+        ("RMSE", "rmse"),
+        ("Huber-Loss", "huber_loss"),
+        ("mean_square_error", "mean_squared_error"),
+        ("hubre", "huber"),
+        ("metrics.mean_absolute_error", "mean_absolute_error"),  # it was the median's, and the next multiclass_hinge
+        ("metrics.hinge_loss", "hinge_loss"),
+    ],
 )
 def test_a_slip_gets_a_suggestion(written: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
