@@ -55,7 +55,7 @@ def command(
         return
     path = path_of(name or "", place)
     if action == "show":
-        print_rows(_losses(read_baseline(path)), wanted)
+        print_rows(_losses(read_baseline(name or "", place)), wanted)
         return
     given = read_baseline(result or "")
     before = read_baseline(path) if action == "bless" and name in _kept(place) else None

@@ -141,7 +141,11 @@ def read_baseline(given: str, folder: str = FOLDER) -> Baseline:
     path = given if is_file else path_of(given, folder)
     if not is_file and not os.path.lexists(path):
         names = ", ".join(kept(folder))
-        known = f"kept here: {names}" if names else "make one with `lossctl baseline save NAME RESULT.json`"
+        known = (
+            f"kept here: {names}"
+            if names
+            else f"`lossctl baseline save {given} RESULT.json` makes it of what eval -o RESULT.json wrote"
+        )
         if os.path.isfile(given):
             known = f"for the file of this name write ./{visible(given)}"
         raise DataError(f"there is no baseline {visible(path)}", hint=known)

@@ -20,7 +20,7 @@ from types import FunctionType, ModuleType
 
 from lossctl.errors import EnvironmentFault, UsageError, reason_of, visible
 from lossctl.files import protect
-from lossctl.guesses import did_you_mean
+from lossctl.guesses import did_you_mean, did_you_mean_file
 from lossctl.own.definitions import make_loss
 from lossctl.own.prints import printing_aside
 from lossctl_kernels.spec import Loss, is_gradient, registering
@@ -76,7 +76,7 @@ def _state(path: str) -> tuple[int, ...]:
     try:
         facts = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no file {shown}", hint=HOW) from None
+        raise UsageError(f"there is no file {shown}", hint=f"{did_you_mean_file(path)}{HOW}") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown} cannot be read: {visible(error)}", hint=HOW) from None
     if not stat.S_ISREG(facts.st_mode):

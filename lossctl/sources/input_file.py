@@ -200,8 +200,11 @@ def faults_of(name: str) -> Iterator[None]:
         yield
     except LossctlError:
         raise
-    except FileNotFoundError:
-        raise DataError(f"no such file: {name}", hint="check the name and the folder") from None
+    except FileNotFoundError as error:
+        from lossctl.guesses import did_you_mean_file
+
+        meant = did_you_mean_file(str(error.filename or ""))
+        raise DataError(f"no such file: {name}", hint=meant.rstrip() or "check the name and the folder") from None
     except PermissionError:
         raise DataError(f"no permission to read {name}", hint="check the rights of the file") from None
     except ValueError:

@@ -11,6 +11,7 @@ from select import select
 from typing import Any, NamedTuple
 
 from lossctl.errors import EnvironmentFault, UsageError, reason_of, visible
+from lossctl.guesses import did_you_mean_file
 
 FILE, SHARED_FILE, TABLE = "lossctl.toml", "pyproject.toml", "tool.lossctl"
 STDIN = "-"
@@ -80,7 +81,8 @@ def _text_of(path: str) -> SuiteText:
             # What a pipe says is of no folder.
             folder = os.path.dirname(path) if stat.S_ISREG(os.fstat(handle.fileno()).st_mode) else ""
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no file '{visible(path)}'", hint="name the file of a suite") from None
+        meant = did_you_mean_file(path).rstrip()
+        raise UsageError(f"there is no file '{visible(path)}'", hint=meant or "name the file of a suite") from None
     except IsADirectoryError:
         raise UsageError(f"'{visible(path)}' is a folder", hint=f"name a file in it, such as {FILE}") from None
     except (OSError, ValueError) as error:

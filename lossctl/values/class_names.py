@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lossctl.errors import DataError, UsageError, reason_of, visible
+from lossctl.guesses import did_you_mean_file
 from lossctl.sources import ArrayInfo
 from lossctl.sources.base import option
 from lossctl.sources.opening import take_pipe
@@ -39,7 +40,8 @@ def read_classes(text: str) -> tuple[str, ...]:
         content = data.decode("utf-8-sig")
     except FileNotFoundError:
         raise UsageError(
-            f"--classes {visible(text)} is neither a list of names nor a file", hint="such as --classes cat,dog"
+            f"--classes {visible(text)} is neither a list of names nor a file",
+            hint=f"{did_you_mean_file(text)}such as --classes cat,dog",
         ) from None
     except (OSError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8"

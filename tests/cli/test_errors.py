@@ -16,6 +16,7 @@ Case = tuple[str, int, tuple[str, ...]]
 FILES: list[Case] = [
     ("absent.npy y.npy -l bce", DATA, ("no such file: absent.npy",)),
     ("p.npy absent.npy -l bce", DATA, ("no such file: absent.npy",)),
+    ("p.npy indx.npy -l bce", DATA, ("no such file: indx.npy; did you mean 'index.npy'?",)),
     ("p.npy y.npy -l bce --weights absent.npy", DATA, ("no such file: absent.npy",)),
     ("classes.npy index.npy -l scce --class-weights absent.npy", DATA, ("no such file: absent.npy",)),
     ("p.npy/x.npy y.npy -l bce", DATA, ("p.npy/x.npy",)),

@@ -223,6 +223,8 @@ def test_baselines_are_kept_by_name(files: Path, base: Path, tmp_path: Path) -> 
     assert row["before"] != row["value"]
     assert str(row["value"]) in call("baseline", "show", "main", *folder).out
     assert "there is no baseline 'next' to replace" in refused(2, "baseline", "bless", "next", other, *folder)
+    assert refused(3, "baseline", "show", "mian", *folder).endswith("mian.json; kept here: main")
+    assert "; `lossctl baseline save main RESULT.json` makes it" in refused(3, "baseline", "show", "main")
 
 
 def test_a_baseline_is_saved_from_a_pipe(files: Path, tmp_path: Path) -> None:
