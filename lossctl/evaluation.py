@@ -18,6 +18,7 @@ from lossctl.diagnoses.diagnosis import check_weights, placing_integers
 from lossctl.diagnoses.suspicions import suspicions
 from lossctl.errors import DataError, UsageError
 from lossctl.plans import planned, samples_of, work_of
+from lossctl.process import reuse_memory
 from lossctl.requests import Request
 from lossctl.results import InputInfo, RunResult
 from lossctl.rows.feed import Feed
@@ -64,6 +65,7 @@ class Evaluation:
         if request.nonfinite == "skip":
             self.feed = SkippingFeed(feed, infinity_takers([plan for plan, _ in plans]))
         feed.begin()  # while the backend is loaded
+        reuse_memory()
         work = max(work_of(plan, self.feed) for plan, _ in plans)
         self.backend = choose(request.backend, work, request.threads, plans, bool(request.gradients))
         self.runs = [self._run_of(spec, plan, dtype) for spec, (plan, dtype) in zip(request.specs, plans, strict=True)]

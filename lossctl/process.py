@@ -27,6 +27,13 @@ LEAST_ADDRESS_SPACE = 512 << 20
 """Where libraries that are needed load, with room to spare; below it some of them end the process by themselves."""
 
 
+LARGEST_REUSED = 32 << 20
+"""Bytes of one array whose memory the next one of its size may have: the most that the C library agrees to."""
+MOST_FREE = 64 << 20
+"""Bytes that are kept for arrays to come."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt, in malloc.h
+
+
 class Ended(SystemExit):
     """A signal has asked this process to end, whoever's code was running."""
 
@@ -97,6 +104,20 @@ def check_address_space() -> None:
         )
     # Its other allocators start threads, and write about it where they cannot.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
+def reuse_memory() -> None:
+    """Has the C library keep the memory of arrays that are gone, where nothing limits it: each chunk is as large as the
+    one before. It would give it back to the system, which clears it before it hands it out again.
+    """
+    if not _owned or address_space() is not None:
+        return
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_THRESHOLD, LARGEST_REUSED)
+        mallopt(_TRIM_THRESHOLD, MOST_FREE)
 
 
 def end(code: int) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -164,6 +165,34 @@ def test_what_costs_time_at_the_start_is_put_off(given: dict[str, str], expected
     words = [sys.executable, "-c", MAIN, "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60, env=surroundings)
     assert done.stdout.splitlines()[-1] == f"{expected} True True"
+
+
+ARRAYS = """
+import resource, sys
+import numpy as np
+from lossctl.process import own, reuse_memory
+if sys.argv[1] == "owned":
+    own()
+reuse_memory()
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for array in [np.empty(2_000_000) for _ in range(3)]:
+        array[::512] = 1.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks the GNU C library")
+@pytest.mark.parametrize(("who", "fewest", "most"), [("owned", 0, 10), ("library", 24, 30_000)])
+def test_arrays_have_the_memory_of_those_before_them(who: str, fewest: int, most: int) -> None:
+    """Without asking the system for cleared pages, of 4 KiB or of 2 MiB; a library leaves its process as it is."""
+    words = [sys.executable, "-c", ARRAYS, who]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert fewest <= int(done.stdout) <= most
 
 
 # ---- streams
