@@ -67,7 +67,17 @@ def _instead(name: str, options: _Options) -> str:
     spelling = ELSEWHERE.get(name)
     if spelling is not None and (spelling.split()[0] in options or not spelling.startswith("-")):
         return f"here it is {spelling}; "
+    of_losses = name.removeprefix("--").replace("-", "_")
+    if "--loss" in options and of_losses in _options_of_losses():
+        return f"it is one of losses: --loss LOSS:{of_losses}=VALUE; "
     return did_you_mean(name, ("--help", *(each for each in options if each.startswith("--"))))
+
+
+def _options_of_losses() -> set[str]:
+    from lossctl_kernels import LOSSES
+    from lossctl_kernels.options import option_names
+
+    return {option for loss in LOSSES.values() for option in option_names(loss)}
 
 
 def _meant(arguments: Sequence[str], words: str, options: _Options) -> str:

@@ -17,6 +17,12 @@ MISTAKES = [
     ("eval p y -l bce --json", f"there is no option '--json'; here it is --format json; {EVAL}"),
     ("eval p y --metric bce", f"there is no option '--metric'; here it is --loss; {EVAL}"),
     ("eval p y --no-color", f"there is no option '--no-color'; here it is NO_COLOR=1 in the environment; {EVAL}"),
+    ("eval p y --gamma 2", f"there is no option '--gamma'; it is one of losses: --loss LOSS:gamma=VALUE; {EVAL}"),
+    (
+        "eval p y --label-smoothing 0.1",
+        f"there is no option '--label-smoothing'; it is one of losses: --loss LOSS:label_smoothing=VALUE; {EVAL}",
+    ),
+    ("schema --gamma", "there is no option '--gamma'; see `lossctl schema --help`"),
     ("schema --json", "there is no option '--json'; see `lossctl schema --help`"),
     ("eval p y -loss bce", f"unexpected argument 'bce'; long options have two dashes: --loss; {EVAL}"),
     ("eval p y bce", f"unexpected argument 'bce'; a loss is given with --loss bce; {EVAL}"),
