@@ -25,7 +25,7 @@ def row_sum_remedy(plan: Plan, role: str, *, columns_sum_to_one: bool) -> str:
     if "logit" in loss.forms:
         remedies.append("--from-logits if these are logits")
     if "normalize" in loss.options:
-        remedies.append("normalize=true to divide each row by its sum")
+        remedies.append(f"{loss.name}:normalize=true to divide each row by its sum")
     return ", or ".join(remedies) or "divide each row by its sum first"
 
 

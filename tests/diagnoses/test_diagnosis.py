@@ -62,7 +62,7 @@ CASES: list[tuple[Any, Any, str, tuple[str, ...]]] = [
     ([[0.5, 0.5], [1.2, -0.2]], [0, 1], "scce", ("row 1, column 0", "1.2", "2 of 4 predictions", "input=logit in")),
     ([0.5, 0.5], [0.5, 1.5], "bce", ("target 1.5", "probabilities or 0/1 labels")),
     ([[0.5, 0.5]], [[0.5, np.nan]], "cce", ("target is nan", "row 0, column 1")),
-    ([[0.2, 0.2]], [0], "scce", ("sums to 0.4, not 1", "normalize=true")),
+    ([[0.2, 0.2]], [0], "scce", ("sums to 0.4, not 1", "or scce:normalize=true to divide")),
     ([[0.5, 0.5]], [[0.7, 0.7]], "cce", ("target row sums to 1.4",)),
     ([[-0.5, 0.1]], [0], "scce:input=log_prob", ("row 0, column 1", "0.1", "not above 0")),
     ([[0.5, -0.5]], [0], "scce:normalize=true", ("row 0, column 1", "-0.5")),
