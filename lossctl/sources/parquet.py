@@ -181,7 +181,7 @@ class _ParquetReader(Reader):
         if len(groups) < 2 or largest > _GROUP_BYTES:
             return None
         threads = reading_threads()
-        ahead = min(threads + 1, max(2, _AHEAD_BYTES // largest))
+        ahead = min(threads + 2, max(2, _AHEAD_BYTES // largest))
         return WorkedAhead(self._decode_group, iter(groups), threads, ahead)
 
     def _decode_group(self, group: int) -> list[dict[str, Array]]:
