@@ -35,7 +35,7 @@ class Options:
 
     @property
     def rounds(self) -> int:
-        return 2 if self.quick else 5
+        return 2 if self.quick else 9
 
     @property
     def share_seconds(self) -> float:
@@ -51,12 +51,12 @@ class Options:
     @property
     def process_rounds(self) -> int:
         """After the first run, which is the only one if there are none."""
-        return 0 if self.quick else 5
+        return 0 if self.quick else 9
 
     @property
     def process_share_seconds(self) -> float:
         """After so much time in one comparison a process rests: slow ones run fewer times."""
-        return 1.5
+        return 2.5
 
     @property
     def file_rows(self) -> int:
