@@ -35,6 +35,7 @@ _ARGUMENTS = (
     ("sample_weight", "", _WEIGHTS),
     ("labels", "", _CLASSES),
     ("pos_label", "", _CLASSES),
+    ("multioutput", "row", "row=mean for the mean over the columns; for one of them, name it with --pred-col"),
     ("squared", "", "the loss rmse"),
     ("log_input", "", "the loss: poisson takes rates, poisson_nll their logarithms"),
     ("from_logits", "", "input=logit"),

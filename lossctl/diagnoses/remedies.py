@@ -18,7 +18,11 @@ def row_sum_remedy(plan: Plan, role: str, *, columns_sum_to_one: bool) -> str:
     if columns_sum_to_one:
         return f"each column sums to 1: the {role}s look transposed, save array.T"
     if role == "target":
-        return "each target row is a distribution: one-hot, or shares that sum to 1"
+        remedy = "each target row is a distribution: one-hot, or shares that sum to 1"
+        if plan.settings.loss.name == "cce" and not plan.settings["label_smoothing"]:  # in proportion to the sum
+            remedy += "; for others, as frameworks take them, divide each row by its sum, with denom=count and the "
+            remedy += "sums as --weights"
+        return remedy
     if plan.width == 1:
         return "name the columns of all classes"
     loss, remedies = plan.settings.loss, []

@@ -82,15 +82,18 @@ def check_input_shapes(loss: Loss, shapes: Shapes, arrays: Mapping[str, ArrayInf
             if row != ():
                 raise DataError(f"{loss.name} needs one {name} a row: found {found}", hint=f"save {name} as (rows,)")
         elif row != shapes.prediction:
-            like = "rows of {} as wide as" if whole else "{} shaped like"
+            like, hint = "rows of {} as wide as" if whole else "{} shaped like", "save both in one shape"
+            if row == () and len(shapes.prediction) == 1 and not whole:
+                hint = f"for one of each row: numpy.repeat({name}.reshape(-1, 1), {shapes.prediction[0]}, axis=1)"
             raise DataError(
                 f"{loss.name} needs {like.format(name)} the predictions: found {found}",
-                hint="nothing is broadcast: save both in one shape",
+                hint=f"nothing is broadcast: {hint}",
             )
 
 
 def _described(info: ArrayInfo) -> str:
-    return f"{info.path} {info.shape_text} {info.dtype}"
+    path = "" if info.format == "memory" else f"{info.path} "  # which is called by its role
+    return f"{path}{info.shape_text} {info.dtype}"
 
 
 def _label_remedy(loss: Loss, shapes: Shapes) -> str:

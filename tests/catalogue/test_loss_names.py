@@ -297,6 +297,10 @@ def test_every_alias_is_another_name_than_a_loss_or_the_loss_itself() -> None:
         ("sklearn.metrics.zero_one_loss:normalize=false", "the option --reduction, in Python reduction="),
         ("sklearn.metrics.brier_score_loss:pos_label=1", "the option --classes"),
         ("sklearn.metrics.mean_squared_error:squared=false", "the loss rmse"),
+        (
+            "sklearn.metrics.mean_squared_error:multioutput=raw_values",
+            "row=mean for the mean over the columns; for one of them, name it with --pred-col",
+        ),
     ],
 )
 def test_arguments_of_frameworks_have_names_here(spec: str, meant: str) -> None:

@@ -142,3 +142,20 @@ def test_what_is_off_by_rounding(value: float) -> None:
         lossctl.evaluate([0.5, value], [0, 1], "bce")
     assert f"prediction {value:.6g} " in str(caught.value) or f"prediction {value!r} " in str(caught.value)
     assert "prediction 1 " not in str(caught.value)
+
+
+def test_cross_entropy_of_rows_that_do_not_sum_to_one_is_told_how_frameworks_have_it() -> None:
+    """PyTorch and Keras: the mean of -Σ y ln softmax z, whatever y sums to."""
+    random = np.random.default_rng(0)
+    logits, target = random.normal(size=(50, 4)), random.random((50, 4))
+    with pytest.raises(DataError) as caught:
+        lossctl.evaluate(logits, target, "cce:input=logit")
+    assert "divide each row by its sum, with denom=count and the sums as weights=" in str(caught.value)
+    sums = target.sum(axis=1)
+    shares = target / sums[:, None]
+    found = lossctl.evaluate(logits, shares, "cce:input=logit,denom=count", weights=sums).value
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    assert found == pytest.approx(-(target * log_softmax).sum(axis=1).mean(), rel=1e-13)
+    with pytest.raises(DataError) as caught:
+        lossctl.evaluate(logits, target, "cce:input=logit,label_smoothing=0.1")
+    assert "denom" not in str(caught.value)

@@ -119,3 +119,24 @@ def test_what_is_said_of_a_column_where_a_loss_is_of_rows(spec: str, remedy: str
     with pytest.raises(DataError, match="needs rows of values") as caught:
         lossctl.evaluate(np.ones(shape), np.ones(3 if spec in ("scce", "circle") else shape, dtype=int), spec)
     assert caught.value.hint == remedy
+
+
+def test_arrays_in_memory_are_called_by_their_role_alone() -> None:
+    prediction = np.ones((4, 3))
+    with pytest.raises(DataError, match=r"found predictions \(4, 3\) float64 and targets \(4, 1\) float64"):
+        lossctl.evaluate(prediction, np.ones((4, 1)), "mse")
+    with pytest.raises(DataError, match=r"found var \(4, 1\) float64 and predictions \(4, 3\) float64"):
+        lossctl.evaluate(prediction, prediction, "gaussian_nll", inputs={"var": np.ones((4, 1))})
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+def test_one_variance_of_each_row_is_repeated_as_the_message_says(shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(0)
+    prediction, target, var = random.normal(size=(4, 3)), random.normal(size=(4, 3)), random.random(shape) + 0.5
+    with pytest.raises(DataError) as caught:
+        lossctl.evaluate(prediction, target, "gaussian_nll", inputs={"var": var})
+    code = str(caught.value.hint).rpartition("nothing is broadcast: for one of each row: ")[2]
+    repeated = eval(code, {"numpy": np, "var": var})
+    found = lossctl.evaluate(prediction, target, "gaussian_nll", inputs={"var": repeated}).value
+    column = var.reshape(-1, 1)
+    assert found == pytest.approx(float(np.mean((np.log(column) + (prediction - target) ** 2 / column) / 2)), rel=1e-14)
