@@ -66,7 +66,8 @@ class Parameter(Record):
     `words` name the numbers 0, 1, … where users choose one of a few; "false" and "true" make a flag. `example` is a
     value that works, of a parameter that has no default; `optional` says that "none" is allowed, which a definition
     sees as NaN. `gap` is an open interval of numbers that are not allowed; of a `whole` parameter only whole numbers
-    are. `modes` are the ways in which a parameter `eps` may guard (`eps_mode`).
+    are. `modes` are the ways in which a parameter `eps` may guard (`eps_mode`). `by_column`: there may be one for each
+    value of a row.
     """
 
     description: str
@@ -81,6 +82,7 @@ class Parameter(Record):
     example: float | None = None
     optional: bool = False
     modes: tuple[str, ...] = ("floor",)
+    by_column: bool = False
 
     def allows(self, value: float) -> bool:
         """Whether a number is one that the loss takes; NaN never is."""
@@ -105,7 +107,8 @@ class Parameter(Record):
             return f"<= {self.gap[0]:g} or >= {self.gap[1]:g}"
         limits = ((">", self.above), (">=", self.at_least), ("<", self.below), ("<=", self.at_most))
         parts = [f"{sign} {bound:g}" for sign, bound in limits if bound is not None] + ["whole"] * self.whole
-        return (" and ".join(parts) or "any number") + (", or none" if self.optional else "")
+        also = ", or none" * self.optional + ", or one for each column, such as 1|2|0.5" * self.by_column
+        return (" and ".join(parts) or "any number") + also
 
     def as_option(self, number: float | None) -> float | str | None:
         """How a default of the definition is spelled as an option."""

@@ -113,7 +113,8 @@ def evaluate(
     if prediction.ndim > 1:
         further = [values[:, None] if values.ndim == 1 else values for values in further]
     if plan.scope is not Scope.ROW:
-        environment = (prediction.astype(np.float64), target.astype(np.float64), 0.0, 1.0, *further, *vector)
+        of_column = plan.class_weights if plan.by_column else 1.0
+        environment = (prediction.astype(np.float64), target.astype(np.float64), 0.0, of_column, *further, *vector)
         return np.array(full(program.finish(environment), prediction.shape))
     rows, width = prediction.shape
     index = np.arange(width, dtype=np.float64)

@@ -232,11 +232,16 @@ def _parse(loss: Loss, name: str, value: Any) -> Any:
             return _word(loss, name, facts, value)
         if facts.optional and str(value).lower() == "none":
             return None
-        number = _number(loss, name, value)
-        if not facts.allows(number):
-            raise SpecificationError(f"{loss.name}: {name} must be {facts.range()}, found {value}")
-        return number
+        numbers = tuple(_allowed(loss, name, facts, part) for part in (_parts(value) if facts.by_column else [value]))
+        return numbers if len(numbers) > 1 else numbers[0]
     return _PARSERS[OPTIONS[name].kind](loss, name, value)
+
+
+def _allowed(loss: Loss, name: str, facts: Parameter, value: Any) -> float:
+    number = _number(loss, name, value)
+    if not facts.allows(number):
+        raise SpecificationError(f"{loss.name}: {name} must be {facts.range()}, found {value}")
+    return number
 
 
 def _word(loss: Loss, name: str, facts: Parameter, value: Any) -> str:
@@ -304,9 +309,15 @@ def _flag(loss: Loss, name: str, value: Any) -> bool:
     return text == "true"
 
 
+def _parts(value: Any) -> list[Any]:
+    """The numbers of a vector: 0.5|1|2, or several, or one."""
+    if isinstance(value, str):
+        return list(value.split("|"))
+    return list(value) if isinstance(value, Iterable) else [value]
+
+
 def _vector(loss: Loss, name: str, value: Any) -> tuple[float, ...]:
-    parts = value.split("|") if isinstance(value, str) else list(value)
-    numbers = tuple(_number(loss, name, part) for part in parts)
+    numbers = tuple(_number(loss, name, part) for part in _parts(value))
     if any(number < 0.0 for number in numbers) or not any(numbers):
         raise SpecificationError(
             f"{loss.name}: {name} must be weights that are not negative and not all 0, found {value}"

@@ -37,11 +37,24 @@ class Plan(Record):
                     f"{self.settings.loss.name}: {name} has {len(weights)} weights for {self.width} classes",
                     "give one weight for each class",
                 )
+        name = self.by_column or ""
+        if name and len(self.settings.options[name]) != self.width:
+            raise SpecificationError(
+                f"{self.settings.loss.name}: {name} has {len(self.settings.options[name])} numbers for rows of "
+                f"{self.width}",
+                "give one number for each column, or one for all",
+            )
 
     def _by_class(self, name: str) -> tuple[float, ...] | None:
         """The numbers of an option that has one for each class; of `alpha` one may stand for all."""
         weights = self.settings[name] if name in self.settings.loss.options else None
         return weights * self.width if name == "alpha" and weights and len(weights) == 1 else weights
+
+    @cached_property
+    def by_column(self) -> str | None:
+        """The parameter that has a number for each value of a row, if one has."""
+        parameters, options = self.settings.loss.parameters, self.settings.options
+        return next((name for name in parameters if isinstance(options[name], tuple)), None)
 
     @cached_property
     def memory(self) -> dict[tuple[Any, ...], Any]:
@@ -101,8 +114,10 @@ class Plan(Record):
 
     @cached_property
     def class_weights(self) -> NDArray[np.float64]:
-        """One weight for each class; ones where none were given."""
+        """One weight for each class, or what else is given for each column; ones where nothing is."""
         weights = self._by_class("class_weight") or self._by_class("alpha")
+        if self.by_column:
+            weights = self.settings.options[self.by_column]
         return np.ones(self.width) if weights is None else np.array(weights, np.float64)
 
     @property
@@ -129,6 +144,8 @@ class Plan(Record):
         """The parameters, what the transformations need, and what a preset sets in the definition."""
         options, values = self.settings.options, {}
         for name, (_, facts) in self.settings.loss.parameters.items():
+            if name == self.by_column:
+                continue
             values[name] = facts.as_number(options[name])
             if name == "eps" and len(facts.modes) > 1:
                 values["eps_mode"] = float(facts.modes.index(self.settings["eps_mode"]))
@@ -200,7 +217,9 @@ class Plan(Record):
         """The loss of a value or a row."""
         measured = self.definition.degenerate if self.counts_degenerate else None
         numbers = tuple(self.numbers)
-        return value_program(self.definition, self._transforms, self._targets, numbers, measured, self.inputs)
+        return value_program(
+            self.definition, self._transforms, self._targets, numbers, measured, self.inputs, self.by_column
+        )
 
     @cached_property
     def factored(self) -> Program | None:
@@ -225,23 +244,27 @@ class Plan(Record):
         wrt, numbers = self.settings["grad_wrt"], tuple(self.numbers)
         if not wrt or wrt == self.settings.input:
             transforms = self._transforms
-            return gradient_program(self.definition, transforms, self._targets, numbers, inputs=self.inputs)
+            return gradient_program(
+                self.definition, transforms, self._targets, numbers, None, self.inputs, self.by_column
+            )
         direct = self.definition.gradient_by.get(wrt)
         if direct:
-            return gradient_program(self.definition, (), self._targets, numbers, direct, self.inputs)
+            return gradient_program(self.definition, (), self._targets, numbers, direct, self.inputs, self.by_column)
         kind = "row" if self.scope is Scope.ROW else "element"
         # None from log-probabilities to logits: they are logits.
         found = CONVERSIONS.get((kind, self.settings.input, wrt))
         conversion = () if found is None else (found,)
         other = self.settings.loss.forms[wrt]
-        return gradient_program(other, conversion, self._targets, numbers, inputs=self.inputs)
+        return gradient_program(other, conversion, self._targets, numbers, None, self.inputs, self.by_column)
 
     def gradient_program_of(self, name: str) -> Program:
         """The derivative with respect to one of the `gradient_names`."""
         if name == "prediction":
             return self.gradient
         numbers = tuple(self.numbers)
-        return input_gradient_program(self.definition, name, self._transforms, self._targets, numbers, self.inputs)
+        return input_gradient_program(
+            self.definition, name, self._transforms, self._targets, numbers, self.inputs, self.by_column
+        )
 
     @cached_property
     def degenerate(self) -> Plan | None:

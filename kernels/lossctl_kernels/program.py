@@ -241,12 +241,17 @@ def _assemble(
     targets: tuple[TargetTransform, ...],
     numbers: tuple[str, ...],
     inputs: tuple[str, ...],
+    by_column: str | None,
     more: tuple[str, ...] = (),
 ) -> tuple[tuple[str, ...], _Stages, tuple[Step, ...]]:
-    """(names of the environment, stages, steps) for `function` of the definition."""
+    """(names of the environment, stages, steps) for `function` of the definition.
+
+    `by_column` names the parameter that is in the place of class weights: one for each value of a row.
+    """
     own = _needed(definition.folds, argument_names(function))
     folds = *(f.name for t in transforms for f in t.folds), *(f.name for f in own)
-    names = LEADING + inputs + numbers + folds + more
+    leading = (*LEADING[:-1], by_column) if by_column else LEADING
+    names = leading + inputs + numbers + folds + more
     stages = _stages(transforms, targets, names)
     levels: dict[str, int] = {}
     conditions = {fold.when: bind(fold.when, names) for fold in own if fold.when}
@@ -273,10 +278,11 @@ def value_program(
     numbers: tuple[str, ...],
     function: Callable[..., Any] | None = None,
     inputs: tuple[str, ...] = (),
+    by_column: str | None = None,
 ) -> Program:
     """The program of the loss, or of another `function` of its folds."""
     function = function or definition.function
-    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs)
+    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs, by_column)
     key = _key(function, (*transforms, *targets), numbers, inputs) + _renamed(definition.folds)
     return Program("value", key, numbers, steps, _after(stages.last, bind(function, names)), inputs=inputs)
 
@@ -288,6 +294,7 @@ def gradient_program(
     numbers: tuple[str, ...],
     function: Callable[..., Any] | None = None,
     inputs: tuple[str, ...] = (),
+    by_column: str | None = None,
 ) -> Program:
     """The program of the derivative with respect to the prediction as it was given, by the chain rule.
 
@@ -303,7 +310,7 @@ def gradient_program(
         return Program("gradient", _key(function, (), numbers), numbers, (), bind(function, names))
     pulls = [transform for transform in transforms if transform.pull_back]
     more = ("pulled",) if pulls else ()
-    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs, more)
+    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs, by_column, more)
     gradient = _after(stages.last, bind(function, names))
     after: Bound | None = stages.last
     for transform, before in reversed(list(zip(transforms, stages.before, strict=True))):
@@ -326,10 +333,11 @@ def input_gradient_program(
     targets: tuple[TargetTransform, ...],
     numbers: tuple[str, ...],
     inputs: tuple[str, ...],
+    by_column: str | None,
 ) -> Program:
     """The program of the derivative with respect to another array than the prediction, which nothing transforms."""
     function = definition.input_gradients[of]
-    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs)
+    names, stages, steps = _assemble(definition, function, transforms, targets, numbers, inputs, by_column)
     key = _key(function, (*transforms, *targets), numbers, inputs) + _renamed(definition.folds)
     return Program("gradient", key, numbers, steps, _after(stages.last, bind(function, names)), inputs=inputs)
 

@@ -154,7 +154,8 @@ class SampleRun(Run):
         if undefined.any():
             raise self._undefined(self.rows + int(np.argmax(undefined)))
         infinite = np.isinf(losses) & kept
-        if infinite.any() and self.plan.scope is Scope.ELEMENT and self.settings["row"] == "mean":
+        means = self.plan.scope is Scope.ELEMENT and self.settings["row"] == "mean" and not self.plan.by_column
+        if infinite.any() and means:
             losses[infinite] = self._row_means(chosen_batch(batch, infinite, self.feed.whole))
             infinite &= np.isinf(losses)
         if infinite.any() and not self.settings.loss.may_be_infinite:

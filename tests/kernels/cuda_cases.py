@@ -72,7 +72,7 @@ def structures() -> list[Case]:
 
 def features(case: Case) -> set[Any]:
     """The parts of the kernels of a case: how data is read and checked, and each kind of fold, early or late."""
-    scope, sparse, picked, prediction_sums, target_sums, *_ = structure(case)
+    scope, sparse, picked, (prediction_sums, target_sums), *_ = structure(case)
     plan = plan_of(case, WIDTH, "float64")
     data = {(scope, sparse), ("picked", sparse, picked), ("sums", prediction_sums, target_sums)}
     data |= {("inputs", *plan.row_inputs)}
@@ -97,12 +97,14 @@ def structure(case: Case) -> tuple[Any, ...]:
         tuple((step.monoid, step.level, step.when is None) for step in program.steps) for program in programs(plan)
     )
     numbers = tuple(len(program.numbers) > 0 for program in programs(plan))
-    return plan.scope, plan.sparse, plan.at_target_only, plan.rows_sum_to_one, plan.targets_sum_to_one, numbers, steps
+    sums = plan.rows_sum_to_one, plan.targets_sum_to_one
+    return plan.scope, plan.sparse, plan.at_target_only, sums, numbers, steps, plan.by_column
 
 
 def _away_from_default(loss: Loss, input: str, option: str) -> list[Given]:
     if option in loss.parameters:
-        return [{option: another(*loss.parameters[option])}]
+        default, facts = loss.parameters[option]
+        return [{option: another(default, facts)}, *([{option: (0.5, 1.0, 2.0)}] if facts.by_column else [])]
     if option in ("normalize", "eps_mode") and input != "prob":
         return []
     choices: dict[str, list[Given]] = {

@@ -60,7 +60,7 @@ TORCH_FLOOR = 9.999999960041972e-13  # 1e-12 in float32, which PyTorch takes it 
 def bce(
     prediction: float,
     target: float,
-    pos_weight: Annotated[float, Parameter("factor ω of the positive term", above=0.0)] = 1.0,
+    pos_weight: Annotated[float, Parameter("factor ω of the positive term", above=0.0, by_column=True)] = 1.0,
     log_floor: float = -math.inf,
 ) -> float:
     """Binary cross-entropy of a probability.
@@ -138,7 +138,7 @@ def bce_gradient_by_logit(prediction: float, target: float, pos_weight: float) -
 def bce_from_logits(
     prediction: float,
     target: float,
-    pos_weight: Annotated[float, Parameter("factor ω of the positive term", above=0.0)] = 1.0,
+    pos_weight: Annotated[float, Parameter("factor ω of the positive term", above=0.0, by_column=True)] = 1.0,
 ) -> float:
     """ω y softplus(-z) + (1 - y) softplus(z): both have log(1 + e**-|z|), that of the wrong label |z| besides.
 
