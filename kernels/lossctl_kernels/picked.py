@@ -27,23 +27,25 @@ class Picked(Along):
         whole_rows = self.smaller(looked_at, self.rows)
         with self.loop(whole(AHEAD // LANES)) as group:
             self.prefetch_group(builder.mul(group, whole(LANES)))
-        if not self.layout.unit_rows[0]:
-            self.look_at_values(builder.mul(whole_rows, self.width))
         with self.row_groups(self.rows) as (first, count):
+            if not self.layout.unit_rows[0]:  # just before they are picked from: they are in the fastest cache then
+                end = self.smaller(builder.add(first, count), whole_rows)
+                with builder.if_then(builder.icmp_signed("<", first, end)):
+                    self.look_at_values(builder.mul(first, self.width), builder.mul(end, self.width))
             self.write_group(first, count)
         if self.layout.unit_rows[0]:
             self.look_at_rows(whole_rows)
         self.report_checks()
 
-    def look_at_values(self, count: Value) -> None:
-        """Checks so many of the predictions, the first ones: whole rows, as if they were one."""
+    def look_at_values(self, first: Value, end: Value) -> None:
+        """Checks the predictions from one up to another: whole rows, as if they were one."""
         builder = self.builder
-        is_short = builder.icmp_signed("<", count, whole(LANES))
+        is_short = builder.icmp_signed("<", end, whole(LANES))  # then these are the first of all
         with builder.if_else(is_short, likely=False) as (few, many):
-            with few, self.loop(count) as i:
+            with few, self.loop(end) as i:
                 value = builder.load(builder.gep(self.predictions, [i]))
                 self.look_at(self.checks[0], self.splat(value))
-            with many, self.chunks(count) as (start, _):
+            with many, self.chunks(end, first=first) as (start, _):
                 self.look_at(self.checks[0], self.streamed(self.predictions, start))
 
     def look_at_rows(self, rows: Value) -> None:
