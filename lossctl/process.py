@@ -114,7 +114,7 @@ def reuse_memory() -> None:
         return
     import ctypes
 
-    with suppress(OSError, AttributeError):  # another C library
+    with suppress(OSError, AttributeError, TypeError):  # another C library; Windows has none without a name
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, LARGEST_REUSED)
         mallopt(_TRIM_THRESHOLD, MOST_FREE)

@@ -17,7 +17,7 @@ from lossctl.runs.run import Floats, Run, Task
 from lossctl.sources.base import Array
 from lossctl.values.preparation import Prepared, prepare
 from lossctl_kernels import Scope
-from lossctl_kernels.batch import Batch, Column
+from lossctl_kernels.batch import Batch, Column, input_arrays
 from lossctl_kernels.records import replace
 from lossctl_kernels.reduce import ExactSum, tree_sum
 
@@ -154,8 +154,7 @@ class SampleRun(Run):
         if undefined.any():
             raise self._undefined(self.rows + int(np.argmax(undefined)))
         infinite = np.isinf(losses) & kept
-        means = self.plan.scope is Scope.ELEMENT and self.settings["row"] == "mean" and not self.plan.by_column
-        if infinite.any() and means:
+        if infinite.any() and self.plan.scope is Scope.ELEMENT and self.settings["row"] == "mean":
             losses[infinite] = self._row_means(chosen_batch(batch, infinite, self.feed.whole))
             infinite &= np.isinf(losses)
         if infinite.any() and not self.settings.loss.may_be_infinite:
@@ -165,13 +164,13 @@ class SampleRun(Run):
 
     def _row_means(self, batch: Batch) -> Floats:
         """The mean losses of rows whose sums may exceed float64."""
-        values = Batch(
-            batch.prediction.reshape(-1),
-            batch.target.reshape(-1),
-            inputs={name: array.reshape(-1) for name, array in batch.inputs.items()},
-        )
-        _, losses = self.backend.losses(replace(self.plan, width=1), values)
-        return tree_sum(losses.reshape(batch.rows, -1) / WIDEST) / self.plan.width * WIDEST
+        from lossctl_kernels.interpreted import evaluate
+
+        program, inputs = self.plan.value, input_arrays(self.plan, batch)
+        with np.errstate(all="ignore"):
+            values = evaluate(self.plan, program, batch.prediction, batch.target, self.plan.vector(program), inputs)
+            parts = values.reshape(batch.rows, -1) / self.settings.value_divisor / WIDEST
+            return tree_sum(parts) / self.plan.width * WIDEST
 
     def _undefined(self, row: int) -> DataError:
         """Why the loss of a row is not a number."""

@@ -106,3 +106,14 @@ def test_further_inputs_come_with_the_values_of_such_rows(backend: str) -> None:
     assert found.tolist() == [0.0, 2e154, 0.0]
     with pytest.raises(DataError, match="row 2: the loss of margin_ranking exceeds float64"):
         lossctl.per_sample(prediction, -prediction, "margin_ranking", inputs={"sign": -sign}, backend=backend)
+
+
+def test_columns_keep_their_own_factors_in_such_rows(backend: str) -> None:
+    """By each column: 1.7e308, 1.6e308 and 0.85e308, whose mean is a number and whose sum is none."""
+    prediction, factors = np.array([[-1.7e308, -0.8e308, -1.7e308], [1.0, 1.0, 1.0]]), (1.0, 2.0, 0.5)
+    target = np.ones((2, 3))
+    spec = f"bce:input=logit,pos_weight={'|'.join(map(str, factors))}"
+    found = lossctl.per_sample(prediction, target, spec, backend=backend)
+    columns = zip(-prediction[0], factors, strict=True)
+    assert found[0] == pytest.approx(float(sum(Fraction(z) * Fraction(w) for z, w in columns) / 3), rel=1e-15)
+    assert found[1] == pytest.approx(math.log1p(math.exp(-1.0)) * 3.5 / 3.0, rel=1e-15)
