@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,26 +17,39 @@ _REMEDIES = {
     "U": "save numbers, or name the classes of targets with --classes, in the order of their indices",
     "V": "save one numeric array a file, or a table as Parquet",
 }
+_ELSE = "save a numeric array with np.save"
+_NO_NUMBERS = "NumPy has no numbers of this type (bfloat16?): save it with array.astype(np.float32)"
 
 
-def check_dtype(dtype: np.dtype[Any], name: str, selection: Selection | None = None) -> None:
+def check_dtype(
+    dtype: np.dtype[Any],
+    name: str,
+    selection: Selection | None = None,
+    remedy: Callable[[], str] | None = None,
+) -> None:
     """Raises DataError, naming the array `name`, unless `dtype` is bool, an integer or a float of at most 64 bits.
 
-    Where a key or names of classes are selected, it is text, bool or an integer.
+    Where a key or names of classes are selected, it is text, bool or an integer. `remedy` says what to do about another
+    one; None is for an array that was saved.
     """
     if selection is not None and selection.is_text:
         if dtype.kind not in ("Ubiuf" if selection.encoder is not None else "Ubiu"):
             raise DataError(
                 f"{name} holds {visible(dtype)}; a key or the name of a class is text or a whole number",
-                hint="convert it with array.astype(str)" if dtype.kind == "S" else "name another array",
+                hint="convert it with array.astype(str)" if dtype.kind in "SO" else "name another array",
             )
         return
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
         raise OtherKind(
             f"{name} holds {visible(dtype)}; allowed are bool, integers, float16, float32 and float64",
             visible(dtype),
-            hint=_REMEDIES.get(dtype.kind, "save a numeric array with np.save"),
+            hint=remedy() if remedy else _NO_NUMBERS if is_foreign(dtype) else _REMEDIES.get(dtype.kind, _ELSE),
         )
+
+
+def is_foreign(dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy itself knows no more of a number than its bytes, as of bfloat16."""
+    return dtype.kind == "V" and dtype.fields is None and dtype.subdtype is None
 
 
 def delivered_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 import tokenize
 import warnings
 from typing import Any
@@ -34,8 +33,8 @@ _HEADER_ERRORS = (
     tokenize.TokenError,
 )
 
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+# What a header says, and nothing else.
+_EXAMPLE = "{'descr': '<f8', 'fortran_order': False, 'shape': (100, 3), }"
 
 
 def open_npy(file: InputFile, roles: dict[str, Selection]) -> Reader:
@@ -99,9 +98,15 @@ def _read_header(file: InputFile) -> tuple[tuple[int, ...], bool, np.dtype[Any],
             warnings.simplefilter("ignore")
             shape, fortran, dtype = parse(io.BytesIO(head[8:start]))
     except _HEADER_ERRORS as error:
-        # What ast finds in place of a number is named by where it stands in memory.
-        raise _malformed(file, visible(_ADDRESS.sub("", str(error)))) from error
+        raise _unlike(file, head[8 + width : start]) from error
+    # Of a key that stands twice Python takes the last. Nothing else has a colon, where there are no fields.
+    if dtype.names is None and head.count(b":", 8 + width, start) > _EXAMPLE.count(":"):
+        raise _unlike(file, head[8 + width : start])
     return shape, fortran, dtype, start
+
+
+def _unlike(file: InputFile, header: bytes) -> DataError:
+    return _malformed(file, f"found {visible(header.decode('latin-1').strip(), 200)}, which is not like {_EXAMPLE}")
 
 
 def _check_shape(file: InputFile, shape: tuple[int, ...], dtype: np.dtype[Any], start: int) -> None:
