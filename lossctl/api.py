@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -144,7 +144,7 @@ def per_sample(
     Rows that `ignore_index` or `nonfinite="skip"` leaves out are NaN. Arguments and errors are those of `evaluate`.
     """
     reading = _Reading.of(columns, on, missing, classes, nonfinite, class_axis)
-    request = reading.request(_specs([loss]), "mean", backend, threads)
+    request = reading.request([_spec(loss)], "mean", backend, threads)
     parts: list[NDArray[np.float64]] = []
     with closing(_feed(predictions, targets, weights, inputs, request.specs, reading)) as feed:
         evaluation = Evaluation(feed, request)
@@ -180,7 +180,7 @@ def gradient(
     Arguments and errors are those of `evaluate`.
     """
     reading = _Reading.of(columns, on, missing, classes, nonfinite, class_axis)
-    request = reading.request(_specs([loss]), reduction, backend, threads, of)
+    request = reading.request([_spec(loss)], reduction, backend, threads, of)
     parts: list[NDArray[Any]] = []
     with closing(_feed(predictions, targets, weights, inputs, request.specs, reading)) as feed:
         evaluation = Evaluation(feed, request)
@@ -192,6 +192,12 @@ def gradient(
 def losses() -> Mapping[str, Loss]:
     """The registry: every loss by its canonical name."""
     return dict(LOSSES)
+
+
+def _spec(loss: str) -> LossSpec:
+    if not isinstance(loss, str):
+        raise UsageError(f"one loss is asked for, as text, found {visible(repr(loss))}", hint="such as 'bce'")
+    return _specs(loss)[0]
 
 
 def _specs(loss: str | Sequence[str]) -> list[LossSpec]:
@@ -230,6 +236,10 @@ class _Reading:
         keys = (on,) if isinstance(on, str) else tuple(on or ())
         if missing != "error" and not keys:
             raise UsageError("missing is of keys, and there is none", hint="name it with on=")
+        if isinstance(classes, str | Set) or not isinstance(classes, Iterable | None):
+            raise UsageError(
+                f"classes is no list of names: found {visible(repr(classes))}", hint="such as ['no', 'yes']"
+            )
         names = None if classes is None else class_names(list(classes), "classes")
         return cls(_columns(columns), keys, missing, names, nonfinite, class_axis)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,9 @@ WRONG: list[tuple[type[LossctlError], str, dict[str, Any]]] = [
     (UsageError, "a loss is text", {"loss": [3]}),
     (UsageError, "a loss is text", {"loss": b"mse"}),
     (UsageError, "no loss", {"loss": []}),
+    (UsageError, "classes is no list of names: found 3", {"classes": 3}),
+    (UsageError, "classes is no list of names: found 'no,yes'", {"classes": "no,yes"}),
+    (UsageError, "classes is no list of names", {"classes": {"no", "yes"}}),
     (UsageError, "no predictions", {"predictions": None}),
     (UsageError, "no targets", {"targets": None}),
     (UsageError, "mean or sum", {"reduction": "none"}),
@@ -190,7 +194,7 @@ WRONG: list[tuple[type[LossctlError], str, dict[str, Any]]] = [
     (DataError, "one value a row", {"weights": np.ones((3, 2))}),
     (DataError, "weight -1", {"weights": [1, -1, 1]}),
     (DataError, "input=logit in the loss", {"predictions": [2.0, 0.5, 0.5]}),
-    (DataError, "nan", {"predictions": [0.5, np.nan, 0.5]}),
+    (DataError, "leave out their rows with nonfinite='skip'", {"predictions": [0.5, np.nan, 0.5]}),
     (UsageError, "lossctl.per_sample", {"reduction": "none"}),
     (UsageError, "nonfinite= 'x'", {"nonfinite": "x"}),
     (UsageError, "missing= is x", {"missing": "x"}),
@@ -209,6 +213,14 @@ def test_errors_are_those_of_the_command_line(kind: type[LossctlError], says: st
     assert says in str(caught.value)
     assert "--" not in str(caught.value)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("function", [lossctl.per_sample, lossctl.gradient])
+@pytest.mark.parametrize("loss", [["bce"], ["bce", "mse"], None])
+def test_what_has_one_loss_says_so(function: Callable[..., Any], loss: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        function(P, Y, loss)
+    assert str(caught.value) == f"one loss is asked for, as text, found {loss!r}; such as 'bce'"
 
 
 def test_a_missing_backend_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,9 @@ SYSTEM = "system "
 _IN_MESSAGES = {
     rf"--input-(col|format) {SYSTEM}\d+=…": r"--pred-\1",
     rf"\b(its own|which the|which is the|hold) {SYSTEM}\d+": r"\1 prediction",
+    r"with --nonfinite skip": "in every file",
 }
-"""What is said of these roles, which are no inputs that anyone has named."""
+"""What is said of these roles, which are no inputs that anyone has named, and of rows, which all have to be there."""
 
 Floats = NDArray[np.float64]
 

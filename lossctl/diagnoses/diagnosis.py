@@ -32,6 +32,8 @@ CACHED_VALUES = 1 << 15
 _ROUNDING = 1e-3
 _LEAST_WEIGHT = float(np.finfo(np.float64).tiny)
 
+_NONFINITE_REMEDY = "find out what made them, or leave out their rows with --nonfinite skip"
+
 NAMES = {"prediction": "predictions", "target": "targets", "weights": "weights"}
 
 
@@ -143,7 +145,7 @@ def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
     if not np.isfinite(found.value):
         return DataError(
             f"{place}: the {found.role} is {found.value}; {found.count} of {found.total} {name} are not finite",
-            hint="find out what made them, or leave those rows out of the file",
+            hint=_NONFINITE_REMEDY,
         )
     if found.role == "prediction":
         domain, hint = plan.prediction_domain, prediction_remedy(plan, found.low, found.high)
@@ -276,7 +278,7 @@ def check_input(feed: Feed, loss: Loss, name: str, array: Array, chunk_rows: int
     value = f"{feed.place(name, found.row, found.column)}: {name} {found.value:.6g}"
     others = f"{found.count} of {found.total} values are"
     if not np.isfinite(found.value):
-        raise DataError(f"{value} is not finite; {others} not", hint="find out what made them")
+        raise DataError(f"{value} is not finite; {others} not", hint=_NONFINITE_REMEDY)
     if facts.integer and inexact(np.array([found.value])).any():
         raise DataError(f"{value} is not a whole number; {others} not", hint=f"{name} is {facts.description}")
     raise DataError(

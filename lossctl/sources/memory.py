@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lossctl.errors import DataError, visible
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
+
+_LOOKED_AT = 10_000
+"""Values, for a remedy."""
 
 
 def memory_reader(arrays: Mapping[str, npt.ArrayLike], selections: Mapping[str, Selection] | None = None) -> Reader:
@@ -33,14 +37,18 @@ def memory_reader(arrays: Mapping[str, npt.ArrayLike], selections: Mapping[str, 
         if isinstance(given, np.ma.MaskedArray) and selection.gaps and given.dtype.kind in "biuf":
             exact = np.float32 if given.dtype == np.float32 else np.float64
             given = np.ma.filled(given.astype(exact), np.nan)  # noqa: PLW2901
-        if isinstance(given, np.ma.MaskedArray):
-            raise DataError(f"{name} is a masked array", hint="fill or drop its masked elements first")
+        if np.ma.is_masked(given):
+            raise DataError(
+                f"{name} is a masked array",
+                hint="fill or drop its masked elements first, or leave out their rows with --nonfinite skip",
+            )
         array = _as_array(given, name)
         if selection.classes is not None and (array.ndim == 1 or array.dtype.kind in "UO"):
             array = _indices(array, selection, name)
-        check_dtype(array.dtype, name)
+        check_dtype(array.dtype, name, remedy=partial(_remedy, array))
         if array.ndim == 0:
-            raise DataError(f"{name} is a single number (shape ())", hint="give an array of one element: [value]")
+            one = "an array of one element: [value]" if role in ("prediction", "target") else "a number for each row"
+            raise DataError(f"{name} is a single number (shape ())", hint=f"give {one}")
         if 0 in array.shape[1:]:
             raise DataError(f"{name} has no values: shape {array.shape}")
         checked[role] = array
@@ -68,6 +76,24 @@ def _as_array(given: npt.ArrayLike, name: str) -> Array:
         ) from error
 
 
+def _remedy(array: Array) -> str:
+    """What to do about an array that does not hold numbers that are used."""
+    from numbers import Number
+
+    from lossctl.sources.arrays import is_foreign
+
+    values = array.reshape(-1)[:_LOOKED_AT].tolist() if array.dtype.kind in "OUT" else []
+    if None in values:
+        return "give NaN in place of None, and leave out its row with --nonfinite skip"
+    if array.dtype.kind == "f" or is_foreign(array.dtype) or (values and all(isinstance(v, Number) for v in values)):
+        return "convert it with array.astype(numpy.float64)"
+    if any(isinstance(value, str) for value in values):
+        return "give numbers, or name the classes of targets with --classes, in the order of their indices"
+    if array.dtype.kind == "c":
+        return "give its real part, its imaginary part or its absolute value"
+    return "give an array of numbers"
+
+
 def _indices(names: Array, selection: Selection, label: str) -> Array:
     """The indices of classes; None is NaN where the selection has gaps."""
     import pyarrow as pa
@@ -75,12 +101,19 @@ def _indices(names: Array, selection: Selection, label: str) -> Array:
     from lossctl.sources.arrays import array_place
     from lossctl.sources.text import is_textual, key_or_classes
 
+    values = names.reshape(-1).tolist()
     try:
-        array = pa.array(names.reshape(-1).tolist())
+        array = pa.array(values)
     except (pa.ArrowException, ValueError, TypeError):
         array = pa.nulls(1)
     if not is_textual(array.type) or (array.null_count and not selection.gaps):
-        raise DataError(f"{label} does not hold names of classes", hint="each is a text or a whole number")
+        kind = type(values[0]) if isinstance(values[0], str | int) else None
+        row = next((row for row, each in enumerate(values) if type(each) is not kind), 0)
+        place, found = array_place(label, row, None, names.shape), visible(repr(values[row]), 40)
+        raise DataError(
+            f"{place}: {found} is not the name of a class",
+            hint="each is a text, or each is a whole number: array.astype(str)",
+        )
     return key_or_classes(array, selection, lambda row: array_place(label, row, None, names.shape)).reshape(names.shape)
 
 

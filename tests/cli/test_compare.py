@@ -151,6 +151,12 @@ def test_faults_of_the_data_are_3(systems: Path) -> None:
     assert "wide.npy" in refused(3, "compare", "a.npy", "wide.npy", "-t", LABELS, "-l", "bce")
 
 
+def test_rows_are_not_said_to_be_skipped(systems: Path) -> None:
+    np.save("a.npy", np.full(569, np.nan))
+    said = refused(3, "compare", "a.npy", "b.npy", "-t", LABELS, "-l", "bce")
+    assert said.endswith("find out what made them, or leave out their rows in every file")
+
+
 def test_a_full_disk_is_4(systems: Path) -> None:
     Path("full.json").symlink_to("/dev/full")
     found = process("compare", "a.npy", "b.npy", "-t", LABELS, "-l", "bce", "-o", "full.json")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lossctl.errors import DataError
-from lossctl.sources import memory_reader
+from lossctl.sources import Selection, memory_reader
 
 
 @pytest.mark.parametrize("rows", [1, 3, 100])
@@ -80,6 +81,49 @@ def test_what_is_refused(values: Any, found: str) -> None:
     with pytest.raises(DataError) as caught:
         memory_reader({"target": values})
     assert found in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("values", "remedy"),
+    [
+        ([0.5, None], "give NaN in place of None, and leave out its row with --nonfinite skip"),
+        ([Decimal("0.5")], "convert it with array.astype(numpy.float64)"),
+        (np.array([0.5, 1], object), "convert it with array.astype(numpy.float64)"),
+        (np.zeros(2, "V2"), "convert it with array.astype(numpy.float64)"),  # bfloat16 of ml_dtypes
+        (np.zeros(2, np.longdouble), "convert it with array.astype(numpy.float64)"),
+        (["a"], "give numbers, or name the classes of targets with --classes, in the order of their indices"),
+        (np.array(["a", "b"], object), "give numbers, or name the classes of targets with --classes"),
+        (np.array([1, 2], "M8[s]"), "give an array of numbers"),
+        ({"p": 1}, "give an array of numbers"),
+        (np.array([b"a"]), "give an array of numbers"),
+        (np.zeros(2, complex), "give its real part"),
+        (np.ma.masked_array([1.0, 2.0], [False, True]), "or leave out their rows with --nonfinite skip"),
+    ],
+)
+def test_what_is_in_memory_is_not_told_to_be_saved(values: Any, remedy: str) -> None:
+    with pytest.raises(DataError) as caught:
+        memory_reader({"target": values})
+    assert remedy in str(caught.value.hint)
+    assert "save" not in str(caught.value)
+
+
+def test_a_single_number_is_a_row_or_missing_the_others() -> None:
+    with pytest.raises(DataError, match=r"give an array of one element: \[value\]"):
+        memory_reader({"prediction": 0.5})
+    with pytest.raises(DataError, match="give a number for each row"):
+        memory_reader({"weights": 2.0})
+
+
+def test_a_masked_array_without_a_mask_is_an_array() -> None:
+    (chunk,) = memory_reader({"prediction": np.ma.masked_array([1.0, 2.0])}).chunks(10)
+    assert chunk["prediction"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("names", [["no", None, "yes"], ["no", 0.5, "yes"], ["no", b"yes"], ["no", 7]])
+def test_what_is_not_the_name_of_a_class_is_shown(names: list[Any]) -> None:
+    with pytest.raises(DataError) as caught:
+        memory_reader({"target": np.array(names, object)}, {"target": Selection(classes=("no", "yes"))})
+    assert f"the target array, row 1: {names[1]!r} is not the name of a class" in caught.value.message
 
 
 def test_arrays_of_different_lengths() -> None:
