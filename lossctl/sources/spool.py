@@ -10,8 +10,7 @@ import errno
 import io
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from lossctl.errors import DataError, EnvironmentFault, reason_of, visible
@@ -19,7 +18,7 @@ from lossctl.files import write_all
 from lossctl.sources.input_file import InputFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from lossctl.sources.opening import Codec
 
@@ -32,6 +31,16 @@ _ALWAYS_READ = 256 << 20
 
 _PIECE_BYTES = 1 << 20
 
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP = 31
+"""What zlib calls its largest window, with the header and the checksum of gzip around the data."""
+
+_NOT_DAMAGED = {
+    "too much memory": ("needs a window of more than 128 MiB to be unpacked", "--long"),
+    "Dictionary mismatch": ("is compressed with a dictionary, which is not in it", "one"),
+}
+"""What Zstandard says of frames that it can make and that are not read."""
+
 
 class _Stream(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
@@ -39,24 +48,22 @@ class _Stream(Protocol):
 
 def spooled(path: str, stream: _Stream, name: str | None = None) -> InputFile:
     """All that is left of a stream, as a file that messages call `name`, or by its path."""
-    return _copied(path, stream, lambda size: None, name)
+    return _copied(path, _pieces(stream), lambda size: None, name)
 
 
 def decompressed(file: InputFile, codec: Codec) -> InputFile:
     """The contents of a compressed file, which is closed. Raises DataError where it is damaged or a bomb."""
-    import pyarrow as pa
-
     try:
-        source = file.arrow_file()
-        with source, _arrow_faults(file.name, codec), pa.CompressedInputStream(source, codec) as stream:
-            return _copied(file.path, stream, _ratio_check(file.name, file.size))
+        pieces = _members(file) if codec == "gzip" else _frames(file, codec)
+        with closing(pieces):
+            return _copied(file.path, pieces, _ratio_check(file.name, file.size))
     finally:
         file.close()
 
 
 def inflated(path: str, name: str, stream: _Stream, size: int) -> InputFile:
     """What a member of an archive, compressed to `size` bytes, holds: a file that messages call `name`."""
-    return _copied(path, stream, _ratio_check(name, size), name)
+    return _copied(path, _pieces(stream), _ratio_check(name, size), name)
 
 
 def reserved(path: str, size: int) -> io.FileIO:
@@ -84,13 +91,56 @@ def _ratio_check(name: str, compressed: int) -> Callable[[int], None]:
     return check
 
 
-def _copied(path: str, stream: _Stream, check: Callable[[int], None], name: str | None = None) -> InputFile:
+def _pieces(stream: _Stream) -> Iterator[bytes]:
+    while piece := stream.read(_PIECE_BYTES):
+        yield piece
+
+
+def _members(file: InputFile) -> Generator[bytes, None, None]:
+    """What the members of a gzip file hold. Zeros after a member fill up a block of a tape, and are none."""
+    import zlib
+
+    at, rest, member = 0, b"", None
+    while rest or at < file.size:
+        if not rest:
+            rest = file.read_at(at, _PIECE_BYTES)
+            at += len(rest)
+        if member is None:
+            rest = rest.lstrip(b"\0")
+            if rest and not _GZIP_MAGIC.startswith(rest[: len(_GZIP_MAGIC)]):
+                raise _damaged(file.name, f"something else than gzip data stands from byte {at - len(rest)} on")
+            member = zlib.decompressobj(_GZIP) if rest else None
+        if member is not None:
+            try:
+                yield member.decompress(rest, _PIECE_BYTES)
+            except zlib.error as error:
+                raise _damaged(file.name, str(error).partition(" data: ")[2]) from error
+            rest, member = (member.unused_data, None) if member.eof else (member.unconsumed_tail, member)
+    if member is not None:
+        yield member.flush()
+        if not member.eof:
+            raise _cut(file.name, "gzip")
+
+
+def _frames(file: InputFile, codec: Codec) -> Generator[bytes, None, None]:
+    """What the frames of a Zstandard file hold."""
+    import pyarrow as pa
+
+    with (
+        file.arrow_file() as source,
+        _arrow_faults(file.name, codec),
+        pa.CompressedInputStream(source, codec) as stream,
+    ):
+        yield from _pieces(stream)
+
+
+def _copied(path: str, pieces: Iterable[bytes], check: Callable[[int], None], name: str | None = None) -> InputFile:
     name = name or visible(path)
     with _write_faults(name):
         copy = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by the InputFile
     try:
         size = 0
-        while piece := stream.read(_PIECE_BYTES):
+        for piece in pieces:
             size += len(piece)
             check(size)
             if size > SPOOL_LIMIT:
@@ -122,10 +172,17 @@ def _write_faults(name: str) -> Iterator[None]:
 def _arrow_faults(name: str, codec: str) -> Iterator[None]:
     try:
         yield
-    except EnvironmentFault:
-        raise
     except OSError as error:
         text = str(error)
-        if "Truncated" in text:
-            raise DataError(f"{name} is truncated: its {codec} data do not end", hint="write the file again") from error
-        raise DataError(f"{name} is damaged: {visible(text)}", hint="write the file again") from error
+        for said, (found, remedy) in _NOT_DAMAGED.items():
+            if said in text:
+                raise DataError(f"{name} {found}", hint=f"compress it again without {remedy}") from error
+        raise (_cut(name, codec) if "Truncated" in text else _damaged(name, visible(text))) from error
+
+
+def _cut(name: str, codec: str) -> DataError:
+    return DataError(f"{name} is truncated: its {codec} data do not end", hint="write the file again")
+
+
+def _damaged(name: str, found: str) -> DataError:
+    return DataError(f"{name} is damaged: {found}", hint="write the file again")

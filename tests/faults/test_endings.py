@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import signal
 import subprocess
@@ -92,7 +91,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("extension", ["parquet", "arrow", "csv.gz", "h5"])
+@pytest.mark.parametrize("extension", ["parquet", "arrow", "csv.zst", "h5"])
 def test_a_name_that_is_another_file_by_the_time_a_library_opens_it(extension: str, tmp_path: Path) -> None:
     """Each library opens the file by its name once more."""
     for name, value in ((f"t.{extension}", 0.5), ("other", 0.25)):
@@ -102,7 +101,7 @@ def test_a_name_that_is_another_file_by_the_time_a_library_opens_it(extension: s
     assert done.stderr == f"lossctl: t.{extension} changed while it was being read; wait until it is complete\n"
 
 
-@pytest.mark.parametrize("extension", ["parquet", "arrow", "csv.gz"])
+@pytest.mark.parametrize("extension", ["parquet", "arrow", "csv.zst"])
 def test_a_name_that_is_gone_by_the_time_a_library_opens_it(extension: str, tmp_path: Path) -> None:
     write_table(tmp_path / f"t.{extension}", extension, {"p": [0.5], "y": [0.0]})
     done = swapped("os.remove(path)", f"t.{extension}", tmp_path)
@@ -124,9 +123,9 @@ def write_table(path: Path, extension: str, columns: dict[str, list[float]]) -> 
     elif extension == "arrow":
         with pa.ipc.new_file(str(path), table.schema) as file:
             file.write_table(table)
-    elif extension == "csv.gz":
+    elif extension == "csv.zst":
         text = "\n".join([",".join(columns), *(f"{p},{y}" for p, y in zip(*columns.values(), strict=True))])
-        path.write_bytes(gzip.compress(text.encode()))
+        path.write_bytes(pa.compress(text.encode(), "zstd", asbytes=True))
     else:
         with pytest.importorskip("h5py").File(path, "w") as file:
             for name, values in columns.items():

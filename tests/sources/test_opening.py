@@ -66,6 +66,27 @@ def test_compressed_files(tmp_path: Path, read_all: ReadAll, refusal: Refusal, e
     assert f"leave out {extension}" in (refusal(path).hint or "")
 
 
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+@pytest.mark.parametrize("zeros", [0, 1, 8, 511])
+def test_members_of_gzip(
+    zeros: int, piece: int, tmp_path: Path, read_all: ReadAll, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gzip(1) and Python take zeros after a member for what fills up a block, and nothing else."""
+    monkeypatch.setattr(spool, "_PIECE_BYTES", piece)
+    path = tmp_path / "a.csv.gz"
+    first, second = gzip.compress(b"p\n0.5\n"), gzip.compress(b"".join(b"%d\n" % i for i in range(100)))
+    whole = first + bytes(zeros) + gzip.compress(b"") + second + bytes(zeros)
+    path.write_bytes(whole)
+    with gzip.open(path) as peer:
+        assert read_all(path, 9, prediction=None)["prediction"].tolist() == [float(each) for each in list(peer)[1:]]
+    path.write_bytes(whole + b"x")
+    assert f"something else than gzip data stands from byte {len(whole)} on" in refusal(path).message
+    path.write_bytes(whole + first[:1])
+    assert "is truncated: its gzip data do not end" in refusal(path).message
+    path.write_bytes(first[:-8] + bytes(4) + first[-4:] + bytes(zeros))
+    assert refusal(path).message.endswith("is damaged: incorrect data check")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_named_pipe(tmp_path: Path, read_all: ReadAll) -> None:
     write_sample(tmp_path / "plain", "parquet")
@@ -102,6 +123,24 @@ def test_empty_and_closed_stdin() -> None:
         ["sh", "-c", f'exec "{sys.executable}" -c "$0" npy <&-', SUM], capture_output=True, check=False
     )
     assert b"stdin is closed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "found", "remedy"),
+    [
+        (b"\x00\x90", "needs a window of more than 128 MiB", "--long"),  # 256 MiB
+        (b"\x01\x50\x07", "is compressed with a dictionary", "without one"),  # number 7
+    ],
+)
+def test_frames_that_are_whole_and_not_read(
+    tmp_path: Path, refusal: Refusal, descriptor: bytes, found: str, remedy: str
+) -> None:
+    block = b"p\n0.5\n"
+    size = (len(block) << 3 | 1).to_bytes(3, "little")  # the last one, as it is
+    (tmp_path / "a.csv.zst").write_bytes(b"\x28\xb5\x2f\xfd" + descriptor + size + block)
+    error = refusal(tmp_path / "a.csv.zst")
+    assert found in error.message
+    assert remedy in str(error.hint)
 
 
 def test_frames_to_be_skipped(tmp_path: Path, read_all: ReadAll) -> None:
