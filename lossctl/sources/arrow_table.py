@@ -60,12 +60,13 @@ class ArrowTable:
         self.columns = {name: self._inspect(name) for name in names if name in wanted}
 
     @property
-    def row_bytes(self) -> int:
-        return sum((column.width or 1) * column.dtype.itemsize for column in self.columns.values())
-
-    @property
     def row_values(self) -> int:
         return sum(column.width or 1 for column in self.columns.values())
+
+    @property
+    def texts(self) -> list[str]:
+        """The columns that are read and may hold values of any length."""
+        return [name for name in self.stored if name in self._texts]
 
     def only(self, roles: Collection[str], encoders: Mapping[str, KeyEncoder]) -> ArrowTable:
         """The same table, of which only these roles are taken: see `Reader.only`."""

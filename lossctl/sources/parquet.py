@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from itertools import accumulate
+from itertools import accumulate, islice, repeat
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -18,22 +18,21 @@ from lossctl.sources.arrow_table import ArrowTable, arrow_faults
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.input_file import InputFile
 
-# Decoded at once: enough to repay a call, however many columns share it.
-_BATCH_VALUES = 1 << 20
-_BATCH_ROWS = 1 << 16
-
 # A column of a row group is read whole, or through a buffer where the row group is larger than this. The buffer takes
 # the word of a page's header for its size, so that a damaged one can claim 2 GB: it is for those that need it.
 _WHOLE_BYTES = 256 << 20
 _BUFFER_BYTES = 1 << 20
 
-# Row groups up to this size, decoded, are held by threads that work ahead, a few at a time; larger ones pass batch by
-# batch. To hold more costs more than it gains: memory that no group before has used has to be cleared.
+# Row groups up to the second size, decoded, are held by threads that work ahead, a few at a time, and small ones
+# together. Larger ones a thread decodes in parts of the first size. To hold more costs more than it gains: memory that
+# nothing before has used has to be cleared.
+_PART_BYTES = 8 << 20
 _GROUP_BYTES = 32 << 20
 _AHEAD_BYTES = 128 << 20
+_NUMBER_BYTES = 8
 
 _FIRST_ROWS = 1024
-"""Looked at for a list that is not missing: the first of them tells how long all are."""
+"""Looked at for a list that is not missing, which tells how long all are, and for how long texts are."""
 
 _MAGIC = b"PAR1"
 _JUNCTION = 2 * _MAGIC
@@ -41,7 +40,8 @@ _JUNCTION = 2 * _MAGIC
 
 _PIECE_BYTES = 1 << 20
 
-_Decoded: TypeAlias = WorkedAhead[int, list[dict[str, Array]]]
+_Part: TypeAlias = dict[str, Array]
+_Decoded: TypeAlias = WorkedAhead[Sequence[int], list[_Part]]
 
 
 def open_parquet(
@@ -153,10 +153,10 @@ class _ParquetReader(Reader):
     def _first_of(self, name: str) -> pa.RecordBatch | None:
         return next(self._batches([name], _FIRST_ROWS, range(len(self._group_rows))), None)
 
-    def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+    def _chunks(self, rows: int) -> Iterator[_Part]:
         return rechunk(self._parts(), rows)
 
-    def _parts(self) -> Iterator[dict[str, Array]]:
+    def _parts(self) -> Iterator[_Part]:
         rows = 0
         for part in self._decoded():
             yield part
@@ -165,30 +165,57 @@ class _ParquetReader(Reader):
             raise DataError(f"{self._file.name} is damaged: its footer says {self._rows} rows, its pages hold {rows}")
         self._file.check_unchanged()
 
-    def _decoded(self) -> Iterator[dict[str, Array]]:
+    def _decoded(self) -> Iterator[_Part]:
         begun, self._begun = self._begun or self._work_ahead(), None
         if begun is None:
-            rows = max(1, min(_BATCH_ROWS, _BATCH_VALUES // self._table.row_values))
-            yield from self._decode(range(len(self._group_rows)), rows)
+            yield from self._decode(range(len(self._group_rows)), max(1, self._rows))
             return
         for _, parts in begun:
+            if not parts:  # the end: where a thread has no more, and where pages hold less than their description says
+                return
             yield from parts
 
     def _work_ahead(self) -> _Decoded | None:
-        """The row groups, each decoded by a thread; None where there is one, or they are too large to be held."""
-        groups = range(len(self._group_rows))
-        largest = max(1, self._table.row_bytes * max(self._group_rows, default=0))
-        if len(groups) < 2 or largest > _GROUP_BYTES:
+        """The table decoded by threads: bundles of row groups, each whole, or part after part; None of one part."""
+        row_bytes = _NUMBER_BYTES * self._table.row_values + sum(map(self._text_bytes, self._table.texts))
+        # A power of two, as the rows of a chunk are where nobody says otherwise: chunks are views of a part then.
+        rows = 1 << max(1, _PART_BYTES // row_bytes).bit_length() - 1
+        if self._rows <= rows:
             return None
-        threads = reading_threads()
-        ahead = min(threads + 2, max(2, _AHEAD_BYTES // largest))
-        return WorkedAhead(self._decode_group, iter(groups), threads, ahead)
+        bundles = self._bundles(rows)
+        largest = row_bytes * max(map(self._rows_of, bundles))
+        if len(bundles) > 1 and largest <= _GROUP_BYTES:
+            threads = reading_threads()
+            return WorkedAhead(self._decode_bundle, iter(bundles), threads, min(threads + 2, _AHEAD_BYTES // largest))
+        parts = self._decode(range(len(self._group_rows)), rows)
+        return WorkedAhead(lambda _: list(islice(parts, 1)), repeat(()), threads=1, ahead=2)
 
-    def _decode_group(self, group: int) -> list[dict[str, Array]]:
-        """A row group as one part, so that chunks are views of it."""
-        return list(self._decode([group], max(1, self._group_rows[group])))
+    def _text_bytes(self, name: str) -> int:
+        """Of a row of a column that may hold any length of text, by its first rows."""
+        first = self._first_of(name)
+        return 0 if first is None else int(first.nbytes // first.num_rows)
 
-    def _decode(self, groups: Sequence[int], rows: int) -> Iterator[dict[str, Array]]:
+    def _bundles(self, most: int) -> list[list[int]]:
+        """The row groups in their order, small ones together, up to so many rows."""
+        bundles: list[list[int]] = []
+        free = 0
+        for group, rows in enumerate(self._group_rows):
+            if rows > free:
+                bundles.append([])
+                free = most
+            if rows:
+                bundles[-1].append(group)
+            free -= rows
+        return bundles
+
+    def _rows_of(self, groups: Sequence[int]) -> int:
+        return sum(self._group_rows[group] for group in groups)
+
+    def _decode_bundle(self, groups: Sequence[int]) -> list[_Part]:
+        """Row groups as one part, so that chunks are views of it."""
+        return list(self._decode(groups, self._rows_of(groups)))
+
+    def _decode(self, groups: Sequence[int], rows: int) -> Iterator[_Part]:
         """Consecutive row groups, in parts of so many rows."""
         row = self._first_rows[groups[0]] if groups else 0
         for batch in self._batches(self._table.stored, rows, groups):

@@ -25,6 +25,7 @@ from pyarrow.parquet import encryption
 
 from lossctl.errors import DataError, LossctlError, UsageError
 from lossctl.sources import Selection, open_reader
+from lossctl.sources import parquet as source
 
 ReadAll = Callable[..., dict[str, Any]]
 Refusal = Callable[..., LossctlError]
@@ -38,6 +39,12 @@ def write(tmp_path: Path) -> Write:
         return tmp_path / "t.parquet"
 
     return write
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of 16 rows of one column: a small file has many."""
+    monkeypatch.setattr(source, "_PART_BYTES", 128)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 4096])
@@ -183,6 +190,25 @@ def test_places(write: Write) -> None:
         assert reader.place("target", 5) == f"{path}, row 5, column 'y'"
 
 
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("sizes", [[50], [8] * 6, [0, 3, 0, 0, 40, 0, 1, 5, 0], [1] * 50, [17, 18], [0, 16, 0]])
+@pytest.mark.parametrize("largest", [1, 1 << 20])
+def test_row_groups_of_any_size_together_and_in_parts(
+    tmp_path: Path, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch, sizes: list[int], largest: int
+) -> None:
+    monkeypatch.setattr(source, "_GROUP_BYTES", largest)
+    values = np.arange(sum(sizes))
+    table = pa.table({"p": pa.array(values / 7), "y": pa.array(values)})
+    with parquet.ParquetWriter(tmp_path / "t.parquet", table.schema) as writer:
+        for size, end in zip(sizes, itertools.accumulate(sizes), strict=True):
+            writer.write_table(table.slice(end - size, size))
+    assert parquet.read_metadata(tmp_path / "t.parquet").num_row_groups == len(sizes)
+    read = read_all(tmp_path / "t.parquet", 7, prediction="p", target="y")
+    assert read["prediction"].tolist() == (values / 7).tolist()
+    assert read["target"].tolist() == values.tolist()
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_each_pass_starts_again_and_passes_do_not_disturb_each_other(write: Write) -> None:
     path = write({"p": np.arange(50.0)}, row_group_size=8)
     with open_reader(path, {"prediction": Selection()}) as reader:
@@ -283,6 +309,7 @@ def test_arrows_own_class_reads_the_same(
     assert "t.parquet is damaged" in refusal(path, prediction="v").message
 
 
+@pytest.mark.usefixtures("small_parts")
 def test_what_was_begun_is_the_first_pass_and_the_second_is_another(write: Write) -> None:
     path = write({"p": np.arange(50.0)}, row_group_size=8)
     with open_reader(path, {"prediction": Selection()}) as reader:
@@ -292,6 +319,7 @@ def test_what_was_begun_is_the_first_pass_and_the_second_is_another(write: Write
             assert np.concatenate([chunk["prediction"] for chunk in reader.chunks(7)]).tolist() == list(range(50))
 
 
+@pytest.mark.usefixtures("small_parts")
 def test_what_was_begun_and_is_not_wanted_ends_with_the_reader(write: Write) -> None:
     path = write({"p": np.arange(50.0)}, row_group_size=8)
     before = threading.active_count()
@@ -300,6 +328,7 @@ def test_what_was_begun_and_is_not_wanted_ends_with_the_reader(write: Write) -> 
     assert threading.active_count() == before
 
 
+@pytest.mark.usefixtures("small_parts")
 def test_what_was_begun_of_a_damaged_file_is_refused_where_it_is_taken(write: Write) -> None:
     options = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
     path = write({"p": np.arange(1000.0)}, row_group_size=400, **options)
@@ -349,8 +378,9 @@ def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 before = peak()
-with open_reader(sys.argv[1], {"prediction": Selection(("p",)), "target": Selection(("y",))}) as reader:
-    rows = sum(len(chunk["target"]) for chunk in reader.chunks(1 << 16))
+roles = {name: Selection((name,), is_key=name == "k") for name in sys.argv[2:]}
+with open_reader(sys.argv[1], roles) as reader:
+    rows = sum(len(chunk["p"]) for chunk in reader.chunks(1 << 16))
 print(rows, peak() - before)
 """
 
@@ -361,11 +391,25 @@ def test_memory_is_bounded_whatever_a_row_group_holds(write: Write) -> None:
     rows = 20_000_000
     values = np.arange(rows, dtype=np.float64)
     path = write({"p": values, "y": values}, row_group_size=rows, use_dictionary=False, compression="none")
-    command = [sys.executable, "-c", _MEASURE, str(path)]
+    assert _growth(path, rows, "p", "y") < 150_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
+def test_memory_is_bounded_however_long_the_texts_are(write: Write) -> None:
+    """400 MB of keys, in one row group and in two."""
+    rows = 1_000_000
+    columns = {"p": np.zeros(rows), "k": [f"{row:0400}" for row in range(rows)]}
+    for size in (rows, rows // 2):
+        path = write(columns, row_group_size=size, use_dictionary=False)
+        assert _growth(path, rows, "p", "k") < 250_000
+
+
+def _growth(path: Path, rows: int, *columns: str) -> int:
+    """By how many kB a process grows that reads columns of a file of so many rows."""
+    command = [sys.executable, "-c", _MEASURE, str(path), *columns]
     found, growth = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    path.unlink()
     assert int(found) == rows
-    assert int(growth) < 150_000
+    return int(growth)
 
 
 class Keys(encryption.KmsClient):
