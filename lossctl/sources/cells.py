@@ -115,7 +115,7 @@ class CellParser:
         if len(self._file.header) == 1:
             return
         may_be_empty = block.data.startswith((b"\n", b"\r")) or b"\n\n" in block.data or b"\n\r" in block.data
-        if may_be_empty and (fault := self._fault(block, {})) is not None:
+        if may_be_empty and (fault := self.fault(block, {})) is not None:
             raise fault
 
     def kind_after(self, block: Block, column: str, before: str | None) -> str:
@@ -151,11 +151,11 @@ class CellParser:
         try:
             table = self._parse(block, {column: types[kind] for column, kind in kinds.items()}, self._gaps)
         except pa.ArrowException as error:
-            raise self._fault(block, kinds) or self._refused(block, error) from error
+            raise self.fault(block, kinds) or self._refused(block, error) from error
         if self._gaps:
             table = self._filled(table, kinds)
         values = {column: from_arrow(table.column(column)) for column in kinds}
-        if self._has_odd_spelling(block, kinds, values) and (fault := self._fault(block, kinds)):
+        if self._has_odd_spelling(block, kinds, values) and (fault := self.fault(block, kinds)):
             raise fault
         return values
 
@@ -185,7 +185,7 @@ class CellParser:
         try:
             table = self._parse(block, dict.fromkeys(wanted, pa.string()), gaps)
         except pa.ArrowException as error:
-            raise self._fault(block, {}) or self._refused(block, error) from error
+            raise self.fault(block, {}) or self._refused(block, error) from error
 
         def where(row: int) -> str:
             return f"{self._name}, line {self._file.line_of(self._file.rows_before(block) + row)}"
@@ -210,7 +210,7 @@ class CellParser:
         try:
             return self._parse(block, {column: pa.string()}).column(column).to_pylist()
         except pa.ArrowException as error:
-            raise self._fault(block, {}) or self._refused(block, error) from error
+            raise self.fault(block, {}) or self._refused(block, error) from error
 
     def _parse(self, block: Block, types: dict[str, Any], gaps: bool = False) -> pa.Table:
         """Some columns of a block, each of its Arrow type; empty cells are nulls where there may be `gaps`."""
@@ -250,7 +250,7 @@ class CellParser:
                     return True
         return False
 
-    def _fault(self, block: Block, kinds: Mapping[str, str]) -> DataError | None:
+    def fault(self, block: Block, kinds: Mapping[str, str]) -> DataError | None:
         """The first row of `block` of another width than the header, or cell that is not of its column's kind."""
         header = self._file.header
         positions = {column: header.index(column) for column in kinds}
@@ -266,6 +266,8 @@ class CellParser:
             for column, position in positions.items():
                 if not self._is_gap(cells[position]) and (why := _wrong(cells[position], kinds[column])):
                     remedy = _remedy(cells[position], kinds[column], is_prediction=column in self._exact)
+                    if [cells[0].lstrip("\ufeff"), *cells[1:]] == header:
+                        remedy = "the header stands here once more, as of files joined by cat: remove the line"
                     return DataError(f"{place}, column '{visible(column)}': {why}", hint=remedy)
         return None
 
@@ -327,6 +329,18 @@ def _remedy(cell: str, kind: str, *, is_prediction: bool) -> str:  # noqa: PLR09
         return "write numbers with a decimal point, and nothing between thousands"
     if re.fullmatch(r"[+-]?[0-9]{1,3}(?:[ _',.][0-9]{3})+(?:[.,][0-9]*)?", text):
         return "write numbers with nothing between thousands"
+    if _is_list(text):
+        return "write each number of a list in a column of its own, or the table as JSON Lines or Parquet"
+    if any(letter.isdecimal() for letter in text) and not any(letter.isalpha() for letter in text):
+        odd = next((letter for letter in text if not letter.isascii()), None)
+        if odd is not None:
+            return f"write it in ASCII, without U+{ord(odd):04X}"
     if is_prediction:
         return "write a number"
     return "write a number, and a class as its index counted from 0, or name the classes with --classes"
+
+
+def _is_list(text: str) -> bool:
+    """Whether several numbers are written in one cell, as NumPy, Python and PyTorch print them."""
+    parts = [part for part in re.split(r"[\s;|,()\[\]]+|^(?:tensor|array)\b", text) if part]
+    return text.startswith("[") or (len(parts) > 1 and all(map(NUMBER.fullmatch, parts)))

@@ -57,30 +57,50 @@ class _DelimitedReader(Reader):
         self._format = name
         names = self._file.header
         check_names(file.name, names)
-        self._columns = self._selected(names, roles, delimiter)
+        self._columns = self._selected(names, roles)
         self._texts = text_columns(file.name, roles, self._columns)
         self._gaps = any(selection.gaps for selection in roles.values())
         predicted = [name for name in self._columns.get("prediction", ()) if name not in self._texts]
         self._cells = CellParser(self._file, delimiter, self._texts, self._gaps, predicted)
         wanted = {column for columns in self._columns.values() for column in columns}
         kinds = dict.fromkeys(self._columns.get("prediction", ()), "float64") | dict.fromkeys(self._texts, "text")
-        self._kinds = kinds | self._kinds_at_first([name for name in names if name in wanted and name not in kinds])
+        first = next(self._file.blocks(), None)
+        if first is not None:
+            self._check_first(first, predicted[:1])
+        others = [name for name in names if name in wanted and name not in kinds]
+        self._kinds = kinds | self._kinds_at_first(first, others)
         self.arrays = self._describe(None)
 
-    def _selected(self, names: list[str], roles: dict[str, Selection], delimiter: str) -> dict[str, tuple[str, ...]]:
+    def _check_first(self, block: Block, columns: list[str]) -> None:
+        """Raises DataError where the first row holds no number: of lists, shapes would be told before."""
+        record = self._file.first_record(block)
+        self._file.check_text(record)
+        fault = self._cells.fault(record, dict.fromkeys(columns, "float64"))
+        if fault is not None:
+            raise self._other_delimiter("prediction") or fault
+
+    def _other_delimiter(self, role: str) -> DataError | None:
+        """What is wrong with a table whose cells stand between something else."""
+        header = self._file.header
+        other = next((each for each in _OTHER_DELIMITERS if len(header) == 1 and each in header[0]), None)
+        if other in (None, DELIMITERS[self._format]):
+            return None
+        format = next((name for name, stop in DELIMITERS.items() if stop == other), None)
+        return DataError(
+            f"{self._name}, line 1: the header is one name, '{visible(header[0])}'; is '{visible(other)}' between its "
+            "cells?",
+            hint=f"{option(role, 'format')} {format}" if format else "separate cells by commas",
+        )
+
+    def _selected(self, names: list[str], roles: dict[str, Selection]) -> dict[str, tuple[str, ...]]:
         """The columns of each role. Raises DataError where none is found since other delimiters stand in the header."""
         try:
             return select_columns(self._name, names, roles)
         except UsageError:
-            other = next((each for each in _OTHER_DELIMITERS if len(names) == 1 and each in names[0]), None)
-            if other is None or other == delimiter:
+            fault = self._other_delimiter(next(iter(roles)))
+            if fault is None:
                 raise
-            format = next((name for name, stop in DELIMITERS.items() if stop == other), None)
-            raise DataError(
-                f"{self._name}, line 1: the header is one name, '{visible(names[0])}'; is '{visible(other)}' between "
-                "its cells?",
-                hint=f"{option(next(iter(roles)), 'format')} {format}" if format else "separate cells by commas",
-            ) from None
+            raise fault from None
 
     def _describe(self, rows: int | None) -> dict[str, ArrayInfo]:
         return {
@@ -168,10 +188,9 @@ class _DelimitedReader(Reader):
         inexact = "float64" in found or (self._gaps and "bool" in found)
         return np.dtype("float64" if inexact else next(iter(found)))
 
-    def _kinds_at_first(self, columns: list[str]) -> dict[str, str]:
+    def _kinds_at_first(self, block: Block | None, columns: list[str]) -> dict[str, str]:
         """What each column holds in the first block."""
-        block = next(self._file.blocks(), None) if columns else None
-        if block is None:
+        if block is None or not columns:
             return dict.fromkeys(columns, "float64")
         return self._kinds_in(block, dict.fromkeys(columns))[0]
 

@@ -97,6 +97,11 @@ class RecordFile:
             text = data.removesuffix(b"\n").removesuffix(b"\r")
             yield Record([_unquoted(cell[1].decode()) for cell in self._cell.finditer(text)], line)
 
+    def first_record(self, block: Block) -> Block:
+        """A block of the first record of one."""
+        match = self._record.match(block.data)
+        return Block(block.data if match is None else block.data[: match.end()], block.offset)
+
     def first_cells(self, column: str, count: int) -> Iterator[str]:
         """The cells of a column in the first records; none from a record on that is shorter."""
         place = self.header.index(column)

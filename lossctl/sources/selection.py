@@ -14,15 +14,15 @@ _SHOWN_NAMES = 20
 
 
 def check_names(table: str, names: Sequence[str]) -> None:
-    """Raises DataError if a column of the table `table` has no name, or shares it with another."""
+    """Raises DataError if the table `table` has no columns, or two share a name; one may have none, as an index has."""
     if not names:
         raise DataError(f"{table} has no columns", hint="was it written to its end?")
-    if "" in names:
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1 and not name:
         raise DataError(
-            f"{table}: column {names.index('') + 1} has no name",
+            f"{table}: {count} columns have no name",
             hint="name every column; of an index that pandas writes, with to_csv(index=False)",
         )
-    name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise DataError(f"{table}: {count} columns are named '{visible(name)}'", hint="give each column its own name")
 
@@ -58,8 +58,7 @@ def select_columns(
 def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...], kind: str) -> tuple[str, ...]:
     chosen: list[str] = []
     for each in _joined(names, wanted):
-        # A name that exists is that column, whatever characters it has.
-        matches = [each] if each in names else [name for name in names if fnmatchcase(name, each)]
+        matches = _matches(names, each)
         if not matches:
             raise _missing(table, names, role, each, kind)
         chosen += matches
@@ -71,6 +70,17 @@ def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...]
             f"{option(role, 'col')} selects the {kind} '{visible(name)}' {count} times", hint="name it once"
         )
     return tuple(chosen)
+
+
+def _matches(names: Sequence[str], wanted: str) -> list[str]:
+    """A name that exists is that column, whatever characters it has, and spaces around it need not be given.
+
+    A column without a name, such as the index that pandas writes, is in no glob.
+    """
+    if wanted in names:
+        return [wanted]
+    padded = [name for name in names if name.strip() == wanted.strip()]
+    return padded if len(padded) == 1 else [name for name in names if name and fnmatchcase(name, wanted)]
 
 
 def _joined(names: Sequence[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
@@ -91,7 +101,7 @@ def _missing(table: str, names: Sequence[str], role: str, wanted: str, kind: str
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(visible(name, 40) for name in names[:_SHOWN_NAMES])
+    shown = ", ".join(visible(name, 40) or "''" for name in names[:_SHOWN_NAMES])
     more = len(names) - _SHOWN_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from lossctl.errors import DataError, LossctlError
+from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.sources import Selection, cells, open_reader, records
 
 ReadAll = Callable[..., dict[str, Any]]
@@ -45,7 +46,7 @@ def test_malformed_rows(table: Table, refusal: Refusal, text: str, line: int, fo
 
 
 def test_what_arrow_alone_refuses(table: Table, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells.CellParser, "_fault", lambda *_: None)
+    monkeypatch.setattr(cells.CellParser, "fault", lambda *_: None)
     for role in ("prediction", "target"):
         error = refusal(table("p,y\n1,2\n3\n"), **{role: "*"})
         assert isinstance(error, DataError)
@@ -107,6 +108,81 @@ def test_places(table: Table) -> None:
                 reader.place("target", 12)
 
 
+@pytest.mark.parametrize("header", [",p", "p,"])
+def test_one_column_may_have_no_name(table: Table, read_all: ReadAll, refusal: Refusal, header: str) -> None:
+    """The index that pandas writes, or a delimiter at the end of each line; no glob takes it for numbers."""
+    row = "7,0.5\n" if header == ",p" else "0.5,7\n"
+    path = table(f"{header}\n{row * 3}")
+    assert read_all(path, prediction="p")["prediction"].tolist() == [0.5] * 3
+    assert read_all(path, prediction="*")["prediction"].tolist() == [0.5] * 3
+    error = refusal(path)
+    assert isinstance(error, UsageError)
+    assert "which is the prediction?" in error.message
+    assert "''" in error.message
+
+
+def test_the_columns_of_a_frame_of_pandas(tmp_path: Path, read_all: ReadAll) -> None:
+    frame = pd.DataFrame({"p": [0.5, 0.25], "y": [1, 0]})
+    frame.to_csv(tmp_path / "t.csv")
+    found = read_all(tmp_path / "t.csv", prediction="p", target="y")
+    assert {role: array.tolist() for role, array in found.items()} == {"prediction": [0.5, 0.25], "target": [1, 0]}
+
+
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        ("[0.27 0.44]", "in a column of its own"),
+        ("[0.27\t0.44]", "in a column of its own"),
+        ('"[0.27, 0.44]"', "in a column of its own"),
+        ('"[0.27,\n 0.44]"', "in a column of its own"),
+        ('"(0.27, 0.44)"', "in a column of its own"),
+        ('"tensor([0.27, 0.44])"', "in a column of its own"),
+        ("[0.5]", "in a column of its own"),
+        ("0.27;0.44", "in a column of its own"),
+        ("1 2", "in a column of its own"),
+        ("1 000", "nothing between thousands"),
+        ("(0.3)", "write a number"),
+        ("tensor(0.3)", "write a number"),
+        ("\u22120.3", "write it in ASCII, without U+2212"),
+        ("\u00a00.3", "write it in ASCII, without U+00A0"),
+        ("\uff13", "write it in ASCII, without U+FF13"),
+        ("0.3\u20ac", "write it in ASCII, without U+20AC"),
+        ("d\u00e9j\u00e0 2", "write a number"),
+    ],
+)
+@pytest.mark.parametrize("role", ["prediction", "target"])
+def test_remedies_for_cells_of_any_role(table: Table, refusal: Refusal, cell: str, remedy: str, role: str) -> None:
+    error = refusal(table(f"a,p\n7,{cell}\n7,{cell}\n"), **{role: "p"})
+    assert "line 2, column 'p': '" in error.message
+    assert remedy in str(error.hint)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_header_once_more(table: Table, refusal: Refusal, mark: str) -> None:
+    error = refusal(table(f"p,y\n0.5,1\n{mark}p,y\n0.5,1\n"), target="y")
+    assert "line 3, column 'y': 'y' is not a number" in error.message
+    assert error.hint == "the header stands here once more, as of files joined by cat: remove the line"
+    assert "write a number" in str(refusal(table("p,y\n0.5,1\nq,y\n"), target="y").hint)
+
+
+def test_the_first_row_is_text(table: Table, refusal: Refusal) -> None:
+    path = table("")
+    path.write_bytes(b"p,q\n\xff,1\n")
+    assert "line 2: the byte 0xff is not UTF-8" in refusal(path, prediction="p").message
+
+
+@pytest.mark.parametrize(("delimiter", "remedy"), [(";", "by commas"), ("|", "by commas"), ("\t", "--pred-format tsv")])
+def test_other_delimiters_without_a_name(table: Table, refusal: Refusal, delimiter: str, remedy: str) -> None:
+    error = refusal(table(f"a{delimiter}b\n1{delimiter}0.5\n"))
+    assert f"the header is one name, '{visible(f'a{delimiter}b')}'; is " in error.message
+    assert remedy in str(error.hint)
+
+
+def test_a_name_may_have_another_delimiter(table: Table, read_all: ReadAll) -> None:
+    assert read_all(table("a;b\n1\n"), prediction=None)["prediction"].tolist() == [1.0]
+    assert read_all(table('"a,b"\n1\n'), prediction=None)["prediction"].tolist() == [1.0]
+
+
 def test_places_below_a_header_of_several_lines(table: Table) -> None:
     path = table('"a\nb",c\n"x\ny",1\nz,2\n')
     with open_reader(path, {"prediction": Selection(("c",))}) as reader:
@@ -125,8 +201,7 @@ def test_a_header_is_required(table: Table, refusal: Refusal, first: str) -> Non
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("p,,y\n1,2,3\n", "column 2 has no name"),
-        (",p\n0,1\n", "to_csv(index=False)"),
+        (",p,,y\n0,1,2,3\n", "2 columns have no name; name every column; of an index that pandas writes"),
         ("\n1\n", "line 1: the line is empty"),
         ("p,y,p\n1,2,3\n", "2 columns are named 'p'"),
         ("p\0,y\n1,2\n", "zero byte"),

@@ -31,6 +31,19 @@ def test_names_and_globs(wanted: tuple[str, ...], chosen: tuple[str, ...]) -> No
     assert select(*wanted) == chosen
 
 
+def test_spaces_around_a_name_need_not_be_given() -> None:
+    roles = {"prediction": Selection(("p",))}
+    assert select_columns("t.csv", ["id", " p"], roles) == {"prediction": (" p",)}
+    assert select_columns("t.csv", [" p", "p"], roles) == {"prediction": ("p",)}
+    with pytest.raises(UsageError, match="has no column 'p'"):
+        select_columns("t.csv", [" p", "p "], roles)
+
+
+def test_a_column_without_a_name_is_in_no_glob() -> None:
+    assert select_columns("t.csv", ["", "p"], {"prediction": Selection(("*",))}) == {"prediction": ("p",)}
+    assert select_columns("t.csv", ["", "p"], {"prediction": Selection(("",))}) == {"prediction": ("",)}
+
+
 def test_a_column_twice() -> None:
     with pytest.raises(UsageError, match="--pred-col selects the column 'p_1' 2 times"):
         select("p_*", "p_1")
