@@ -342,5 +342,6 @@ def _remedy(cell: str, kind: str, *, is_prediction: bool) -> str:  # noqa: PLR09
 
 def _is_list(text: str) -> bool:
     """Whether several numbers are written in one cell, as NumPy, Python and PyTorch print them."""
-    parts = [part for part in re.split(r"[\s;|,()\[\]]+|^(?:tensor|array)\b", text) if part]
+    inner = re.sub(r"^(?:tensor|array)\b", "", text).strip("()")
+    parts = [part for part in re.split(r"[\s;|,\[\]]+", inner) if part]
     return text.startswith("[") or (len(parts) > 1 and all(map(NUMBER.fullmatch, parts)))

@@ -198,7 +198,9 @@ class RecordFile:
         names = next(self.records(Block(bytearray(first), 0))).cells
         if len(names) == 1 and not names[0].strip():
             raise DataError(f"{self.file.name}, line 1: the line is empty", hint=_HEADER_REMEDY)
-        if all(NUMBER.fullmatch(name.strip(" \t")) for name in names):
+        given = [name.strip(" \t") for name in names if name]
+        is_numbered = len(given) < len(names) and given == [str(place) for place in range(len(given))]  # by pandas
+        if all(map(NUMBER.fullmatch, given)) and not is_numbered:
             raise DataError(
                 f"{self.file.name}: header required: first row looks like data ('{visible(first.decode().strip())}')",
                 hint=_HEADER_REMEDY,

@@ -126,6 +126,8 @@ def test_the_columns_of_a_frame_of_pandas(tmp_path: Path, read_all: ReadAll) -> 
     frame.to_csv(tmp_path / "t.csv")
     found = read_all(tmp_path / "t.csv", prediction="p", target="y")
     assert {role: array.tolist() for role, array in found.items()} == {"prediction": [0.5, 0.25], "target": [1, 0]}
+    pd.DataFrame(frame.to_numpy()).to_csv(tmp_path / "t.csv")
+    assert read_all(tmp_path / "t.csv", prediction="*")["prediction"].tolist() == [[0.5, 1.0], [0.25, 0.0]]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +145,7 @@ def test_the_columns_of_a_frame_of_pandas(tmp_path: Path, read_all: ReadAll) -> 
         ("1 000", "nothing between thousands"),
         ("(0.3)", "write a number"),
         ("tensor(0.3)", "write a number"),
+        ("nan(7)", "write a number"),
         ("\u22120.3", "write it in ASCII, without U+2212"),
         ("\u00a00.3", "write it in ASCII, without U+00A0"),
         ("\uff13", "write it in ASCII, without U+FF13"),
@@ -190,7 +193,7 @@ def test_places_below_a_header_of_several_lines(table: Table) -> None:
         assert reader.place("prediction", 1, 0) == f"{path}, line 5, column 'c'"
 
 
-@pytest.mark.parametrize("first", ["0.5,1", "1", " 2 ,-3e4", "nan,inf", '"1","2"'])
+@pytest.mark.parametrize("first", ["0.5,1", "1", " 2 ,-3e4", "nan,inf", '"1","2"', "0.5,,1", ",1,0", "0,1"])
 def test_a_header_is_required(table: Table, refusal: Refusal, first: str) -> None:
     error = refusal(table(f"{first}\n{first}\n"), prediction="*")
     assert isinstance(error, DataError)
