@@ -19,6 +19,11 @@ LINE_END = b"\n"
 # All that JSON takes for white space: other characters that Python would strip are an error.
 _SPACE = b" \t\r\n"
 REMEDY = 'write each row as {"name": number, "names": [numbers]}'
+# How a document of several lines begins, and what makes lines of it or of a list.
+_OPENINGS = (b"{", b"[", b"[{")
+_LAID_OUT = "write each row on a line of its own: jq -c '.[]' does it with a list of rows, jq -c . with rows one by one"
+# Of a whole number: float64 holds fewer.
+_MOST_DIGITS = 400
 
 _BLOCK_BYTES = 1 << 20
 # What one line may take: more is not a row of numbers.
@@ -104,7 +109,9 @@ class ObjectLines:
     def record(self, line: bytes, row: int) -> dict[str, Any]:
         """One line as an object. Raises DataError where it is none."""
         try:
-            record = json.loads(line.decode(), object_pairs_hook=without_repeats, parse_float=_number)
+            record = json.loads(
+                line.decode(), object_pairs_hook=without_repeats, parse_float=_number, parse_int=_whole_number
+            )
         except UnicodeDecodeError as error:
             raise DataError(f"{self.where(row)}: not UTF-8", hint="save the file as UTF-8") from error
         except RecursionError:
@@ -112,12 +119,14 @@ class ObjectLines:
         except json.JSONDecodeError as error:
             found = f"'{visible(error.doc[error.pos :], 20)}'" if error.doc[error.pos :].strip() else "its end"
             raise DataError(
-                f"{self.where(row)} is no JSON: {visible(error.msg)} at character {error.pos + 1}, {found}", hint=REMEDY
+                f"{self.where(row)} is no JSON: {visible(error.msg)} at character {error.pos + 1}, {found}",
+                hint=_LAID_OUT if row == 0 and line.strip(_SPACE) in _OPENINGS else REMEDY,
             ) from None
         except ValueError as error:
             raise DataError(f"{self.where(row)} is no JSON: {visible(error)}", hint=REMEDY) from None
         if not isinstance(record, dict):
-            raise DataError(f"{self.where(row)} is no JSON object", hint='write each row as {"name": number, …}')
+            is_list = isinstance(record, list) and any(isinstance(each, dict) for each in record)
+            raise DataError(f"{self.where(row)} is no JSON object", hint=_LAID_OUT if is_list else REMEDY)
         return record
 
     def check_text(self, block: bytes, row: int) -> None:
@@ -171,6 +180,11 @@ class ObjectLines:
 def _number(text: str) -> float:
     number = float(text)
     return Overflow(text) if math.isinf(number) else number
+
+
+def _whole_number(text: str) -> int | Overflow:
+    """Python reads no whole number of thousands of digits."""
+    return Overflow(text) if len(text) > _MOST_DIGITS else int(text)
 
 
 def _may_be_deep(block: bytes) -> bool:

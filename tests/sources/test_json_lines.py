@@ -152,6 +152,40 @@ def test_numbers_that_are_too_large_are_no_infinities(tmp_path: Path) -> None:
         list(reader.chunks(10))
 
 
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (json.dumps([{"p": 0.5}] * 2), "jq -c '.[]'"),
+        (json.dumps([{"p": 0.5}] * 2, indent=1), "jq -c '.[]'"),
+        ("[" + '{"p":\n0.5}]', "write each row as"),
+        (json.dumps({"p": 0.5}, indent=1) * 2, "jq -c ."),
+        ("[0.5, 0.25]", "write each row as"),
+        ("0.5", "write each row as"),
+    ],
+)
+def test_documents_that_are_no_lines(tmp_path: Path, refusal: Refusal, text: str, remedy: str) -> None:
+    (tmp_path / "a.jsonl").write_text(text)
+    error = refusal(tmp_path / "a.jsonl")
+    assert "line 1 is no JSON" in error.message
+    assert remedy in str(error.hint)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_whole_numbers_that_python_does_not_read(tmp_path: Path, refusal: Refusal, row: int) -> None:
+    lines = ['{"p": 0.5}', '{"p": 0.5}']
+    lines[row] = '{"p": %s}' % ("1" * 5000)
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert (
+        f"line {row + 1}, column 'p': {'1' * 39}… is beyond the range of float64"
+        in refusal(tmp_path / "a.jsonl").message
+    )
+
+
+def test_whole_numbers_of_any_length_that_are_not_asked_for(tmp_path: Path, read_all: ReadAll) -> None:
+    (tmp_path / "a.jsonl").write_text('{"p": 0.5, "id": %s}' % ("1" * 5000))
+    assert read_all(tmp_path / "a.jsonl", prediction="p")["prediction"].tolist() == [0.5]
+
+
 def test_a_byte_order_mark(tmp_path: Path, read_all: ReadAll, refusal: Refusal) -> None:
     (tmp_path / "a.jsonl").write_text('\ufeff{"p": 0.5}\n{"p": 0.25}\n', encoding="utf-8")
     assert read_all(tmp_path / "a.jsonl", 9, prediction="p")["prediction"].tolist() == [0.5, 0.25]
