@@ -10,6 +10,9 @@ import numpy as np
 from lossctl.errors import DataError, visible
 from lossctl.sources.base import Array, OtherKind, Selection
 
+_HELD_BYTES = 64 << 20
+"""Of a chunk that is unpacked whole, at most."""
+
 _REMEDIES = {
     "O": "object arrays and pickles are never loaded: save a numeric array with np.save",
     "f": "convert it with array.astype(np.float64)",
@@ -94,6 +97,22 @@ def rechunk(parts: Iterable[dict[str, Array]], rows: int) -> Iterator[dict[str, 
             held_rows += size - start
     if held:
         yield _joined(held)
+
+
+def pieces(rows: int, stored: int, row_bytes: int, wanted: int) -> Iterator[tuple[int, int]]:
+    """From where to where to read an array that is stored in chunks of `stored` rows, for parts of about `wanted` rows.
+
+    Each chunk is read, and unpacked, once where it can be held; of a larger one as much as can be, and of it alone: the
+    library would unpack the next beside it.
+    """
+    step = stored * max(1, wanted // stored)
+    if stored * row_bytes > _HELD_BYTES:
+        step = min(stored, max(wanted, _HELD_BYTES // row_bytes))
+    block = max(step, stored)
+    for first in range(0, rows, block):
+        end = min(first + block, rows)
+        for start in range(first, end, step):
+            yield start, min(start + step, end)
 
 
 def _rows_of(part: dict[str, Array], start: int, end: int) -> dict[str, Array]:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from lossctl.errors import DataError, LossctlError, visible
-from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
+from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name, pieces, rechunk
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
 from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
 from lossctl.sources.hdf5_chunks import check_chunks
@@ -139,16 +139,26 @@ class _DatasetReader(Reader):
         check_chunks(dataset, self._label)
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
-        for start in range(0, self._dataset.shape[0], rows):
+        return rechunk(self._parts(rows), rows)
+
+    def _parts(self, rows: int) -> Iterator[dict[str, Array]]:
+        source = self._dataset.asstr() if self._text is not None and self._is_string else self._dataset
+        # Of what is not packed, the library reads a part of a chunk as well.
+        stored = self._dataset.chunks[0] if self._is_packed else rows
+        row_bytes = self._dataset.dtype.itemsize * math.prod(self._dataset.shape[1:])
+        for start, stop in pieces(self._dataset.shape[0], stored, row_bytes, rows):
             with hdf5_faults(f"{self._label}, from row {start} on,"):
-                source = self._dataset.asstr() if self._text is not None and self._is_string else self._dataset
-                chunk = source[start : start + rows]
+                chunk = source[start:stop]
             if self._text is not None:
                 yield {self._role: text_array(chunk, self._text, self._where(start))}
                 continue
             check_no_marks(chunk, self._marks, self._where(start))
             yield {self._role: deliver(chunk)}
         self._file.check_unchanged()
+
+    @property
+    def _is_packed(self) -> bool:
+        return bool(self._dataset.id.get_create_plist().get_nfilters())
 
     def _where(self, start: int) -> Callable[[int], str]:
         """Where the rows of a chunk stand that begins at row `start`."""

@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 
 from lossctl.errors import DataError, LossctlError, visible
-from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name
+from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name, pieces, rechunk
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
 from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
 from lossctl.sources.input_file import changed, check_machine, hold
@@ -136,9 +136,13 @@ class _ArrayReader(Reader):
             )
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
-        for start in range(0, self._array.shape[0], rows):
+        return rechunk(self._parts(rows), rows)
+
+    def _parts(self, rows: int) -> Iterator[dict[str, Array]]:
+        row_bytes = self._array.dtype.itemsize * math.prod(self._array.shape[1:])
+        for start, stop in pieces(self._array.shape[0], self._array.chunks[0], row_bytes, rows):
             with zarr_faults(f"{self._label}, from row {start} on,"):
-                chunk = self._read(start, min(start + rows, self._array.shape[0]))
+                chunk = self._read(start, stop)
             if self._text is not None:
                 yield {self._role: text_array(chunk, self._text, self._where(start))}
                 continue

@@ -14,7 +14,11 @@ import pytest
 import zarr
 
 from lossctl.errors import UsageError
+from lossctl.sources import arrays
+from lossctl.sources import zarr as zarr_source
+from lossctl.sources.arrays import pieces
 from lossctl.sources.input_file import check_machine
+from lossctl.sources.zarr_codecs import Decoded
 from tests.sources.conftest import ReadAll, Refusal
 
 BLOSC: dict[int, Any] = {2: {"id": "blosc"}, 3: {"name": "blosc", "configuration": {}}}
@@ -152,6 +156,44 @@ def test_shards(tmp_path: Path, read_all: ReadAll, refusal: Refusal, rows: int) 
     (tmp_path / "p.zarr" / "c" / "7").mkdir()
     (tmp_path / "p.zarr" / "c" / "7" / "0").touch()  # of no chunk
     assert f"1 of {-(-rows // 4)} chunks were never written" in refusal(tmp_path / "p.zarr").message
+
+
+@pytest.mark.parametrize("held", [64 << 20, 8 * 30, 8])
+@pytest.mark.parametrize("stored", [1, 7, 40, 100])
+@pytest.mark.parametrize("wanted", [1, 10, 1000])
+def test_pieces_of_what_is_stored_in_chunks(
+    monkeypatch: pytest.MonkeyPatch, held: int, stored: int, wanted: int
+) -> None:
+    monkeypatch.setattr(arrays, "_HELD_BYTES", held)
+    found = list(pieces(100, stored, 8, wanted))
+    assert [row for start, stop in found for row in range(start, stop)] == list(range(100))
+    for start, stop in found:
+        within = start // stored == (stop - 1) // stored
+        assert within or start % stored == 0
+        assert stop - start <= max(wanted, stored)
+        assert stop - start <= max(wanted, held // 8)
+
+
+def test_a_chunk_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_all: ReadAll) -> None:
+    """In Zarr, where those of shards are counted, and in HDF5, which is asked for whole ones."""
+    values = np.arange(100.0)
+    zarr.create_array(str(tmp_path / "a.zarr"), data=values, chunks=(40,), shards=(80,))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("p", data=values, chunks=(40,), compression="lzf")
+    reads: list[Any] = []
+    read = h5py.Dataset.__getitem__
+
+    def reading(dataset: h5py.Dataset, part: Any) -> Any:
+        reads.append(part)
+        return read(dataset, part)
+
+    counted = Decoded()
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", reading)
+    monkeypatch.setattr(zarr_source, "Decoded", lambda: counted)
+    for name in ("a.zarr", "a.h5"):
+        assert read_all(tmp_path / name, 3, prediction=None)["prediction"].tolist() == values.tolist()
+    assert counted.chunks == 3
+    assert reads == [slice(0, 40), slice(40, 80), slice(80, 100)]
 
 
 def test_hdf5_behind_a_block_of_its_user(tmp_path: Path, read_all: ReadAll) -> None:
