@@ -110,7 +110,7 @@ class ObjectLines:
         """One line as an object. Raises DataError where it is none."""
         try:
             record = json.loads(
-                line.decode(), object_pairs_hook=without_repeats, parse_float=_number, parse_int=_whole_number
+                line.decode(), object_pairs_hook=without_repeats, parse_float=_number, parse_int=whole_number
             )
         except UnicodeDecodeError as error:
             raise DataError(f"{self.where(row)}: not UTF-8", hint="save the file as UTF-8") from error
@@ -182,7 +182,7 @@ def _number(text: str) -> float:
     return Overflow(text) if math.isinf(number) else number
 
 
-def _whole_number(text: str) -> int | Overflow:
+def whole_number(text: str) -> int | Overflow:
     """Python reads no whole number of thousands of digits."""
     return Overflow(text) if len(text) > _MOST_DIGITS else int(text)
 

@@ -26,6 +26,9 @@ _LOCAL_HEADER_BYTES = 30
 _UTF8_FLAG = 0x800
 _PIECE_BYTES = 1 << 20
 
+# What zipfile says of an archive that was cut short.
+_NO_END = "File is not a zip file"
+
 # What zipfile and its codecs raise for a damaged archive.
 _FAULTS = (
     zipfile.BadZipFile,
@@ -64,7 +67,10 @@ class _Archive:
             if name in self._members:
                 raise DataError(f"{file.name} holds two arrays named '{visible(name)}'", hint="write the file again")
             self._members[name] = member
-        if start := min((member.header_offset for member in self._zip.infolist()), default=0):
+        start = min((member.header_offset for member in self._zip.infolist()), default=0)
+        if start < 0:
+            raise zipfile.BadZipFile("its list of arrays is not where it says")
+        if start > 0:
             raise DataError(
                 f"{file.name} is no single archive: {start} bytes stand before its first array",
                 hint="it may be several files joined: name them all, or write the data as one file",
@@ -129,6 +135,7 @@ def _zip_faults(file: InputFile) -> Iterator[None]:
     except LossctlError:
         raise
     except _FAULTS as error:
+        found = "the list of its arrays at its end is missing" if _NO_END in str(error) else visible(error)
         raise DataError(
-            f"{file.name} is damaged or no NPZ archive: {visible(error)}", hint="write the file again with np.savez"
+            f"{file.name} is damaged or no NPZ archive: {found}", hint="write the file again with np.savez"
         ) from error

@@ -17,6 +17,7 @@ from lossctl.errors import DataError, visible
 from lossctl.sources.base import OtherKind, Reader, Selection
 from lossctl.sources.containers import open_container
 from lossctl.sources.input_file import FilePart, InputFile
+from lossctl.sources.json_records import whole_number
 from lossctl.sources.raw_array import RawArrayReader
 from lossctl.strict_json import without_repeats
 
@@ -73,7 +74,7 @@ class _Tensors:
             raise OtherKind(
                 f"{label} holds {visible(kind)}; allowed are {', '.join(_DTYPES)}",
                 visible(kind),
-                hint="convert it with .float()",
+                hint="convert it with .float()" if kind.startswith("F") else "save it as one of these",
             )
         first, last = tensor["data_offsets"]
         part = FilePart(self._file, self._start + first, last - first, label)
@@ -98,9 +99,11 @@ def _read_header(file: InputFile) -> tuple[int, dict[str, dict[str, Any]]]:
         raise _malformed(file, f"{length} bytes long; allowed are {_MOST_HEADER_BYTES}")
     try:
         text = file.read_at(_LENGTH_BYTES, length).decode()
-        header = json.loads(text, object_pairs_hook=without_repeats)
-    except (ValueError, RecursionError) as error:
+        header = json.loads(text, object_pairs_hook=without_repeats, parse_int=whole_number)
+    except ValueError as error:
         raise _malformed(file, visible(error)) from error
+    except RecursionError:
+        raise _malformed(file, "it is nested too deeply") from None
     if not isinstance(header, dict):
         raise _malformed(file, "no JSON object")
     # JSON would allow white space before it.
@@ -125,9 +128,9 @@ def _fault_of(tensor: Any, size: int) -> str | None:
     if not isinstance(kind, str):
         return "its dtype is no text"
     if not _are_sizes(shape) or len(shape) > _MOST_DIMENSIONS:
-        return "its shape is none"
+        return f"its shape is {visible(shape)}; allowed are up to {_MOST_DIMENSIONS} whole numbers from 0 up"
     if not _are_sizes(offsets) or len(offsets) != 2:
-        return "its data_offsets are none"
+        return f"its data_offsets are {visible(offsets)}; allowed are two whole numbers from 0 up"
     return _fault_of_size(shape, kind, offsets, size)
 
 

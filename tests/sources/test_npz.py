@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -90,3 +91,17 @@ def test_an_entry_with_two_names(tmp_path: Path, refusal: Refusal) -> None:
     content = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(content.replace(b"first.npy", b"other.npy", 1))
     assert "the entry 'first.npy' has two names" in refusal(tmp_path / "a.npz").message
+
+
+def test_an_archive_without_its_end(tmp_path: Path, refusal: Refusal) -> None:
+    np.savez(tmp_path / "a.npz", np.arange(16.0))
+    os.truncate(tmp_path / "a.npz", 200)
+    assert "the list of its arrays at its end is missing" in refusal(tmp_path / "a.npz").message
+
+
+def test_a_list_of_arrays_that_is_elsewhere(tmp_path: Path, refusal: Refusal) -> None:
+    np.savez(tmp_path / "a.npz", np.arange(16.0))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[-6:-2] = (1 << 30).to_bytes(4, "little")  # of the end of the archive: where its list begins
+    (tmp_path / "a.npz").write_bytes(content)
+    assert "its list of arrays is not where it says" in refusal(tmp_path / "a.npz").message

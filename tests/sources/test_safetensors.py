@@ -49,7 +49,10 @@ def test_bfloat16_is_exact(tmp_path: Path, read_all: ReadAll) -> None:
         ({"p": entry("F32", [2], 0, 8), "q": entry("F32", [2], 4, 12)}, 12, "begins at byte 4"),
         ({"p": entry("F32", [3], 0, 8)}, 8, "does not take 8 bytes"),
         ({"p": entry("F32", [2**62, 2**62], 0, 8)}, 8, "does not take 8 bytes"),
-        ({"p": entry("F32", [-2], 0, 8)}, 8, "its shape is none"),
+        ({"p": entry("F32", [-2], 0, 8)}, 8, "its shape is [-2]; allowed are up to 32 whole numbers from 0 up"),
+        ({"p": entry("F32", [1] * 33, 0, 4)}, 4, "1, 1]; allowed are up to 32 whole numbers from 0 up"),
+        ({"p": entry("F32", [2], -8, 8)}, 8, "its data_offsets are [-8, 8]; allowed are two whole numbers from 0 up"),
+        ({"p": entry("C64", [1], 0, 8)}, 8, "holds C64; allowed are"),
         ({"p": entry("F32", [2], 8, 0)}, 8, "end before they begin"),
         ({"p": {"dtype": "F32"}}, 8, "lacks"),
         ({"p": entry("F8_E4M3", [8], 0, 8)}, 8, "holds F8_E4M3; allowed are"),
@@ -65,6 +68,20 @@ def test_malformed(tmp_path: Path, refusal: Refusal, tensors: dict[str, Any], da
     error = refusal(tmp_path / "a.safetensors")
     assert error.exit_code == 3
     assert says in error.message
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (b'{"p": ' + b"[" * 100_000, "it is nested too deeply"),
+        (b'{"p": {"dtype": "F32", "shape": [1%b], "data_offsets": [0, 4]}}' % (b"0" * 5000), "its shape is [inf]"),
+    ],
+)
+def test_headers_that_python_does_not_read(tmp_path: Path, refusal: Refusal, header: bytes, says: str) -> None:
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    message = refusal(tmp_path / "a.safetensors").message
+    assert "malformed safetensors header" in message
+    assert says in message
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32-le", "utf-8-sig"])
