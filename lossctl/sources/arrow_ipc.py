@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import mmap
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
@@ -12,21 +12,19 @@ import pyarrow as pa
 
 from lossctl.errors import DataError
 from lossctl.sources.arrays import rechunk
-from lossctl.sources.arrow_table import ArrowTable, arrow_faults
+from lossctl.sources.arrow_blocks import FILE_MAGIC, Block, blocks_of, footer_bytes, is_packed
+from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
+from lossctl.sources.bus_errors import may_map, watch
 from lossctl.sources.input_file import InputFile
 
-FILE_MAGIC = b"ARROW1"
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 _MOST_PADDING = 64 + len(_END_OF_STREAM)
 """Between the last batch of a file and its footer there is no more than this."""
 
-_BATCHES_ENTRY = 4 + 2 * 3
-"""Where the table of a footer's fields says where its fourth is, the list of batches."""
-
-_BLOCK = struct.Struct("<qi4xq")
-"""A batch in that list: where it begins, and the bytes of its head and of its body."""
+_MAPPED_BYTES = 32 << 20
+"""Of what has been read of a map, at most, that stay in memory with it."""
 
 _JOINED = "it may be several files joined: name them all, or write the data as one file"
 
@@ -54,33 +52,15 @@ def _check_end(file: InputFile) -> None:
         )
 
 
-def _check_footer(file: InputFile) -> None:
+def _check_footer(file: InputFile, blocks: list[Block]) -> None:
     """Raises DataError where much stands between the last batch and the footer: of joined files Arrow reads one."""
-    tail = file.read_at(max(0, file.size - len(FILE_MAGIC) - 4), 4)
-    length = int.from_bytes(tail, "little")
-    start = file.size - len(FILE_MAGIC) - 4 - length
-    last = _end_of_batches(file.read_at(start, length)) if start > 0 else 0
+    start = file.size - footer_bytes(file)
+    last = max((place + head + body for place, head, body in blocks), default=0)
     if last and start - last > _MOST_PADDING:
         raise DataError(
             f"{file.name} is no single Arrow file: its batches end at byte {last}, its footer begins at byte {start}",
             hint=_JOINED,
         )
-
-
-def _end_of_batches(footer: bytes) -> int:
-    """Where the last batch of a file ends, by its footer, a flatbuffer; 0 where that has none, or is malformed."""
-    try:
-        (root,) = struct.unpack_from("<I", footer)
-        table = root - struct.unpack_from("<i", footer, root)[0]
-        (place,) = struct.unpack_from("<H", footer, table + _BATCHES_ENTRY)
-        if struct.unpack_from("<H", footer, table)[0] <= _BATCHES_ENTRY or not place:
-            return 0
-        blocks = root + place + struct.unpack_from("<I", footer, root + place)[0]
-        (count,) = struct.unpack_from("<I", footer, blocks)
-        found = _BLOCK.iter_unpack(footer[blocks + 4 : blocks + 4 + _BLOCK.size * count])
-        return max((start + head + body for start, head, body in found), default=0)
-    except struct.error:
-        return 0
 
 
 def _opened(source: Any, is_file: bool, columns: list[int] | None) -> Any:
@@ -90,15 +70,34 @@ def _opened(source: Any, is_file: bool, columns: list[int] | None) -> Any:
     return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source, options=options)
 
 
+def _mapped(file: InputFile) -> mmap.mmap | None:
+    """The file in memory, of which what is not packed is used where it lies; None where it has to be read."""
+    if not may_map() or not hasattr(mmap, "MADV_DONTNEED"):
+        return None
+    try:
+        found = mmap.mmap(file.fileno(), file.size, access=mmap.ACCESS_READ)
+    except (OSError, ValueError):  # of some file systems; no room; or it has just been cut
+        return None
+    watch(file)
+    return found
+
+
 class _ArrowReader(Reader):
     """A file knows where its batches are; a stream is read from its start for each pass."""
 
     def __init__(self, file: InputFile, roles: dict[str, Selection]) -> None:
         self._file = file
         self._is_file = _is_file(file)
-        (_check_footer if self._is_file else _check_end)(file)
+        blocks = blocks_of(file) if self._is_file else []
+        if self._is_file:
+            _check_footer(file, blocks)
+        else:
+            _check_end(file)
         with arrow_faults(file):
-            self._source = file.arrow_file()
+            # A batch that is packed has to be read whole, and not of columns that nobody asks for.
+            packed = bool(blocks) and is_packed(file, blocks[0])
+            self._map = None if packed else _mapped(file)
+            self._source = file.arrow_file() if self._map is None else pa.BufferReader(pa.py_buffer(self._map))
             schema = self._open(None).schema
         self._table = ArrowTable(file, "arrow", schema, roles, self._first_of)
         self.arrays = self._table.describe(None)
@@ -112,16 +111,32 @@ class _ArrowReader(Reader):
     def _open(self, columns: list[int] | None) -> Any:
         return _opened(self._source, self._is_file, columns)
 
-    def _batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def _batches(self, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Columns of the file, in parts of batches of at most so many rows: one may be as large as the file."""
+        touched = 0
         with arrow_faults(self._file):
-            whole = self._open(None)
-            reader = self._open([whole.schema.get_field_index(name) for name in names])
-            if not self._is_file:
-                yield from map(self._valid, reader)
-                self._check_whole(self._source.tell())
-                return
-            for index in range(reader.num_record_batches):
-                yield self._valid(reader.get_batch(index))
+            for batch in self._whole_batches(names):
+                for start in range(0, batch.num_rows, rows):
+                    self._file.check_unchanged()  # of what is mapped, all may be something else by now
+                    part = batch.slice(start, rows)
+                    part.validate(full=True)
+                    yield part
+                    touched += part.nbytes
+                    if self._map is not None and touched > _MAPPED_BYTES:
+                        self._map.madvise(mmap.MADV_DONTNEED)  # it is read again where it is asked for again
+                        touched = 0
+
+    def _whole_batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        reader = self._open(None)
+        if self._map is None or not self._is_file:
+            reader = self._open([reader.schema.get_field_index(name) for name in names])
+        # Else Arrow would copy what is asked for, column by column.
+        if not self._is_file:
+            yield from reader
+            self._check_whole(self._source.tell())
+            return
+        for index in range(reader.num_record_batches):
+            yield reader.get_batch(index).select(names)
 
     def _check_whole(self, end: int) -> None:
         """Raises DataError unless a stream ends where the file does: Arrow stops at the first mark of an end."""
@@ -131,22 +146,17 @@ class _ArrowReader(Reader):
                 hint=_JOINED,
             )
 
-    def _valid(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        batch.validate(full=True)
-        return batch
-
     def _first_of(self, name: str) -> pa.RecordBatch | None:
-        return next((batch for batch in self._batches([name]) if batch.num_rows), None)
+        return next(self._batches([name], FIRST_ROWS), None)
 
     def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
-        return rechunk(self._parts(), rows)
+        return rechunk(self._parts(rows), rows)
 
-    def _parts(self) -> Iterator[dict[str, Array]]:
+    def _parts(self, rows: int) -> Iterator[dict[str, Array]]:
         row = 0
-        for batch in self._batches(self._table.stored):
-            if batch.num_rows:
-                yield self._table.arrays(batch, row)
-                row += batch.num_rows
+        for batch in self._batches(self._table.stored, rows):
+            yield self._table.arrays(batch, row)
+            row += batch.num_rows
         self._file.check_unchanged()
         self.arrays = self._table.describe(row)
 

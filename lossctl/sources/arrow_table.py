@@ -20,6 +20,9 @@ from lossctl.sources.selection import check_names, select_columns, text_columns
 from lossctl.sources.text import check_textual, is_textual, key_or_classes, text_dtype
 from lossctl_kernels.records import replace
 
+FIRST_ROWS = 1024
+"""Looked at for a list that is not missing, which tells how long all are, and for how long texts are."""
+
 
 class Column(NamedTuple):
     """A column of numbers: the dtype of the file, and how many a row where it holds lists, else 0."""

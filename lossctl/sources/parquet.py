@@ -14,7 +14,7 @@ import pyarrow as pa
 from lossctl.errors import DataError
 from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.arrays import rechunk
-from lossctl.sources.arrow_table import ArrowTable, arrow_faults
+from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.input_file import InputFile
 
@@ -30,9 +30,6 @@ _PART_BYTES = 8 << 20
 _GROUP_BYTES = 32 << 20
 _AHEAD_BYTES = 128 << 20
 _NUMBER_BYTES = 8
-
-_FIRST_ROWS = 1024
-"""Looked at for a list that is not missing, which tells how long all are, and for how long texts are."""
 
 _MAGIC = b"PAR1"
 _JUNCTION = 2 * _MAGIC
@@ -151,7 +148,7 @@ class _ParquetReader(Reader):
         return part
 
     def _first_of(self, name: str) -> pa.RecordBatch | None:
-        return next(self._batches([name], _FIRST_ROWS, range(len(self._group_rows))), None)
+        return next(self._batches([name], FIRST_ROWS, range(len(self._group_rows))), None)
 
     def _chunks(self, rows: int) -> Iterator[_Part]:
         return rechunk(self._parts(), rows)

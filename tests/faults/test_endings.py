@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,9 @@ import pytest
 from tests.cli.commands import command, process, sparse_npy
 
 DATA = 3
+
+TABLE = pa.table({"p": pa.array(np.zeros(1_000_000)), "y": pa.array(np.ones(1_000_000))})
+"""One batch, where it is written as such."""
 
 # Runs the command line with a file cut after its third look at it: what is mapped is gone when it is touched.
 CUT = """
@@ -58,6 +62,18 @@ def test_a_mapped_file_that_is_cut_is_no_crash(cut: str, backend: str, large: Pa
     assert (done.returncode, done.stdout) == (DATA, "")
     assert done.stderr == f"lossctl: {cut} changed while it was being read; wait until it is complete\n"
     assert os.listdir(large / "out") == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGBUS"), reason="mapped files cannot be cut here")
+@pytest.mark.parametrize("opened", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_a_mapped_batch_that_is_cut_is_no_crash(opened: Callable[..., Any], large: Path) -> None:
+    with opened(str(large / "a.arrow"), TABLE.schema) as writer:
+        writer.write_table(TABLE)
+    words = [sys.executable, "-c", CUT.format(change="os.truncate('a.arrow', 5000)"), "eval", "a.arrow"]
+    words += ["--pred-col", "p", "--target-col", "y", "-l", "mse", "--chunk-rows", "10000", "-b"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=large)
+    assert (done.returncode, done.stdout) == (DATA, "")
+    assert done.stderr == "lossctl: a.arrow changed while it was being read; wait until it is complete\n"
 
 
 def test_a_file_that_is_written_again_while_it_is_read(large: Path) -> None:
@@ -109,6 +125,14 @@ def test_a_name_that_is_gone_by_the_time_a_library_opens_it(extension: str, tmp_
     assert done.stderr == f"lossctl: no such file: t.{extension}; check the name and the folder\n"
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGBUS"), reason="files are not mapped here")
+def test_a_name_that_is_gone_when_its_file_is_mapped(tmp_path: Path) -> None:
+    with pa.ipc.new_file(str(tmp_path / "t.arrow"), TABLE.schema) as file:
+        file.write_table(TABLE)
+    done = swapped("os.remove(path)", "t.arrow", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def swapped(change: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """An evaluation of a file whose `path` changes as soon as it has been opened."""
     words = [sys.executable, "-c", SWAPPED.format(change=change), "eval", name]
@@ -121,7 +145,8 @@ def write_table(path: Path, extension: str, columns: dict[str, list[float]]) -> 
     if extension == "parquet":
         pyarrow.parquet.write_table(table, path)
     elif extension == "arrow":
-        with pa.ipc.new_file(str(path), table.schema) as file:
+        packed = pa.ipc.IpcWriteOptions(compression="lz4")  # what is not is mapped as it was opened
+        with pa.ipc.new_file(str(path), table.schema, options=packed) as file:
             file.write_table(table)
     elif extension == "csv.zst":
         text = "\n".join([",".join(columns), *(f"{p},{y}" for p, y in zip(*columns.values(), strict=True))])

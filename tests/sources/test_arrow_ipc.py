@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +13,7 @@ import pytest
 from pyarrow import feather
 
 from lossctl.errors import DataError
+from lossctl.sources import Selection, arrow_ipc, open_reader
 from tests.sources.conftest import ReadAll, Refusal
 
 TABLE = pa.table(
@@ -20,6 +24,13 @@ TABLE = pa.table(
         "text": [str(i) for i in range(100)],
     }
 )
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["mapped", "read"])
+def mapped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow_ipc, "may_map", lambda: request.param)
+    monkeypatch.setattr(arrow_ipc, "watch", lambda _: None)
+    monkeypatch.setattr(arrow_ipc, "_MAPPED_BYTES", 100)  # pages are let go in between
 
 
 def write(path: Path, kind: str) -> None:
@@ -67,3 +78,72 @@ def test_truncated_anywhere(tmp_path: Path, read_all: ReadAll, kind: str) -> Non
             continue
         assert kind == "stream"
         assert len(found.get("prediction", ())) in {0, 30, 60, 90, 100}
+
+
+@pytest.mark.parametrize("packing", [None, "lz4", "zstd"])
+@pytest.mark.parametrize("opened", [pa.ipc.new_file, pa.ipc.new_stream])
+@pytest.mark.parametrize("batch_rows", [100, 30])
+def test_parts_of_batches(tmp_path: Path, opened: Any, packing: Any, batch_rows: int) -> None:
+    """Columns of every layout, in parts that begin within bytes of bits and within lists."""
+    numbers = [row % 7 / 8 for row in range(100)]
+    columns: dict[str, tuple[Any, Any]] = {
+        "float": (pa.array(numbers), numbers),
+        "half": (pa.array(np.array(numbers, np.float16)), numbers),
+        "bool": (pa.array([row % 3 == 0 for row in range(100)]), [row % 3 == 0 for row in range(100)]),
+        "lists": (pa.array([[row, row + 0.5] for row in numbers]), [[row, row + 0.5] for row in numbers]),
+        "gaps": (pa.array([None if row % 5 == 0 else row for row in range(100)]), None),
+        "key": (pa.array([f"k{row}" for row in range(100)]), [f"k{row}" for row in range(100)]),
+        "names": (pa.array(["ab"[row % 2] for row in range(100)]).dictionary_encode(), [0, 1] * 50),
+        "beside": (pa.array(["x" * row for row in range(100)]), None),
+    }
+    table = pa.table({name: array for name, (array, _) in columns.items()})
+    options = pa.ipc.IpcWriteOptions(compression=packing)
+    with opened(str(tmp_path / "a.arrow"), table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=batch_rows)
+    special = {
+        "gaps": Selection(("gaps",), gaps=True),
+        "key": Selection(("key",), is_key=True),
+        "names": Selection(("names",), classes=("a", "b")),
+    }
+    roles = {name: special.get(name, Selection((name,))) for name in columns if name != "beside"}
+    with open_reader(str(tmp_path / "a.arrow"), roles) as reader:
+        for _ in range(2):
+            chunks = list(reader.chunks(17))
+            assert [len(chunk["float"]) for chunk in chunks] == [17] * 5 + [15]
+            found = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in roles}
+            for name, (_, expected) in columns.items():
+                if expected is not None:
+                    assert found[name].tolist() == expected
+            gaps = found["gaps"]
+            assert np.isnan(gaps[::5]).all()
+            assert gaps[np.arange(100) % 5 > 0].tolist() == [row for row in range(100) if row % 5]
+
+
+_MEASURE = """
+import sys
+from lossctl import process
+from lossctl.sources import Selection, open_reader
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+process.own()
+before = peak()
+with open_reader(sys.argv[1], {"prediction": Selection(("p",))}) as reader:
+    rows = sum(len(chunk["prediction"]) for chunk in reader.chunks(1 << 16))
+print(rows, peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
+@pytest.mark.parametrize("opened", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_memory_is_bounded_whatever_a_batch_holds(tmp_path: Path, opened: Any) -> None:
+    """One batch of 320 MB passes through less than 150 MB, in a process that is the command line's."""
+    table = pa.table({"p": pa.array(np.arange(40_000_000.0))})
+    path = tmp_path / "a.arrow"
+    with opened(str(path), table.schema) as writer:
+        writer.write_table(table)
+    command = [sys.executable, "-c", _MEASURE, str(path)]
+    found, growth = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    path.unlink()
+    assert int(found) == len(table)
+    assert int(growth) < 150_000
