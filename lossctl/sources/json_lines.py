@@ -33,6 +33,8 @@ _NULL = "null is not a number"
 _ABSENT = "it is missing"
 _BOOLS = "true or false among numbers"
 _NESTED = "nested further than a list of numbers"
+_NO_NAME = "is not a name or a key"
+_ANOTHER = "another type than in the lines before"
 
 _TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
 
@@ -115,7 +117,7 @@ class _JsonLinesReader(Reader):
         numbers = [each for each in value if each is not None] if isinstance(value, list) else [value]
         fault = _fault_of(value, name in self._with_gaps)
         if name in self._texts and (fault or name not in self._encoded):
-            fault = f"{visible(value, 40)} is not a name or a key"
+            fault = f"{visible(value, 40)} {_NO_NAME}"
         if fault:
             raise self._refused(self._first_rows.get(name, 0), name, fault)
         if is_prediction or not numbers:
@@ -214,7 +216,7 @@ class _JsonLinesReader(Reader):
             return None if name in self._with_gaps else self._fault_of_none(name, name in record)
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and kind in ("int64", "float64")
         if name in self._texts and not (name in self._encoded and is_number):
-            return None if _kind_of_text(value) == kind else "another type than in the lines before"
+            return None if _kind_of_text(value) == kind else _ANOTHER
         if fault := _fault_of(value, name in self._with_gaps):
             return fault
         if isinstance(value, list) != isinstance(first, list):
@@ -236,7 +238,7 @@ class _JsonLinesReader(Reader):
     def _fault_of_none(self, name: str, is_there: bool) -> str:
         if not is_there:
             return _ABSENT
-        return "null is not a name or a key" if name in self._texts else _NULL
+        return f"null {_NO_NAME}" if name in self._texts else _NULL
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         return self._table.place(role, row, column)
@@ -291,6 +293,8 @@ def _remedy(fault: str) -> str:
         return "rescale the numbers, or write floating-point ones, with a decimal point"
     if fault == _BOOLS:
         return "write true as 1 and false as 0"
+    if fault == _ANOTHER or fault.endswith(_NO_NAME):
+        return "write a text in each line, or a whole number in each"
     if fault == _ABSENT:
         return "write it in each line, or leave out the row with --nonfinite skip"
     return "fill the null, or leave out its row with --nonfinite skip" if fault == _NULL else REMEDY

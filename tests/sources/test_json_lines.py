@@ -238,3 +238,13 @@ def test_depth_is_of_a_line_wherever_it_is_cut(
     assert read_all(tmp_path / "a.jsonl", 9, prediction="p")["prediction"].tolist() == [0.5] * 5
     (tmp_path / "a.jsonl").write_text(deep[0] * 3 + "\n" + deep[1])
     assert "line 5 nests more than 32 levels" in refusal(tmp_path / "a.jsonl", prediction="p").message
+
+
+@pytest.mark.parametrize("value", ["null", '["dog"]', "7", "true"])
+def test_what_is_no_name_is_told_to_be_one(tmp_path: Path, value: str) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"y": "dog"}}\n{{"y": {value}}}\n')
+    selection = Selection(("y",), classes=("cat", "dog"))
+    with open_reader(tmp_path / "a.jsonl", {"target": selection}) as reader, pytest.raises(DataError) as caught:
+        list(reader.chunks(9))
+    assert "line 2, column 'y': " in caught.value.message
+    assert caught.value.hint == "write a text in each line, or a whole number in each"
