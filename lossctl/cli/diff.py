@@ -110,13 +110,17 @@ def _columns_alike(files: InputFiles) -> tuple[str, ...] | None:
     return None
 
 
+_SKIPPED = ", and its row out with --nonfinite skip"
+"""What is said of words that stand for missing numbers: an empty cell is one here."""
+
+
 @contextmanager
 def _naming_own_options() -> Iterator[None]:
     """Has errors name the options of this command, where B is read as targets are elsewhere."""
     try:
         yield
     except LossctlError as error:
-        error.reword(lambda text: text.replace("--target-", "--other-"))
+        error.reword(lambda text: text.replace("--target-", "--other-").replace(_SKIPPED, ""))
         raise
 
 

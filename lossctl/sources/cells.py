@@ -65,7 +65,8 @@ class CellParser:
     """The cells of a table's columns as numbers; kinds of columns are "int64", "float64", "bool" and "text".
 
     `texts` says what is made of those that are text. With `gaps` an empty cell is NaN, and truth is told in float64.
-    In the columns `exact`, those of predictions, of float64, a whole number is one that float64 holds.
+    In the columns `exact`, those of predictions, of float64, a whole number is one that float64 holds. The columns
+    `labels`, those of targets, may hold classes.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class CellParser:
         texts: Mapping[str, Selection],
         gaps: bool,
         exact: Collection[str],
+        labels: Collection[str],
     ) -> None:
-        self._texts_of, self._gaps, self._exact = texts, gaps, frozenset(exact)
+        self._texts_of, self._gaps, self._exact, self._labels = texts, gaps, frozenset(exact), frozenset(labels)
         self._file = file
         self._name = file.file.name
         self._delimiter = delimiter
@@ -265,7 +267,7 @@ class CellParser:
                 )
             for column, position in positions.items():
                 if not self._is_gap(cells[position]) and (why := _wrong(cells[position], kinds[column])):
-                    remedy = _remedy(cells[position], kinds[column], is_prediction=column in self._exact)
+                    remedy = _remedy(cells[position], kinds[column], is_label=column in self._labels)
                     if [cells[0].lstrip("\ufeff"), *cells[1:]] == header:
                         remedy = "the header stands here once more, as of files joined by cat: remove the line"
                     return DataError(f"{place}, column '{visible(column)}': {why}", hint=remedy)
@@ -311,7 +313,7 @@ def _wrong(cell: str, kind: str) -> str | None:
     return f"'{visible(cell)}' is not {_MEANINGS[kind]}"
 
 
-def _remedy(cell: str, kind: str, *, is_prediction: bool) -> str:  # noqa: PLR0911 - one return for each remedy
+def _remedy(cell: str, kind: str, *, is_label: bool) -> str:  # noqa: PLR0911 - one return for each remedy
     text = cell.strip(" \t")
     if not text:
         return "fill the empty cell, or leave out its row with --nonfinite skip"
@@ -335,9 +337,8 @@ def _remedy(cell: str, kind: str, *, is_prediction: bool) -> str:  # noqa: PLR09
         odd = next((letter for letter in text if not letter.isascii()), None)
         if odd is not None:
             return f"write it in ASCII, without U+{ord(odd):04X}"
-    if is_prediction:
-        return "write a number"
-    return "write a number, and a class as its index counted from 0, or name the classes with --classes"
+    classes = ", and a class as its index counted from 0, or name the classes with --classes" if is_label else ""
+    return f"write a number{classes}"
 
 
 def _is_list(text: str) -> bool:

@@ -61,7 +61,8 @@ class _DelimitedReader(Reader):
         self._texts = text_columns(file.name, roles, self._columns)
         self._gaps = any(selection.gaps for selection in roles.values())
         predicted = [name for name in self._columns.get("prediction", ()) if name not in self._texts]
-        self._cells = CellParser(self._file, delimiter, self._texts, self._gaps, predicted)
+        labels = self._columns.get("target", ())
+        self._cells = CellParser(self._file, delimiter, self._texts, self._gaps, predicted, labels)
         wanted = {column for columns in self._columns.values() for column in columns}
         kinds = dict.fromkeys(self._columns.get("prediction", ()), "float64") | dict.fromkeys(self._texts, "text")
         first = next(self._file.blocks(), None)

@@ -100,6 +100,14 @@ def test_tolerances_are_numbers_from_0_up(pair: Path, option: str, size: str) ->
     assert f"{option} is not a number from 0 up" in refused(2, "diff", "a.npy", "b.npy", f"{option}={size}")
 
 
+def test_rows_are_not_said_to_be_skipped(here: Path) -> None:
+    Path("a.csv").write_text("p\n0.5\nNA\n")
+    said = refused(3, "diff", "a.csv", "a.csv")
+    assert said.endswith("'NA' is not a number; leave the cell of a missing number empty")
+    Path("a.csv").write_text('p\n0.5\n""\n')
+    assert found(process("diff", "a.csv", "a.csv").stdout)["NaN"] == "1 in both, 0 in A only, 0 in B only"
+
+
 def test_faults_of_the_data_are_3(pair: Path) -> None:
     assert "numbers of rows differ" in refused(3, "diff", "a.npy", "long.npy")
     assert "none.npy" in refused(3, "diff", "a.npy", "none.npy")

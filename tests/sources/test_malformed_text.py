@@ -160,6 +160,13 @@ def test_remedies_for_cells_of_any_role(table: Table, refusal: Refusal, cell: st
     assert remedy in str(error.hint)
 
 
+def test_classes_are_of_targets_alone(table: Table, refusal: Refusal) -> None:
+    path = table("p,y\ncat,cat\n")
+    assert "name the classes with --classes" in str(refusal(path, target="y").hint)
+    for role in ("prediction", "weights", "input var"):
+        assert refusal(path, **{role: "p"}).hint == "write a number"
+
+
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_a_header_once_more(table: Table, refusal: Refusal, mark: str) -> None:
     error = refusal(table(f"p,y\n0.5,1\n{mark}p,y\n0.5,1\n"), target="y")
