@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from lossctl.errors import DataError, visible
+from lossctl.sources import json_records
+from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.arrays import rechunk
 from lossctl.sources.arrow import from_arrow, machine_fault
 from lossctl.sources.arrow_table import ArrowTable
 from lossctl.sources.base import Array, OtherKind, Reader, Selection
 from lossctl.sources.input_file import InputFile
-from lossctl.sources.json_records import LINE_END, REMEDY, ObjectLines, Overflow, is_row
+from lossctl.sources.json_records import (
+    LINE_END,
+    REMEDY,
+    ObjectLines,
+    Overflow,
+    is_row,
+    may_be_deep,
+    not_utf8,
+    rows_of,
+)
 from lossctl.sources.opening import is_glob
 from lossctl.sources.selection import check_names, select_columns, text_columns
 from lossctl_kernels.conversions import LARGEST_EXACT
@@ -37,6 +48,14 @@ _NO_NAME = "is not a name or a key"
 _ANOTHER = "another type than in the lines before"
 
 _TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
+
+
+class _Attempt(NamedTuple):
+    """How many rows a block has, and its fields if they are of these kinds and no check is needed before."""
+
+    rows: int
+    kinds: dict[str, str]
+    batch: pa.RecordBatch | None
 
 
 def open_jsonl(file: InputFile, roles: dict[str, Selection]) -> Reader:
@@ -134,15 +153,16 @@ class _JsonLinesReader(Reader):
     def _parts(self) -> Iterator[dict[str, Array]]:
         row = 0
         kinds, table = dict(self._kinds), self._table
-        for block in self._lines.blocks():
-            lines = sum(map(is_row, block.split(LINE_END)))
+        for block, (lines, given, found) in self._attempts(kinds):
             if not lines:
                 continue
-            self._lines.check_text(block, row)
-            self._lines.check_depth(block, row)
-            batch = self._parsed(block, kinds, lines)
+            batch = found
+            if batch is None or given != kinds:
+                self._lines.check_text(block, row)
+                self._lines.check_depth(block, row)
+                batch = self._parsed(block, kinds, lines)
             if batch is None:
-                kinds = self._kinds_after(block, kinds, row)
+                kinds.update(self._kinds_after(block, kinds, row))
                 table = self._table_of(kinds)
                 batch = self._parsed(block, kinds, lines)
             if batch is None:
@@ -153,6 +173,20 @@ class _JsonLinesReader(Reader):
             row += lines
         self._kinds, self._table = kinds, table
         self.arrays = table.describe(row)
+
+    def _attempts(self, kinds: dict[str, str]) -> Iterable[tuple[bytes, _Attempt]]:
+        """Each block, and what became of it when it was read ahead; `kinds` may have changed since."""
+
+        def attempt(block: bytes) -> _Attempt:
+            lines, given = rows_of(block), dict(kinds)
+            fit = lines and not_utf8(block) is None and not may_be_deep(block)
+            return _Attempt(lines, given, self._parsed(block, given, lines) if fit else None)
+
+        blocks = self._lines.blocks()
+        if self._file.size <= json_records.BLOCK_BYTES:
+            return ((block, attempt(block)) for block in blocks)
+        threads = reading_threads()
+        return WorkedAhead(attempt, blocks, threads, 2 * threads + 1)
 
     def _parsed(self, block: bytes, kinds: dict[str, str], lines: int) -> pa.RecordBatch | None:
         """The fields of a block of so many lines; None where they are not of these kinds, or not one object a line."""

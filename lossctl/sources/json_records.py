@@ -25,7 +25,7 @@ _LAID_OUT = "write each row on a line of its own: jq -c '.[]' does it with a lis
 # Of a whole number: float64 holds fewer.
 _MOST_DIGITS = 400
 
-_BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
 # What one line may take: more is not a row of numbers.
 _LINE_BYTES = 16 << 20
 # Objects of predictions hold lists, and those numbers.
@@ -40,6 +40,24 @@ _STEPS[list(b"]}")] = -1
 def is_row(line: bytes) -> bool:
     """Whether a line is more than white space."""
     return bool(line.strip(_SPACE))
+
+
+def not_utf8(block: bytes) -> int | None:
+    """Where a block ceases to be UTF-8."""
+    try:
+        return None if block.isascii() or block.decode() else 0
+    except UnicodeDecodeError as error:
+        return error.start
+
+
+def rows_of(block: bytes) -> int:
+    """How many lines of a block are rows."""
+    text = np.frombuffer(block, np.uint8)
+    starts = np.concatenate([[0], np.flatnonzero(text == LINE_END[0]) + 1])
+    starts = starts[starts < len(text)]
+    if np.isin(text[starts], list(_SPACE)).any():  # as empty lines begin
+        return sum(map(is_row, block.split(LINE_END)))
+    return len(starts)
 
 
 class Overflow(float):
@@ -63,18 +81,18 @@ class ObjectLines:
         self.file = file
 
     def blocks(self) -> Iterator[bytes]:
-        """Whole lines, about `_BLOCK_BYTES` bytes of them at a time."""
+        """Whole lines, about `BLOCK_BYTES` bytes of them at a time."""
         offset = len(BYTE_ORDER_MARK) if self.file.read_at(0, len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK else 0
         while offset < self.file.size:
-            for size in (_BLOCK_BYTES, _LINE_BYTES):
+            for size in (BLOCK_BYTES, _LINE_BYTES):
                 data = self.file.read_at(offset, size)
                 last = offset + len(data) >= self.file.size
                 end = len(data) if last else data.rfind(LINE_END) + 1
                 if end:
                     break
             else:
-                starts = range(0, offset, _BLOCK_BYTES)
-                parts = (self.file.read_at(each, min(_BLOCK_BYTES, offset - each)) for each in starts)
+                starts = range(0, offset, BLOCK_BYTES)
+                parts = (self.file.read_at(each, min(BLOCK_BYTES, offset - each)) for each in starts)
                 line = 1 + sum(part.count(LINE_END) for part in parts)
                 raise DataError(
                     f"{self.file.name}, line {line}: it is longer than {_LINE_BYTES >> 20} MiB",
@@ -131,20 +149,18 @@ class ObjectLines:
 
     def check_text(self, block: bytes, row: int) -> None:
         """Raises DataError where a block, whose first object is row `row`, is not UTF-8: Arrow does not look."""
-        if block.isascii():
-            return
-        try:
-            block.decode()
-        except UnicodeDecodeError as error:
-            before = block[: block.rfind(LINE_END, 0, error.start) + 1]
+        place = not_utf8(block)
+        if place is not None:
+            before = block[: block.rfind(LINE_END, 0, place) + 1]
             row += sum(map(is_row, before.split(LINE_END)))
             raise DataError(
-                f"{self.where(row)}: the byte 0x{block[error.start]:02x} is not UTF-8", hint="save the file as UTF-8"
-            ) from None
+                f"{self.where(row)}: the byte 0x{block[place]:02x} is not UTF-8",
+                hint="save the file as UTF-8",
+            )
 
     def check_depth(self, block: bytes, row: int) -> None:
         """Parsers of JSON call themselves for each level: what is nested without end takes the stack."""
-        if not _may_be_deep(block):
+        if not may_be_deep(block):
             return
         for line in block.split(LINE_END):
             if not is_row(line):
@@ -187,12 +203,14 @@ def whole_number(text: str) -> int | Overflow:
     return Overflow(text) if len(text) > _MOST_DIGITS else int(text)
 
 
-def _may_be_deep(block: bytes) -> bool:
+def may_be_deep(block: bytes) -> bool:
     """Whether a line has more opening than closing brackets somewhere, by more than is allowed, those in texts too."""
+    if len(block) <= BLOCK_BYTES and not _opens_often(block):
+        return False
     depth_now = line_depth = 0
     # In pieces, since of each byte there are several that are counted with.
-    for start in range(0, len(block), _BLOCK_BYTES):
-        text = np.frombuffer(block, np.uint8, min(_BLOCK_BYTES, len(block) - start), start)
+    for start in range(0, len(block), BLOCK_BYTES):
+        text = np.frombuffer(block, np.uint8, min(BLOCK_BYTES, len(block) - start), start)
         depth = np.cumsum(_STEPS[text], dtype=np.int32) + depth_now
         ends = np.flatnonzero(text == LINE_END[0])
         before = np.concatenate([[line_depth], depth[ends]])
@@ -203,3 +221,10 @@ def _may_be_deep(block: bytes) -> bool:
             return True
         depth_now, line_depth = int(depth[-1]), int(before[-1])
     return False
+
+
+def _opens_often(block: bytes) -> bool:
+    """Whether any line has more opening brackets than levels are allowed, which most files have not."""
+    text = np.frombuffer(block, np.uint8)
+    lines = np.searchsorted(np.flatnonzero(text == LINE_END[0]), np.flatnonzero(_STEPS[text] > 0))
+    return bool((lines[_MOST_DEPTH:] == lines[:-_MOST_DEPTH]).any())

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lossctl.errors import DataError
 from lossctl.sources import Selection, json_records, open_reader
@@ -15,7 +17,7 @@ from tests.sources.conftest import ReadAll, Refusal
 
 @pytest.mark.parametrize("block", [40, 1 << 20])
 def test_fields(tmp_path: Path, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(json_records, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(json_records, "BLOCK_BYTES", block)
     rows = [{"id": f"é{i}", "p": i / 7, "probs": [i * 0.5, 1], "label": i % 3, "ok": i % 2 == 0} for i in range(50)]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
     found = read_all(tmp_path / "a.jsonl", 7, prediction="p", target="label")
@@ -33,6 +35,27 @@ def test_whole_numbers_that_become_decimals(tmp_path: Path, read_all: ReadAll) -
     assert read_all(tmp_path / "a.jsonl", 1, prediction="p", target="t")["target"].tolist() == [9007199254740993, 2]
     (tmp_path / "b.jsonl").write_text('{"p": 1, "t": 1}\n{"p": 2, "t": 2.5}\n')
     assert read_all(tmp_path / "b.jsonl", 9, prediction="p", target="t")["target"].tolist() == [1, 2.5]
+
+
+@pytest.mark.parametrize("line", [5, 40, 79])
+def test_decimals_among_blocks_that_are_read_ahead(
+    tmp_path: Path, read_all: ReadAll, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, line: int
+) -> None:
+    monkeypatch.setattr(json_records, "BLOCK_BYTES", 60)
+    rows: list[dict[str, float]] = [{"p": row / 7, "t": row} for row in range(80)]
+    rows[line]["t"] += 0.5
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read_all(tmp_path / "a.jsonl", 9, prediction="p", target="t")
+    assert found["prediction"].tolist() == [row["p"] for row in rows]
+    assert found["target"].tolist() == [row["t"] for row in rows]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [*rows, {"p": 1, "t": "x"}])))
+    assert "line 81, column 't': the text 'x'" in refusal(tmp_path / "a.jsonl", prediction="p", target="t").message
+
+
+@given(lines=st.lists(st.sampled_from([b"{}", b" {}", b"", b" ", b"\t\r", b"\r", b"[[", b"x\r"])), ends=st.booleans())
+def test_rows_are_lines_with_something_on_them(lines: list[bytes], ends: bool) -> None:
+    block = b"\n".join(lines) + b"\n" * ends
+    assert json_records.rows_of(block) == sum(map(json_records.is_row, lines))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +218,7 @@ def test_a_byte_order_mark(tmp_path: Path, read_all: ReadAll, refusal: Refusal) 
 
 @pytest.mark.parametrize("block", [12, 1 << 20])
 def test_texts_that_are_not_utf8(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(json_records, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(json_records, "BLOCK_BYTES", block)
     (tmp_path / "a.jsonl").write_bytes('{"id": "ä"}\n\n'.encode() + b'{"id": "b"}\n{"id": "\xff"}\n')
     roles = {"key id": Selection(("id",), is_key=True)}
     with (
@@ -222,7 +245,7 @@ def test_keys_that_are_none(tmp_path: Path, value: str) -> None:
 
 
 def test_a_line_that_is_too_long(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_records, "_BLOCK_BYTES", 40)
+    monkeypatch.setattr(json_records, "BLOCK_BYTES", 40)
     monkeypatch.setattr(json_records, "_LINE_BYTES", 100)
     (tmp_path / "a.jsonl").write_text('{"p": 0.5}\n' * 9 + '{"p": 0.5' + " " * 100 + "}\n")
     assert "a.jsonl, line 10: it is longer" in refusal(tmp_path / "a.jsonl").message
@@ -232,7 +255,7 @@ def test_a_line_that_is_too_long(tmp_path: Path, refusal: Refusal, monkeypatch: 
 def test_depth_is_of_a_line_wherever_it_is_cut(
     tmp_path: Path, read_all: ReadAll, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(json_records, "_BLOCK_BYTES", size)
+    monkeypatch.setattr(json_records, "BLOCK_BYTES", size)
     deep = [f'{{"p": 0.5, "z": {"[" * depth}{"]" * depth}}}\n' for depth in (31, 32)]
     (tmp_path / "a.jsonl").write_text(deep[0] * 5)
     assert read_all(tmp_path / "a.jsonl", 9, prediction="p")["prediction"].tolist() == [0.5] * 5
