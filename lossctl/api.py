@@ -19,7 +19,7 @@ from lossctl.requests import Request, check_policy
 from lossctl.results import LossResult
 from lossctl.rows.feed import Feed
 from lossctl.rows.further_inputs import check_names, whole_inputs
-from lossctl.rows.input_parts import Part, target_selection
+from lossctl.rows.input_parts import Part
 from lossctl.rows.inputs import open_parts, reading_options
 from lossctl.sources import Selection
 from lossctl.values.class_names import class_names
@@ -266,9 +266,7 @@ class _Reading:
     def part(self, role: str, data: Data, is_whole: bool) -> Part:
         """An array, or a file by its path, for a role; what `is_whole` has no keys. Raises UsageError."""
         columns = self.columns.get(role)
-        selection = Selection(columns, gaps=self.gaps)
-        if role == "target":
-            selection = target_selection(columns, self.classes, self.gaps)
+        selection = Selection(columns, classes=self.classes if role == "target" else None, gaps=self.gaps)
         if isinstance(data, str | os.PathLike):
             return Part(role, os.fspath(data), None, selection)
         if self.on and not is_whole:

@@ -65,7 +65,7 @@ def parts_of(files: InputFiles) -> list[Part]:
             "target",
             files.predictions if files.targets is None else files.targets,
             files.pred_format if shares and files.target_format is None else files.target_format,
-            target_selection(files.target_columns, files.classes, gaps),
+            Selection(files.target_columns, classes=files.classes, gaps=gaps),
         )
     )
     if files.weights is not None or files.weight_column is not None:
@@ -78,12 +78,6 @@ def parts_of(files: InputFiles) -> list[Part]:
         format = files.input_formats.get(name, files.pred_format if own is None else None)
         parts.append(Part(name, path, format, Selection(files.input_columns.get(name), gaps=gaps)))
     return parts
-
-
-def target_selection(columns: tuple[str, ...] | None, classes: tuple[str, ...] | None, gaps: bool) -> Selection:
-    """Of targets: one column holds the names of classes where there are any, several are a number for each class."""
-    named = columns is None or (len(columns) == 1 and not is_glob(columns[0]))
-    return Selection(columns, classes=classes if named else None, gaps=gaps)
 
 
 def by_table(parts: Sequence[Part], have_keys: bool) -> Iterable[list[Part]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from lossctl.errors import DataError, visible
 from lossctl.sources.base import Array, OtherKind, Selection
+from lossctl_kernels.records import replace
 
 _HELD_BYTES = 64 << 20
 """Of a chunk that is unpacked whole, at most."""
@@ -48,6 +50,12 @@ def check_dtype(
             visible(dtype),
             hint=remedy() if remedy else _NO_NUMBERS if is_foreign(dtype) else _REMEDIES.get(dtype.kind, _ELSE),
         )
+
+
+def names_or_numbers(selection: Selection, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Selection:
+    """`selection` without the names of classes where an array holds a number for each class, and no names."""
+    several = dtype.kind in "biuf" and math.prod(shape[1:]) > 1
+    return replace(selection, classes=None) if several and selection.classes is not None else selection
 
 
 def is_foreign(dtype: np.dtype[Any]) -> bool:

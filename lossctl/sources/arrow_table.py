@@ -56,11 +56,17 @@ class ArrowTable:
             names = [*schema.names, *self._constants]
         check_names(file.name, names)
         self.selected = select_columns(file.name, names, roles)
-        self._texts = text_columns(file.name, roles, self.selected)
+        texts = text_columns(file.name, roles, self.selected)
+        # A list of numbers has one for each class, and no names.
+        lists = {name for name, selection in texts.items() if selection.classes is not None and self._is_list(name)}
+        self._texts = {name: selection for name, selection in texts.items() if name not in lists}
         self._with_gaps = {name for role, columns in self.selected.items() if roles[role].gaps for name in columns}
         # Every name once, in the order of the file.
         wanted = {name for columns in self.selected.values() for name in columns}
         self.columns = {name: self._inspect(name) for name in names if name in wanted}
+
+    def _is_list(self, name: str) -> bool:
+        return name not in self._constants and hasattr(self._schema.field(name).type, "value_field")
 
     @property
     def row_values(self) -> int:

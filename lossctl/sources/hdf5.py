@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from lossctl.errors import DataError, LossctlError, visible
-from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name, pieces, rechunk
+from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name, names_or_numbers, pieces, rechunk
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
 from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
 from lossctl.sources.hdf5_chunks import check_chunks
@@ -89,6 +89,7 @@ class _DatasetReader(Reader):
     def __init__(self, file: InputFile, dataset: Any, role: str, name: str, selection: Selection) -> None:
         self._file, self._dataset, self._role = file, dataset, role
         self._label = f"{file.name}, dataset '{visible(name)}'"
+        selection = names_or_numbers(selection, dataset.dtype, dataset.shape or ())
         self._text = selection if selection.is_text else None
         self._is_string = h5py.check_string_dtype(dataset.dtype) is not None
         self._check(dataset)

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from lossctl.errors import DataError, UsageError, visible
-from lossctl.sources.arrays import check_dtype
+from lossctl.sources.arrays import check_dtype, names_or_numbers
 from lossctl.sources.base import OtherKind, Reader, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.raw_array import RawArrayReader
-from lossctl_kernels.records import replace
 
 # NumPy's own limit for headers that it parses from files of others.
 _MAX_HEADER_BYTES = 10_000
@@ -61,8 +60,7 @@ def npy_contents(file: InputFile) -> None:
 def read_npy(file: InputFile, role: str, selection: Selection, format: str = "npy", array: str | None = None) -> Reader:
     """A reader of the NPY array that `file` holds, called `array` where it is one of several."""
     shape, fortran, dtype, start = _read_header(file)
-    if selection.classes is not None and dtype.kind != "U" and math.prod(shape[1:]) > 1:
-        selection = replace(selection, classes=None)  # a number for each class, and no names
+    selection = names_or_numbers(selection, dtype, shape)
     check_dtype(dtype, file.name, selection)
     _check_shape(file, shape, dtype, start)
     return RawArrayReader(file, role, format, shape, dtype, start, column_major=fortran, array=array, text=selection)

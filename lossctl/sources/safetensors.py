@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.errors import DataError, visible
+from lossctl.sources.arrays import check_dtype, names_or_numbers
 from lossctl.sources.base import OtherKind, Reader, Selection
 from lossctl.sources.containers import open_container
 from lossctl.sources.input_file import FilePart, InputFile
@@ -78,8 +79,15 @@ class _Tensors:
             )
         first, last = tensor["data_offsets"]
         part = FilePart(self._file, self._start + first, last - first, label)
-        dtype = np.dtype(_DTYPES[kind])
-        return RawArrayReader(part, role, "safetensors", shape, dtype, 0, array=name, bfloat16=kind == "BF16")
+        dtype, bfloat16 = np.dtype(_DTYPES[kind]), kind == "BF16"
+        text = names_or_numbers(selection, dtype, shape)
+        if bfloat16 and text.is_text:
+            raise DataError(
+                f"{label} holds BF16, which is no key, no name of a class and no value of a slice",
+                hint="name another array",
+            )
+        check_dtype(dtype, label, text)
+        return RawArrayReader(part, role, "safetensors", shape, dtype, 0, array=name, bfloat16=bfloat16, text=text)
 
     def close(self) -> None:
         self._file.close()

@@ -109,17 +109,18 @@ def _listed(names: Sequence[str]) -> str:
 def text_columns(table: str, roles: dict[str, Selection], selected: dict[str, tuple[str, ...]]) -> dict[str, Selection]:
     """The columns that are keys or names of classes, each with the selection that says so.
 
-    Raises UsageError for several columns where one is taken, and for a column that is taken as text and as numbers.
+    Several columns of targets are numbers, one for each class. Raises UsageError for several columns of a key, and for
+    a column that is taken as text and as numbers.
     """
     found: dict[str, Selection] = {}
-    numbers = {name for role, names in selected.items() for name in names if not roles[role].is_text}
-    for role, selection in roles.items():
-        if not selection.is_text:
-            continue
+    of_classes = {role for role, names in selected.items() if roles[role].classes is not None and len(names) > 1}
+    texts = {role: selection for role, selection in roles.items() if selection.is_text and role not in of_classes}
+    numbers = {name for role, names in selected.items() if role not in texts for name in names}
+    for role, selection in texts.items():
         if len(selected[role]) > 1:
             raise UsageError(
-                f"{len(selected[role])} columns of {table} hold names of classes",
-                hint=f"one column does: name it with {option(role, 'col')}",
+                f"{option(role, 'col')} takes {len(selected[role])} columns of {table} for one",
+                hint=f"name each: {', '.join(visible(each, 40) for each in selected[role][:5])}",
             )
         (name,) = selected[role]
         if name in numbers or found.setdefault(name, selection) != selection:

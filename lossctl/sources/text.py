@@ -22,10 +22,21 @@ def is_textual(kind: Any) -> bool:
     return bool(is_text or types.is_integer(kind) or types.is_boolean(kind))
 
 
+def _is_a_value(kind: Any) -> bool:
+    """Whether Arrow tells apart, and writes as text, the values of a column of this type."""
+    if is_textual(kind):
+        return True
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    types = pa.types
+    is_number_or_time = types.is_primitive(kind) and not types.is_interval(kind)
+    return bool(is_number_or_time or types.is_decimal128(kind) or types.is_decimal256(kind) or types.is_null(kind))
+
+
 def check_textual(kind: Any, selection: Selection, name: str) -> None:
     """Raises DataError unless a column of this Arrow type can be what is selected; messages call it `name`."""
     if selection.encoder is not None:
-        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if not _is_a_value(kind):
             raise DataError(f"{name} holds {visible(kind)}, which is no value of a slice", hint="name another column")
     elif not is_textual(kind):
         raise DataError(

@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 
 from lossctl.errors import DataError, LossctlError, visible
-from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name, pieces, rechunk
+from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name, names_or_numbers, pieces, rechunk
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
 from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
 from lossctl.sources.input_file import changed, check_machine, hold
@@ -84,6 +84,7 @@ class _ArrayReader(Reader):
     def __init__(self, path: str, store: str, array: Any, role: str, name: str, selection: Selection) -> None:
         self._store, self._role = store, role
         self._label = f"{store}, array '{visible(name)}'" if name else store
+        selection = names_or_numbers(selection, array.dtype, array.shape)
         self._text = selection if selection.is_text else None
         self._folder = os.path.join(path, array.path)
         self._check(array)

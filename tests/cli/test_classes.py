@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import zarr
+from pyarrow import parquet as pq
 
 from tests.cli.commands import call, refused, scores
 
@@ -71,6 +75,64 @@ def test_two_classes_are_0_and_1(animals: Path, table: str, column: str, classes
     assert scores(table, *given, "-l", "bce") == scores("p_cat.npy", "cat.npy", "-l", "bce")
     if table != "t.csv":  # booleans without names are 0 and 1
         assert scores(table, *given[:4], "-l", "bce") == scores("p_cat.npy", "cat.npy", "-l", "bce")
+
+
+@pytest.mark.parametrize("column", ["animal*", "a,nimal", "[animal]"])
+@pytest.mark.parametrize("table", ["t.csv", "t.jsonl", "t.parquet"])
+def test_names_in_a_column_that_a_glob_may_choose(animals: Path, table: str, column: str) -> None:
+    frame = pd.read_csv("t.csv").rename(columns={"animal": column})
+    frame.to_csv("t.csv", index=False)
+    frame.to_json("t.jsonl", orient="records", lines=True)
+    frame.to_parquet("t.parquet")
+    expected = scores("p.npy", "y.npy", "-l", "scce")
+    for wanted in (column, "*nimal*"):
+        assert scores(table, "--pred-col", "p_*", "--target-col", wanted, *FLAG, "-l", "scce") == expected
+
+
+def write_array(file: str, array: np.ndarray) -> None:
+    """An array called y, in the format of the file's name."""
+    format = file.partition(".")[2]
+    if format == "npz":
+        np.savez(file, y=array)
+    elif format == "parquet":
+        pq.write_table(pa.table({"y": list(array)}), file)
+    elif format == "h5":
+        with h5py.File(file, "w") as created:
+            created["y"] = array
+    elif format == "zarr":
+        zarr.create_group(file, overwrite=True).create_array("y", data=array)
+    else:
+        data = array.tobytes()
+        kind = {"int64": "I64", "float64": "F64", "uint16": "BF16"}[array.dtype.name]
+        header = json.dumps({"y": {"dtype": kind, "shape": array.shape, "data_offsets": [0, len(data)]}}).encode()
+        Path(file).write_bytes(len(header).to_bytes(8, "little") + header + data)
+
+
+FILES = ["y.npz", "y.safetensors", "y.h5", "y.zarr", "y.parquet"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_an_array_of_a_number_for_each_class(animals: Path, file: str) -> None:
+    write_array(file, np.eye(3)[INDEX])
+    expected = scores("p.npy", "onehot.npy", "-l", "cce")
+    for columns in ([], ["--target-col", "y"], ["--target-col", "y*"]):
+        assert scores("p.npy", file, *columns, *FLAG, "-l", "cce") == expected
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_whole_numbers_are_names_in_every_format(animals: Path, file: str) -> None:
+    write_array(file, np.array([2, 0, 2, 1]))
+    given = ["p.npy", file, "--classes", "2,1,0", "-l", "scce"]
+    assert scores(*given) == scores("p.npy", "y.npy", "-l", "scce")
+    assert call("eval", *given, "--by", "y", "--by-file", file, "--format", "csv").out.count("\n") == 5
+    write_array(file, np.array([2.0, 0.0, 2.0, 1.0]))
+    assert "a key or the name of a class is text or a whole number" in refused(3, "eval", *given)
+
+
+def test_bfloat16_is_no_name(animals: Path) -> None:
+    write_array("y.safetensors", np.array([2, 0, 2, 1], np.uint16))
+    given = ["p.npy", "y.safetensors", "--classes", "2,1,0", "-l", "scce"]
+    assert "array 'y' holds BF16, which is no key, no name of a class" in refused(3, "eval", *given)
 
 
 def test_columns_for_each_class(animals: Path) -> None:

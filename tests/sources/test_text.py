@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, parquet
 
-from lossctl.errors import LossctlError
+from lossctl.errors import DataError, LossctlError
+from lossctl.slices.levels import Levels
 from lossctl.sources import Selection, open_reader
 
 NAMES = ["cat", "dog", "a,b", "cat"]
@@ -89,8 +90,8 @@ def test_a_column_is_text_or_numbers(tmp_path: Path) -> None:
     path = write(tmp_path, "parquet", [1, 2, 3, 4], KEYS)
     with pytest.raises(LossctlError, match="taken as text and as numbers"):
         read(path, prediction=Selection(("label",)), target=Selection(("label",), classes=("1",)))
-    with pytest.raises(LossctlError, match="2 columns"):
-        read(path, target=Selection(("label", "id"), classes=("1",)))
+    with pytest.raises(LossctlError, match=r"--on takes 2 columns .* for one; name each: label, id"):
+        read(path, **{"key *": Selection(("label", "id"), is_key=True)})
     with pytest.raises(LossctlError, match="column 'p' holds double"):
         read(path, target=Selection(("p",), classes=("1",)))
 
@@ -104,6 +105,24 @@ def test_views_of_texts(tmp_path: Path) -> None:
         (chunk,) = reader.chunks(10)
     assert chunk["target"].tolist() == [1, 0]
     assert chunk["key id"].tolist() == ["dog", "cat"]
+
+
+NO_VALUES = {
+    "interval": pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
+    "fixed bytes": pa.array([b"ab"], pa.binary(2)),
+    "views of bytes": pa.array([b"ab"], pa.binary_view()),
+    "categories of lists": pa.DictionaryArray.from_arrays(pa.array([0]), pa.array([[0.5]])),
+    "a type of one's own": pa.ExtensionArray.from_storage(pa.opaque(pa.float64(), "a", "b"), pa.array([0.5])),
+}
+
+
+@pytest.mark.parametrize("kind", NO_VALUES)
+def test_what_cannot_be_told_apart_is_no_value_of_a_slice(tmp_path: Path, kind: str) -> None:
+    table = pa.table({"c": NO_VALUES[kind]})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(DataError, match=r"a\.arrow, column 'c' holds .*, which is no value of a slice"):
+        read(tmp_path / "a.arrow", **{"slice c": Selection(("c",), encoder=Levels("c"))})
 
 
 @pytest.mark.parametrize(
