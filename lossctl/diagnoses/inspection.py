@@ -16,7 +16,7 @@ import numpy as np
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.rows.input_parts import is_stream
 from lossctl.sources import ArrayInfo, Selection, contents, open_reader
-from lossctl.sources.base import Array, OtherKind, shape_text
+from lossctl.sources.base import Array, NoText, OtherKind, shape_text
 from lossctl.sources.delimited import DELIMITERS
 from lossctl.sources.opening import is_many
 from lossctl_kernels.conversions import LARGEST_EXACT
@@ -30,6 +30,9 @@ _NUMBERED = re.compile(r"(.*?)[0-9]+$")
 _MOST_TEXTS = 100_000
 _MOST_SHOWN = 10
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}\S*)?$|[0-9]{2}:[0-9]{2}(:[0-9.]+)?$")
+
+_UNREAD = "not read: "
+"""What is said of an array begins with it whose numbers cannot be had, and goes on with why."""
 
 # What formats call what holds no numbers: of Arrow, NumPy and safetensors.
 _WORDS = {
@@ -101,6 +104,8 @@ def _nameless(path: str, format: str | None) -> list[Description]:
 
 def _other(path: str, format: str | None, name: str, kind: str) -> Description:
     """What holds no rows of numbers; of text, which ones there are where they are few."""
+    if kind.startswith(_UNREAD):
+        return Description(path, name, (), "", None, None, None, kind, None)
     word = next((word for word, pattern in _WORDS.items() if re.match(pattern, kind)), "no numbers")
     texts, is_all = _texts(path, format, name) if name and word in ("text", "categories") else ([], True)
     different = sorted(set(texts))
@@ -137,8 +142,7 @@ def _numeric(path: str, format: str | None, names: list[str], others: dict[str, 
         elif _has_gaps(path, format, names[0]):
             yield names[0]
         else:
-            _check_readable(path, format, names[0], error)
-            others[names[0]] = "text"
+            others[names[0]] = "text" if _is_text(path, format, names[0], error) else f"{_UNREAD}{error.message}"
 
 
 def _has_gaps(path: str, format: str | None, name: str) -> bool:
@@ -150,8 +154,11 @@ def _has_gaps(path: str, format: str | None, name: str) -> bool:
         return False
 
 
-def _check_readable(path: str, format: str | None, name: str, error: DataError) -> None:
-    """Raises `error` where it is the file, and not a column of text, that keeps a column from being numbers."""
+def _is_text(path: str, format: str | None, name: str, error: DataError) -> bool:
+    """Whether a column that is none of numbers, as `error` says, may be one of text; if not, its numbers are not read.
+
+    Raises `error` where it is the file that keeps it from being read.
+    """
     opened = ""
     try:
         with closing(open_reader(path, {name: Selection((name,), is_key=True)}, format=format)) as reader:
@@ -162,6 +169,8 @@ def _check_readable(path: str, format: str | None, name: str, error: DataError) 
             raise
         if str(other) == str(error) or isinstance(other, UsageError):
             raise error from None
+        return not isinstance(other, NoText)
+    return True
 
 
 def _numbered(names: list[str]) -> dict[str, list[str]]:

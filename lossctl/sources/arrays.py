@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.errors import DataError, visible
-from lossctl.sources.base import Array, OtherKind, Selection
+from lossctl.errors import visible
+from lossctl.sources.base import Array, NoText, OtherKind, Selection
 from lossctl_kernels.records import replace
 
 _HELD_BYTES = 64 << 20
@@ -39,7 +39,7 @@ def check_dtype(
     """
     if selection is not None and selection.is_text:
         if dtype.kind not in ("Ubiuf" if selection.encoder is not None else "Ubiu"):
-            raise DataError(
+            raise NoText(
                 f"{name} holds {visible(dtype)}; a key or the name of a class is text or a whole number",
                 hint="convert it with array.astype(str)" if dtype.kind in "SO" else "name another array",
             )

@@ -77,6 +77,10 @@ class KeyEncoder(Encoder, Protocol):
     width: int
 
 
+class NoText(DataError):
+    """An array or a column holds what is no key, no name of a class and no value of a slice."""
+
+
 class Selection(Record):
     """Which columns of a table make one array: names or globs, or None for the only column or the whole array.
 

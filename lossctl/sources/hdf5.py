@@ -26,7 +26,7 @@ _MAGIC = b"\x89HDF\r\n\x1a\n"
 def open_hdf5(file: InputFile, roles: dict[str, Selection]) -> Reader:
     """A reader of datasets of an HDF5 file; those of groups by their path, "group/name"."""
     with hdf5_faults(file.name):
-        datasets = _Datasets(file)
+        datasets = _Datasets(file, roles)
     return open_container(file.name, datasets, roles)
 
 
@@ -56,23 +56,38 @@ def _check_single(file: InputFile) -> None:
 
 
 class _Datasets:
-    def __init__(self, file: InputFile) -> None:
+    def __init__(self, file: InputFile, roles: dict[str, Selection] | None = None) -> None:
         self._file = file
+        self._wanted = {name for selection in (roles or {}).values() for name in selection.columns or ()}
         _check_single(file)
         # The library follows the name of a copy to the file that has none.
         self._hdf5 = h5py.File(SeekableInput(file) if file.is_copy else file.path, "r", locking=False)
         if not file.is_copy:
             file.check_opened(os.fstat(self._hdf5.id.get_vfd_handle()))
         self._places: dict[str, str | bytes] = {}
-        # Links to other files are not followed.
+        self._links: dict[str, str] = {}
         self._hdf5.visititems(self._add)
+        self._hdf5.id.links.visit(self._add_link, info=True)
 
     def _add(self, place: str | bytes, item: Any) -> None:
-        """A name that is not UTF-8 comes as bytes."""
         if isinstance(item, h5py.Dataset):
-            self._places[place if isinstance(place, str) else place.decode(errors="backslashreplace")] = place
+            self._places[_text(place)] = place
+
+    def _add_link(self, place: bytes, found: Any) -> None:
+        """None is followed: nobody has named another file, and what a name stands for can be named itself."""
+        if found.type in (h5py.h5l.TYPE_SOFT, h5py.h5l.TYPE_EXTERNAL):
+            link = self._hdf5.get(place, getlink=True)
+            file = f" of {visible(link.filename)}" if isinstance(link, h5py.ExternalLink) else ""
+            self._links[_text(place)] = f"'{visible(link.path)}'{file}"
 
     def names(self) -> Sequence[str]:
+        """Raises DataError where a link is asked for, or there is nothing else."""
+        for name, to in self._links.items():
+            if name in self._wanted or not self._places:
+                raise DataError(
+                    f"{self._file.name}: '{visible(name)}' is a link to {to}, which is not followed",
+                    hint="name the array that it leads to, or copy that into the file",
+                )
         return list(self._places)
 
     def reader(self, role: str, name: str, selection: Selection) -> Reader:
@@ -83,6 +98,11 @@ class _Datasets:
         with suppress(OSError, RuntimeError):  # as where a file is closed: what was wanted of it has been read
             self._hdf5.close()
         self._file.close()
+
+
+def _text(place: str | bytes) -> str:
+    """A name as it is shown: one that is not UTF-8 comes as bytes."""
+    return place if isinstance(place, str) else place.decode(errors="backslashreplace")
 
 
 class _DatasetReader(Reader):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from lossctl.errors import DataError, visible
 from lossctl.guesses import did_you_mean
 from lossctl.sources.arrow import from_arrow
-from lossctl.sources.base import Array, Selection
+from lossctl.sources.base import Array, NoText, Selection
 
 
 def is_textual(kind: Any) -> bool:
@@ -39,7 +39,7 @@ def check_textual(kind: Any, selection: Selection, name: str) -> None:
         if not _is_a_value(kind):
             raise DataError(f"{name} holds {visible(kind)}, which is no value of a slice", hint="name another column")
     elif not is_textual(kind):
-        raise DataError(
+        raise NoText(
             f"{name} holds {visible(kind)}; a key or the name of a class is text or a whole number",
             hint="name another column",
         )

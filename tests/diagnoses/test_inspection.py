@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -250,6 +251,21 @@ def test_a_file_without_arrays(tmp_path: Path) -> None:
     h5py.File(tmp_path / "a.h5", "w").close()
     with pytest.raises(DataError, match=r"a\.h5 holds no arrays"):
         inspect(str(tmp_path / "a.h5"))
+
+
+def test_numbers_that_are_not_read(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["p"] = np.array([0.5])
+        file["packed"] = np.array([0.5])
+        file["packed"].attrs["scale_factor"] = 2.0
+        file.create_dataset("unwritten", (4,), "f8")
+    parquet.write_table(pa.table({"p": [0.5], "empty": pa.array([[]], pa.list_(pa.float64()))}), tmp_path / "a.parquet")
+    found = {each.name: each for name in ("a.h5", "a.parquet") for each in inspect(str(tmp_path / name))}
+    assert found["p"].looks_like == "probabilities"
+    for name, why in (("packed", "is packed"), ("unwritten", "was never written"), ("empty", "holds empty lists")):
+        assert re.match(rf"not read: \S+, (dataset|column) '{name}' {why}", found[name].looks_like)
+        assert found[name].dtype == ""
 
 
 def test_many_arrays_are_not_opened_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,12 +55,25 @@ def test_what_has_been_read_may_fail_to_be_closed(
     np.testing.assert_array_equal(read_all(tmp_path / "a.h5", 4, prediction="p")["prediction"], P)
 
 
-def test_links_are_not_followed(tmp_path: Path, refusal: Refusal) -> None:
+def test_links_are_not_followed(tmp_path: Path, read_all: ReadAll, refusal: Refusal) -> None:
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["p"] = P
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["p"] = h5py.ExternalLink("b.h5", "/p")
-    assert "holds no arrays" in refusal(tmp_path / "a.h5").message
+    asked: dict[str, Any]
+    for asked in ({}, {"prediction": "p"}):
+        found = refusal(tmp_path / "a.h5", **asked).message
+        assert found == f"{tmp_path / 'a.h5'}: 'p' is a link to '/p' of b.h5, which is not followed"
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["g/real"] = P
+        file["g/p"] = h5py.SoftLink("/g/real")
+        file["g/\N{LATIN SMALL LETTER E WITH ACUTE}"] = h5py.SoftLink("/nowhere")
+    assert "'g/p' is a link to '/g/real', which" in refusal(tmp_path / "a.h5", prediction="g/p").message
+    assert "'g/\N{LATIN SMALL LETTER E WITH ACUTE}' is a link to '/nowhere'" in (
+        refusal(tmp_path / "a.h5", prediction="g/\N{LATIN SMALL LETTER E WITH ACUTE}").message
+    )
+    for chosen in (None, "g/real", "g/*"):
+        np.testing.assert_array_equal(read_all(tmp_path / "a.h5", prediction=chosen)["prediction"], P)
 
 
 def test_damaged_hdf5(tmp_path: Path, refusal: Refusal) -> None:
