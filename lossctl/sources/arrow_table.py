@@ -54,6 +54,11 @@ class ArrowTable:
         self._constants = {name: np.array(value) for name, value in (constants or {}).items()}
         with arrow_faults(file):  # a name that is not UTF-8
             names = [*schema.names, *self._constants]
+        if repeated := next((name for name in self._constants if name in schema.names), None):
+            raise DataError(
+                f"{file.name}: '{visible(repeated)}' is a column, and a key of the folders",
+                hint="leave one out, or name the files by a glob, such as 'data/*/*.parquet', for the columns alone",
+            )
         check_names(file.name, names)
         self.selected = select_columns(file.name, names, roles)
         texts = text_columns(file.name, roles, self.selected)
@@ -126,6 +131,8 @@ class ArrowTable:
                 )
             return Column(self._constants[name].dtype, 0)
         kind = self._schema.field(name).type
+        if pa.types.is_null(kind) and (name in self._with_gaps or self._is_empty(name)):
+            return Column(np.dtype(np.float64), 0)
         element, width = kind, 0
         if pa.types.is_fixed_size_list(kind):
             element, width = kind.value_type, kind.list_size
@@ -151,8 +158,13 @@ class ArrowTable:
             constant = pa.array([self._constants[name].item()])
             return Column(np.dtype(text_dtype(self._texts[name], constant.type)), 0)
         kind = self._schema.field(name).type
-        check_textual(kind, self._texts[name], f"{self.file.name}, column '{visible(name)}'")
+        if not (pa.types.is_null(kind) and self._is_empty(name)):
+            check_textual(kind, self._texts[name], f"{self.file.name}, column '{visible(name)}'")
         return Column(np.dtype(text_dtype(self._texts[name], kind)), 0)
+
+    def _is_empty(self, name: str) -> bool:
+        """Whether there are no rows: then a column may be of nulls, whatever it is in the next file."""
+        return self._first_of(name) is None
 
     def _length_of(self, name: str, rows: Any) -> int:
         """That of the list in the first row; of one with gaps, in the first that has one."""
@@ -280,6 +292,11 @@ def arrow_faults(file: InputFile) -> Iterator[None]:
             with file.faults():
                 raise OSError(error.errno, os.strerror(error.errno)) from error
         file.check_unchanged()
+        if "Cannot decrypt" in str(error):
+            raise DataError(
+                f"{file.name} is encrypted, at least in part, and keys are not asked for",
+                hint="write it without encryption, or name other columns",
+            ) from error
         raise DataError(
             f"{file.name} is damaged or uses what is not supported: {visible(str(error).strip())}",
             hint="write the file again",

@@ -85,6 +85,7 @@ _FOREIGN = {
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "Zstandard",
     b"FEA1": "Feather V1",
+    b"PARE": "encrypted Parquet",
     b"SQLite format 3\x00": "an SQLite database",
     b"\x80\x02": "a pickle",
     b"\x80\x03": "a pickle",
@@ -249,6 +250,8 @@ def _check_beginning(file: InputFile, chosen: Format, role: str) -> None:
 
 def _hint_of_foreign(found: str | None) -> str:
     """What to do about a file of a format that is none of ours."""
+    if found == "encrypted Parquet":
+        return "write it without encryption: keys are not asked for"
     suffix = {"gzip": ".gz", "Zstandard": ".zst"}.get(found or "")
     if suffix is not None:
         return f"let its name end in {suffix}, after the extension of its format: data.csv{suffix}"

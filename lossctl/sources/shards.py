@@ -101,13 +101,18 @@ def _files_below(folder: str) -> list[str]:
     found = []
     try:
         for place, folders, names in os.walk(folder, onerror=_raise):
-            folders[:] = [each for each in folders if not each.startswith((".", "_"))]
+            folders[:] = [each for each in folders if not _is_hidden(each)]
             found += [_regular(os.path.join(place, name)) for name in names if not name.startswith((".", "_"))]
     except OSError as error:
         raise DataError(f"cannot read the folder {visible(folder)}: {reason_of(error)}") from error
     if not found:
         raise DataError(f"the folder {visible(folder)} holds no files", hint="name a folder of shards")
     return sorted(found, key=lambda each: natural_key(os.path.relpath(each, folder)))
+
+
+def _is_hidden(folder: str) -> bool:
+    """Whether what writes tables keeps its notes in a folder: one of a key may begin with _ as well."""
+    return folder.startswith(".") or (folder.startswith("_") and "=" not in folder)
 
 
 def _regular(path: str) -> str:
@@ -140,9 +145,8 @@ class ShardedReader(Reader):
         model = next((index for index, count in enumerate(self._rows) if count != 0), 0)
         for index, arrays in enumerate(described):
             self._check_alike(index, arrays, model, described[model])
-        self._dtypes = {
-            role: _common_dtype(path, role, [arrays[role] for arrays in described]) for role in described[0]
-        }
+        told = [arrays for arrays, count in zip(described, self._rows, strict=True) if count != 0] or described
+        self._dtypes = {role: _common_dtype(path, role, [arrays[role] for arrays in told]) for role in described[0]}
         self.arrays = self._describe(described[model])
 
     def only(self, roles: Collection[str], encoders: Mapping[str, KeyEncoder] | None = None) -> Reader:

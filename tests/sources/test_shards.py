@@ -93,6 +93,43 @@ def test_a_partitioned_folder(tmp_path: Path, read_all: ReadAll, refusal: Refusa
     assert "key 'split' is text" in refusal(tmp_path / "data", prediction="p", target="split").message
 
 
+def test_a_key_that_is_a_column_as_well(tmp_path: Path, refusal: Refusal) -> None:
+    (tmp_path / "y=1").mkdir()
+    parquet.write_table(pa.table({"p": [0.5], "y": [1]}), tmp_path / "y=1" / "a.parquet")
+    found = refusal(tmp_path, prediction="p")
+    assert found.message.endswith("a.parquet: 'y' is a column, and a key of the folders")
+    assert found.hint == "leave one out, or name the files by a glob, such as 'data/*/*.parquet', for the columns alone"
+
+
+def test_folders_of_a_key_that_begins_as_what_is_left_out(tmp_path: Path, read_all: ReadAll) -> None:
+    for folder in ("_y=1", "_y=2", "_temporary", ".y=3"):
+        (tmp_path / folder).mkdir()
+        parquet.write_table(pa.table({"p": [0.5]}), tmp_path / folder / "a.parquet")
+    assert read_all(tmp_path, prediction="p", target="_y")["target"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("first", ["1", "3"])
+def test_a_shard_of_nothing_has_any_type(tmp_path: Path, read_all: ReadAll, whole: bool, first: str) -> None:
+    """pandas writes a table without rows as one of nulls."""
+    values = [3, 4] if whole else [0.5, 1.5]
+    parquet.write_table(pa.table({"p": values, "id": ["a", "b"]}), tmp_path / "2.parquet")
+    parquet.write_table(pa.table({"p": pa.nulls(0), "id": pa.nulls(0)}), tmp_path / f"{first}.parquet")
+    assert read_all(tmp_path, prediction="p", target="p")["target"].tolist() == values
+    roles = {"prediction": Selection(("p",)), "key id": Selection(("id",), is_key=True)}
+    with open_reader(tmp_path, roles) as reader:
+        assert [chunk["key id"].tolist() for chunk in reader.chunks(9)] == [["a", "b"]]
+
+
+def test_a_shard_of_nulls_alone_is_one_of_gaps(tmp_path: Path, refusal: Refusal) -> None:
+    for name, column in (("1", pa.array([0.5])), ("2", pa.nulls(2))):
+        parquet.write_table(pa.table({"p": column}), tmp_path / f"{name}.parquet")
+    assert "2.parquet, column 'p' holds null" in refusal(tmp_path, prediction="p").message
+    with open_reader(tmp_path, {"prediction": Selection(("p",), gaps=True)}) as reader:
+        (chunk,) = reader.chunks(9)
+    np.testing.assert_array_equal(chunk["prediction"], [0.5, np.nan, np.nan])
+
+
 def test_a_key_of_two_folders(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "y=1" / "y=0").mkdir(parents=True)
     parquet.write_table(pa.table({"p": [0.5]}), tmp_path / "y=1" / "y=0" / "a.parquet")
