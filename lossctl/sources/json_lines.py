@@ -14,7 +14,7 @@ from lossctl.errors import DataError, visible
 from lossctl.sources import json_records
 from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.arrays import rechunk
-from lossctl.sources.arrow import from_arrow, machine_fault
+from lossctl.sources.arrow import machine_fault
 from lossctl.sources.arrow_table import ArrowTable
 from lossctl.sources.base import Array, OtherKind, Reader, Selection
 from lossctl.sources.input_file import InputFile
@@ -92,7 +92,7 @@ class _JsonLinesReader(Reader):
         self._first_rows = {name: row for name, (row, _) in found.items()}
         self._first |= {name: value for name, (_, value) in found.items()}
         self._exact = set(predicted) - set(self._texts)
-        self._limits = {name: LARGEST_EXACT - 1 if name in self._exact else _LARGEST for name in wanted}
+        self._limits = {role: LARGEST_EXACT - 1 if role == "prediction" else _LARGEST for role in roles}
         self._kinds = {name: self._kind(name, name in predicted) for name in names if name in wanted}
         self._table = self._table_of(self._kinds)
         self.arrays = self._table.describe(None)
@@ -167,9 +167,10 @@ class _JsonLinesReader(Reader):
                 batch = self._parsed(block, kinds, lines)
             if batch is None:
                 raise self._unreadable(block, kinds, row)
-            if any(_is_beyond(batch.column(name), limit) for name, limit in self._limits.items()):
+            arrays = table.arrays(batch, row)
+            if any(_is_beyond(array, self._limits[role]) for role, array in arrays.items()):
                 self._kinds_after(block, kinds, row)  # Arrow rounds whole numbers, and makes infinities of large ones
-            yield table.arrays(batch, row)
+            yield arrays
             row += lines
         self._kinds, self._table = kinds, table
         self.arrays = table.describe(row)
@@ -281,10 +282,9 @@ class _JsonLinesReader(Reader):
         self._file.close()
 
 
-def _is_beyond(column: Any, limit: float) -> bool:
-    """Whether a column of decimals, or of lists of them, holds a number whose magnitude is above `limit`."""
-    numbers = column.flatten() if pa.types.is_list(column.type) else column
-    return pa.types.is_floating(numbers.type) and bool((np.abs(from_arrow(numbers.fill_null(0))) > limit).any())
+def _is_beyond(array: Array, limit: float) -> bool:
+    """Whether decimals hold one whose magnitude is above `limit`."""
+    return array.dtype.kind == "f" and bool((np.abs(array) > limit).any())
 
 
 def _kind_of_text(value: Any) -> str | None:

@@ -31,10 +31,11 @@ _LINE_BYTES = 16 << 20
 # Objects of predictions hold lists, and those numbers.
 _MOST_DEPTH = 32
 
+_OPENING, _CLOSING = b"[{", b"]}"
 # What each byte adds to the depth.
 _STEPS = np.zeros(256, np.int8)
-_STEPS[list(b"[{")] = 1
-_STEPS[list(b"]}")] = -1
+_STEPS[list(_OPENING)] = 1
+_STEPS[list(_CLOSING)] = -1
 
 
 def is_row(line: bytes) -> bool:
@@ -226,5 +227,6 @@ def may_be_deep(block: bytes) -> bool:
 def _opens_often(block: bytes) -> bool:
     """Whether any line has more opening brackets than levels are allowed, which most files have not."""
     text = np.frombuffer(block, np.uint8)
-    lines = np.searchsorted(np.flatnonzero(text == LINE_END[0]), np.flatnonzero(_STEPS[text] > 0))
+    opens = (text == _OPENING[0]) | (text == _OPENING[1])
+    lines = np.searchsorted(np.flatnonzero(text == LINE_END[0]), np.flatnonzero(opens))
     return bool((lines[_MOST_DEPTH:] == lines[:-_MOST_DEPTH]).any())
