@@ -202,7 +202,8 @@ class ArrowTable:
             selection = self._texts[name]
             gaps = name in self._with_gaps or (selection.encoder is not None and not selection.is_key)
             if array.null_count and not gaps:
-                self._refuse_null(name, start + array.is_null().to_pylist().index(True), "a name or a key")
+                row = start + array.is_null().to_pylist().index(True)
+                self._refuse_null(name, row, "a name or a key", is_key=selection.is_key)
             return key_or_classes(array, selection, lambda row: f"{self._where(start + row)}, column '{visible(name)}'")
         return (
             self._numbers(name, batch.column(name), start) if constant is None else np.repeat(constant, batch.num_rows)
@@ -260,8 +261,8 @@ class ArrowTable:
                 hint="all lists of a column must be of one length",
             )
 
-    def _refuse_null(self, name: str, row: int, wanted: str = "a number") -> NoReturn:
-        more = ", or leave out its row with --nonfinite skip" if wanted == "a number" else ""
+    def _refuse_null(self, name: str, row: int, wanted: str = "a number", *, is_key: bool = False) -> NoReturn:
+        more = "" if is_key else ", or leave out its row with --nonfinite skip"
         raise DataError(
             f"{self._where(row)}, column '{visible(name)}': null is not {wanted}", hint=f"fill the null{more}"
         )

@@ -13,11 +13,14 @@ from lossctl.sources.arrow import from_arrow
 from lossctl.sources.base import Array, NoText, Selection
 
 
+def _plain(kind: Any) -> Any:
+    """The Arrow type of the values of a column, which may be categories."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def is_textual(kind: Any) -> bool:
     """Whether a column of this Arrow type can be a key or the names of classes."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    types = pa.types
+    kind, types = _plain(kind), pa.types
     is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
     return bool(is_text or types.is_integer(kind) or types.is_boolean(kind))
 
@@ -26,9 +29,7 @@ def _is_a_value(kind: Any) -> bool:
     """Whether Arrow tells apart, and writes as text, the values of a column of this type."""
     if is_textual(kind):
         return True
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    types = pa.types
+    kind, types = _plain(kind), pa.types
     is_number_or_time = types.is_primitive(kind) and not types.is_interval(kind)
     return bool(is_number_or_time or types.is_decimal128(kind) or types.is_decimal256(kind) or types.is_null(kind))
 
@@ -52,7 +53,7 @@ def text_dtype(selection: Selection, kind: Any) -> str:
     if selection.classes is not None:
         load_compute()
         return "float64" if selection.gaps else "int64"
-    return "int64" if pa.types.is_integer(kind) else "object"
+    return "int64" if pa.types.is_integer(_plain(kind)) else "object"
 
 
 def load_compute() -> None:

@@ -107,6 +107,14 @@ def test_views_of_texts(tmp_path: Path) -> None:
     assert chunk["key id"].tolist() == ["dog", "cat"]
 
 
+def test_categories_of_whole_numbers_are_whole_numbers(tmp_path: Path) -> None:
+    """As pandas writes them to Feather; Parquet gives the numbers themselves."""
+    table = pa.table({"id": pa.array([7, -1, 7]).dictionary_encode()})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    assert read(tmp_path / "a.arrow", key=Selection(("id",), is_key=True)) == {"key": [7, -1, 7]}
+
+
 NO_VALUES = {
     "interval": pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
     "fixed bytes": pa.array([b"ab"], pa.binary(2)),
