@@ -21,6 +21,10 @@ from lossctl_kernels.records import replace
 # Mapped at once, for one chunk after the other: to map and to unmap stops all threads for a moment.
 _WINDOW_BYTES = 32 << 20
 
+# In Fortran order, to ask for a piece of such a column takes longer than to read all of it, and others with it.
+_SHORT_COLUMN_BYTES = 16 << 10
+_SLAB_BYTES = 1 << 20
+
 _CHUNKS_AHEAD = 2
 """Of those that are read: one is being read while the one before it waits for its turn."""
 
@@ -134,18 +138,27 @@ class RawArrayReader(Reader):
 
     def _copied(self, start: int, rows: int) -> Array:
         """`rows` rows, read."""
-        copy = np.empty((rows, *self._row_shape), self._dtype)
-        offset = self._start + start * self._row_items * self._dtype.itemsize
-        self._file.read_into(offset, memoryview(copy.reshape(-1).view(np.uint8)))  # type: ignore[arg-type]
-        return copy
+        return self._fill(np.empty((rows, *self._row_shape), self._dtype), start * self._row_items)
 
     def _transposed(self, start: int, rows: int) -> Array:
-        """`rows` rows of an array in Fortran order: a piece of every column, read and turned around."""
+        """`rows` rows of an array in Fortran order, turned around: a piece of every column, or short ones whole."""
+        total = self._shape[0]
         columns = np.empty((self._row_items, rows), self._dtype)
-        for position, column in enumerate(columns):
-            offset = self._start + (position * self._shape[0] + start) * self._dtype.itemsize
-            self._file.read_into(offset, memoryview(column.view(np.uint8)))
+        if total * self._dtype.itemsize > _SHORT_COLUMN_BYTES:
+            for position, column in enumerate(columns):
+                self._fill(column, position * total + start)
+        else:
+            step = _SLAB_BYTES // (total * self._dtype.itemsize or 1)
+            for first in range(0, self._row_items, step):
+                whole = np.empty((min(step, self._row_items - first), total), self._dtype)
+                columns[first : first + step] = self._fill(whole, first * total)[:, start : start + rows]
         return columns.reshape(*reversed(self._row_shape), rows).T
+
+    def _fill(self, values: Array, first: int) -> Array:
+        """`values` with what stands in the file from number `first` on."""
+        buffer = memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        self._file.read_into(self._start + first * self._dtype.itemsize, buffer)
+        return values
 
     def _check_characters(self, chunk: Array, start: int) -> None:
         """NumPy takes any number for a character, and Python some of them for none."""

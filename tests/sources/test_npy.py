@@ -99,6 +99,33 @@ def test_fortran_order_in_every_shape(tmp_path: Path, read_all: ReadAll, shape: 
     assert np.array_equal(read_all(tmp_path / "p.npy", 1, prediction=None)["prediction"], values)
 
 
+@pytest.mark.parametrize("short", [0, 1 << 20])
+@pytest.mark.parametrize("slab", [24, 100, 1 << 20])
+def test_columns_of_fortran_order_are_read_in_pieces_or_together(
+    short: int, slab: int, tmp_path: Path, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_array, "_SHORT_COLUMN_BYTES", short)
+    monkeypatch.setattr(raw_array, "_SLAB_BYTES", slab)
+    values = np.arange(3 * 5 * 7, dtype=np.float64).reshape(3, 5, 7)
+    np.save(tmp_path / "p.npy", np.asfortranarray(values))
+    assert np.array_equal(read_all(tmp_path / "p.npy", 2, prediction=None)["prediction"], values)
+
+
+def test_many_short_columns_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "p.npy", np.asfortranarray(np.ones((4, 100_000))))
+    offsets: list[int] = []
+    read_into = InputFile.read_into
+
+    def counted(file: InputFile, offset: int, buffer: memoryview) -> None:
+        offsets.append(offset)
+        read_into(file, offset, buffer)
+
+    monkeypatch.setattr(InputFile, "read_into", counted)
+    with open_reader(tmp_path / "p.npy", PREDICTION) as reader:
+        assert sum(chunk["prediction"].sum() for chunk in reader.chunks(2)) == 400_000
+    assert len(offsets) < 20
+
+
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
 def test_versions(tmp_path: Path, read_all: ReadAll, version: tuple[int, int]) -> None:
     with (tmp_path / "p.npy").open("wb") as file:
