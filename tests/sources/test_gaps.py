@@ -222,6 +222,9 @@ def test_a_dictionary_that_holds_a_null(tmp_path: Path) -> None:
             return next(reader.chunks(2))["target"].tolist()
 
     np.testing.assert_array_equal(read(gaps=True), [0, np.nan])
-    for is_key, remedy in ((False, "fill the null, or leave out its row with --nonfinite skip"), (True, "fill the null")):
+    for is_key, remedy in (
+        (False, "fill the null, or leave out its row with --nonfinite skip"),
+        (True, "fill the null"),
+    ):
         with pytest.raises(DataError, match=f"row 1, column 'name': null is not a name or a key; {remedy}$"):
             read(gaps=False, is_key=is_key)
