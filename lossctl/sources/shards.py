@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any
+from itertools import chain, islice, repeat
+from typing import Any, TypeAlias
 
 from lossctl.errors import DataError, UsageError, reason_of, visible
+from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, Reader, is_remote
 from lossctl.sources.input_file import changed, faults_of, state_of
 from lossctl.sources.opening import is_glob
@@ -18,6 +21,16 @@ from lossctl_kernels.records import replace
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _TEXT_FORMATS = ("csv", "tsv", "jsonl")
+
+_PART_BYTES = 8 << 20
+"""Of a shard that is read ahead of its turn, about; one that is known to be larger has its turn first."""
+
+_LEAST_BYTES = 1 << 20
+"""Of all files that are worth threads."""
+
+_Chunks: TypeAlias = Iterator[dict[str, Array]]
+_Told: TypeAlias = dict[int, tuple[int, Mapping[str, ArrayInfo]]]
+"""How many rows each shard turned out to have, and what its arrays are."""
 
 
 def shard_paths(path: str) -> list[str]:
@@ -148,10 +161,12 @@ class ShardedReader(Reader):
         told = [arrays for arrays, count in zip(described, self._rows, strict=True) if count != 0] or described
         self._dtypes = {role: _common_dtype(path, role, [arrays[role] for arrays in told]) for role in described[0]}
         self.arrays = self._describe(described[model])
+        self._begun: tuple[_Told, WorkedAhead[int, _Chunks | None] | None] | None = None
 
     def only(self, roles: Collection[str], encoders: Mapping[str, KeyEncoder] | None = None) -> Reader:
         part = copy(self)
         part._open = lambda shard: self._open(shard).only(roles, encoders)
+        part._begun = None
         part.arrays = {role: info for role, info in self.arrays.items() if role in roles}
         return part
 
@@ -185,21 +200,49 @@ class ShardedReader(Reader):
 
         return rechunk(self._parts(rows), rows)
 
-    def _parts(self, rows: int) -> Iterator[dict[str, Array]]:
-        counts: list[int | None] = []
-        described: Mapping[str, ArrayInfo] = self.arrays
-        for shard, state in zip(self._shards, self._states, strict=True):
-            _check_unchanged(shard, state)
-            count = 0
-            with self._open(shard) as reader:
-                for chunk in reader.chunks(rows):
-                    count += len(next(iter(chunk.values())))
-                    yield {role: self._converted(role, array) for role, array in chunk.items()}
-                described = reader.arrays if count else described
-            _check_unchanged(shard, state)
-            counts.append(count)
-        self._rows = counts
-        self.arrays = self._describe(described)
+    def begin(self) -> None:
+        if self._begun is None:
+            self._begun = self._start()
+
+    def _start(self) -> tuple[_Told, WorkedAhead[int, _Chunks | None] | None]:
+        """A pass, and shards that threads read ahead; None in their place where that does not pay."""
+        told: _Told = {}
+        if sum(size for size, *_ in self._states) < _LEAST_BYTES:
+            return told, None
+        row_bytes = sum(_row_bytes(info) for info in self.arrays.values())
+        part_rows = max(1, _PART_BYTES // row_bytes)
+
+        def ahead(index: int) -> _Chunks | None:
+            if (self._rows[index] or 0) > part_rows:
+                return None
+            chunks = self._read(told, index, part_rows)
+            return chain(list(islice(chunks, 2)), chunks)  # of what is text, there may be more than these
+
+        threads = reading_threads()
+        return told, WorkedAhead(ahead, iter(range(len(self._shards))), threads, threads + 2)
+
+    def _parts(self, rows: int) -> _Chunks:
+        (told, begun), self._begun = self._begun or self._start(), None
+        for index, chunks in begun or zip(range(len(self._shards)), repeat(None)):
+            yield from self._read(told, index, rows) if chunks is None else chunks
+            # What is mapped may have been written to since it was read ahead.
+            _check_unchanged(self._shards[index], self._states[index])
+        counts, described = zip(*(told[index] for index in range(len(self._shards))), strict=True)
+        self._rows = list(counts)
+        last = next(
+            (arrays for count, arrays in zip(reversed(counts), reversed(described), strict=True) if count), None
+        )
+        self.arrays = self._describe(last or self.arrays)
+
+    def _read(self, told: _Told, index: int, rows: int) -> _Chunks:
+        """One shard."""
+        shard, count = self._shards[index], 0
+        _check_unchanged(shard, self._states[index])
+        with self._open(shard) as reader:
+            for chunk in reader.chunks(rows):
+                count += len(next(iter(chunk.values())))
+                yield {role: self._converted(role, array) for role, array in chunk.items()}
+            told[index] = count, reader.arrays
 
     def _converted(self, role: str, array: Array) -> Array:
         """Float32 shards beside float64 ones become float64; whole numbers of text keep what they are."""
@@ -224,6 +267,14 @@ class ShardedReader(Reader):
 
     def close(self) -> None:
         """Each shard is open only while it is read."""
+        if self._begun is not None and self._begun[1] is not None:
+            self._begun[1].close()
+
+
+def _row_bytes(info: ArrayInfo) -> int:
+    import numpy as np
+
+    return int(np.dtype(info.dtype).itemsize * math.prod(size or 1 for size in info.shape[1:]))
 
 
 def _check_unchanged(shard: str, state: tuple[int, int, int, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,17 @@ import pytest
 from pyarrow import parquet
 
 from lossctl.errors import DataError
-from lossctl.sources import Selection, open_reader
+from lossctl.sources import Selection, open_reader, shards
 from lossctl.sources.shards import natural_key
 from tests.sources.conftest import ReadAll, Refusal
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["in turn", "ahead"])
+def _ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small shards are read in their turn, or as large ones are: three numbers at a time, by threads."""
+    if request.param:
+        monkeypatch.setattr(shards, "_LEAST_BYTES", 0)
+        monkeypatch.setattr(shards, "_PART_BYTES", 24)
 
 
 def test_natural_order() -> None:
@@ -144,7 +153,43 @@ def test_a_shard_that_changes(tmp_path: Path) -> None:
         next(chunks)
         np.save(tmp_path / "2.npy", np.zeros(4))
         with pytest.raises(DataError, match="changed while"):
-            next(chunks)
+            list(chunks)
+
+
+@pytest.mark.parametrize("extension", ["npy", "csv", "parquet"])
+def test_shards_of_any_size(tmp_path: Path, read_all: ReadAll, extension: str) -> None:
+    """Two passes of the same numbers, by chunks that end anywhere, and a fault in its place."""
+    cuts = [0, 1, 1, 3, 6, 10, 40, 41, 44]
+    values = np.arange(44) / 7
+    for number, (start, end) in enumerate(itertools.pairwise(cuts)):
+        part = values[start:end]
+        if extension == "npy":
+            np.save(tmp_path / f"{number}.npy", part)
+        elif extension == "csv":
+            (tmp_path / f"{number}.csv").write_text("p\n" + "".join(f"{value!r}\n" for value in part.tolist()))
+        else:
+            parquet.write_table(pa.table({"p": pa.array(part)}), tmp_path / f"{number}.parquet", row_group_size=2)
+    with open_reader(tmp_path, {"prediction": Selection()}) as reader:
+        reader.begin()
+        for rows in (5, 100):
+            chunks = [chunk["prediction"] for chunk in reader.chunks(rows)]
+            assert {len(chunk) for chunk in chunks[:-1]} <= {rows}
+            assert np.concatenate(chunks).tolist() == values.tolist()
+        assert reader.arrays["prediction"].shape == (44,)
+        assert reader.place("prediction", 43).startswith(str(tmp_path / f"7.{extension}"))
+
+
+def test_a_fault_of_a_shard_comes_in_its_place(tmp_path: Path) -> None:
+    for number, text in enumerate(["1\n2\n", "3\n", "x\n", "5\n"]):
+        (tmp_path / f"{number}.csv").write_text("p\n0\n" + text)
+    before = threading.active_count()
+    with open_reader(tmp_path, {"prediction": Selection()}) as reader:
+        chunks = reader.chunks(1)
+        assert [next(chunks)["prediction"].item() for _ in range(5)] == [0, 1, 2, 0, 3]
+        with pytest.raises(DataError, match=r"2.csv, line 3, column 'p': 'x'"):
+            list(chunks)
+        reader.begin()
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(("folder", "name"), [("k=a%20b", "a b"), ("k=c%3Dd", "c=d"), ("k=e=f", "e=f")])
