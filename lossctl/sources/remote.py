@@ -21,6 +21,11 @@ EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure",
 """The extra of each scheme."""
 
 
+_FIRST_FAILURE = 400
+_NOT_ALLOWED = (401, 403)
+_GONE = (404, 410)
+
+
 def shown(url: str) -> str:
     """A URL for messages: what may be secret, a password or the query of a signed URL, is left out."""
     parts = urlsplit(url)
@@ -29,10 +34,22 @@ def shown(url: str) -> str:
 
 
 def open_ranges(url: str) -> InputFile:
-    """The file at a URL, of which only what is asked for is fetched."""
+    """The file at a URL, of which only what is asked for is fetched; a copy, where a web server sends it only whole."""
     with _faults(url):
         system, path = _system(url)
+        if urlsplit(url).scheme in ("http", "https") and not _sends_ranges(system, path):
+            return open_copy(url)
         return RemoteFile(url, system, path)
+
+
+def _sends_ranges(system: Any, path: str) -> bool:
+    """Whether a web server sends the last byte alone. Python's own does not, nor one that does not know the size."""
+    try:
+        with system.open(path, "rb", cache_type="none") as stream:
+            stream.seek(-1, os.SEEK_END)
+            return len(stream.read(1)) == 1
+    except ValueError:  # no place to go to, or more than was asked for
+        return False
 
 
 def open_copy(url: str) -> InputFile:
@@ -122,12 +139,23 @@ def _faults(url: str) -> Iterator[None]:
         yield
     except LossctlError:
         raise
-    except FileNotFoundError:
-        raise DataError(f"no such file: {shown(url)}", hint="check the bucket and the name") from None
     except PermissionError:
         raise DataError(f"no permission to read {shown(url)}", hint="check the credentials") from None
     except Exception as error:
-        reason = visible(error) or type(error).__name__
-        query = urlsplit(url).query
-        reason = reason.replace(query, "…") if query else reason
-        raise DataError(f"cannot read {shown(url)}: {reason}", hint="try again, or copy it to a file first") from error
+        raise _fault(url, error) from error
+
+
+def _fault(url: str, error: Exception) -> DataError:
+    # Whatever a web server does not answer with is a file that is not found, and only its cause tells.
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ is not None else error
+    status = getattr(cause, "status", None)
+    if isinstance(cause, FileNotFoundError) or status in _GONE:
+        return DataError(f"no such file: {shown(url)}", hint="check the bucket and the name")
+    if isinstance(status, int) and status >= _FIRST_FAILURE:
+        reason = f"the server answers {status} {visible(getattr(cause, 'message', ''), 100)}".rstrip()
+        hint = "check the credentials" if status in _NOT_ALLOWED else "try again, or copy it to a file first"
+        return DataError(f"cannot read {shown(url)}: {reason}", hint=hint)
+    reason = (visible(cause) if status is None else "") or type(cause).__name__
+    query = urlsplit(url).query
+    reason = reason.replace(query, "…") if query else reason
+    return DataError(f"cannot read {shown(url)}: {reason}", hint="try again, or copy it to a file first")

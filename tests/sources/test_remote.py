@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,8 +101,16 @@ def test_what_is_not_there(store: str, refusal: Refusal) -> None:
     assert refusal("s3://nobody/p.npy").exit_code == 3
 
 
+def table() -> bytes:
+    """A file of Parquet."""
+    sink = pa.BufferOutputStream()
+    parquet.write_table(pa.table({"p": [0.5, 1.5]}), sink)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
 class Pages(http.server.BaseHTTPRequestHandler):
-    """What web servers do: succeed, refuse, break off, and say "not found" with a page."""
+    """What web servers do: succeed, refuse, break off, say "not found" with a page, and send no part of a file."""
 
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
@@ -112,7 +121,8 @@ class Pages(http.server.BaseHTTPRequestHandler):
     def _answer(self, with_body: bool) -> None:
         name = self.path.partition("?")[0]
         body = b"p\n0.5\n1.5\n" if name != "/page.npy" else b"<html>please log in</html>"
-        status = {"/missing.csv": 404, "/secret.csv": 403, "/broken.csv": 500}.get(name, 200)
+        body = table() if name == "/t.parquet" else body
+        status = {"missing": 404, "secret": 403, "broken": 500}.get(name.strip("/").partition(".")[0], 200)
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) + (100 if name == "/short.csv" else 0)))
         self.end_headers()
@@ -140,6 +150,30 @@ def test_pages(site: str, read_all: ReadAll, refusal: Refusal) -> None:
         error = refusal(f"{site}/{name}?token=hunter2")
         assert error.exit_code == 3
         assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "remedy"),
+    [
+        ("missing.csv", "no such file: ", "check the bucket and the name"),
+        ("secret.csv", "cannot read .*: the server answers 403 Forbidden$", "check the credentials"),
+        ("broken.csv", "cannot read .*: the server answers 500 Internal Server Error$", "try again"),
+    ],
+)
+def test_what_a_server_answers_is_told(site: str, refusal: Refusal, name: str, says: str, remedy: str) -> None:
+    for url in (f"{site}/{name}", f"{site}/{name}".replace("csv", "parquet")):
+        error = refusal(url)
+        assert re.match(says, error.message)
+        assert error.hint is not None
+        assert error.hint.startswith(remedy)
+
+
+def test_a_server_that_is_not_there(refusal: Refusal) -> None:
+    assert "Cannot connect to host" in refusal("http://127.0.0.1:1/p.npy").message
+
+
+def test_a_server_that_sends_no_part_of_a_file(site: str) -> None:
+    assert read(f"{site}/t.parquet").tolist() == [0.5, 1.5]
 
 
 def test_secrets_are_not_shown() -> None:
