@@ -110,9 +110,10 @@ def _indices(names: Array, selection: Selection, label: str) -> Array:
         kind = type(values[0]) if isinstance(values[0], str | int) else None
         row = next((row for row, each in enumerate(values) if type(each) is not kind), 0)
         place, found = array_place(label, row, None, names.shape), visible(repr(values[row]), 40)
+        to = "int" if names.dtype.kind == "f" else "str"
         raise DataError(
             f"{place}: {found} is not the name of a class",
-            hint="each is a text, or each is a whole number: array.astype(str)",
+            hint=f"each is a text, or each is a whole number: array.astype({to})",
         )
     return key_or_classes(array, selection, lambda row: array_place(label, row, None, names.shape)).reshape(names.shape)
 

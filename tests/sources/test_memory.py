@@ -126,6 +126,13 @@ def test_what_is_not_the_name_of_a_class_is_shown(names: list[Any]) -> None:
     assert f"the target array, row 1: {names[1]!r} is not the name of a class" in caught.value.message
 
 
+def test_classes_that_are_floats_are_told_to_be_whole_numbers() -> None:
+    with pytest.raises(DataError, match=r"row 0: 1\.0 is not the name of a class; .* array\.astype\(int\)"):
+        memory_reader({"target": np.array([1.0, 0.0])}, {"target": Selection(classes=("0", "1"))})
+    reader = memory_reader({"target": np.array([1, 0])}, {"target": Selection(classes=("0", "1"))})
+    assert next(iter(reader.chunks(9)))["target"].tolist() == [1, 0]
+
+
 def test_arrays_of_different_lengths() -> None:
     with pytest.raises(DataError, match=r"prediction \(3,\), target \(2, 2\)"):
         memory_reader({"prediction": np.zeros(3), "target": np.zeros((2, 2))})
