@@ -18,6 +18,7 @@ from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, OtherKind, Select
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
 from lossctl.sources.text import check_textual, is_textual, key_or_classes, text_dtype
+from lossctl_kernels.conversions import LARGEST_EXACT
 from lossctl_kernels.records import replace
 
 FIRST_ROWS = 1024
@@ -238,9 +239,13 @@ class ArrowTable:
             kind = array.type if pa.types.is_floating(array.type) else pa.float64()
             floats = array.cast(pa.float32() if pa.types.is_float16(kind) else kind)
         except pa.ArrowInvalid as error:
+            values = array.to_pylist()
+            place = next(place for place, value in enumerate(values) if abs(value or 0) > LARGEST_EXACT)
+            row = start + int(np.flatnonzero(there)[place // width] if width else place)
             raise DataError(
-                f"{self._where(start)} and on, column '{visible(name)}': {visible(error)}",
-                hint="integers next to nulls are held as float64: save them without nulls",
+                f"{self._where(row)}, column '{visible(name)}': integers beyond 2**53 are not exact in float64, found "
+                f"{values[place]}",
+                hint="rescale them, or save floating-point numbers",
             ) from error
         values = deliver(from_arrow(floats.fill_null(0))).astype(deliver(np.empty(0, dtype)).dtype)
         values[from_arrow(floats.is_null())] = np.nan

@@ -46,9 +46,15 @@ def shard_paths(path: str) -> list[str]:
         if "" in names:
             raise UsageError(f"the list of files '{visible(path)}' has an empty name", hint="write a.npy,b.npy")
         return names
-    found = [_regular(each) for each in glob.glob(path, recursive=True) if not os.path.isdir(each)]
+    matches = glob.glob(path, recursive=True)
+    found = [_regular(each) for each in matches if not os.path.isdir(each)]
     if "**" in path:
         found = _each_once(found)
+    if matches and not found:
+        raise DataError(
+            f"'{visible(path)}' matches {len(matches)} folder{'s' if len(matches) > 1 else ''} and no file",
+            hint=f"name the files in them, such as '{visible(os.path.join(path, '*'))}', or list the folders: a,b",
+        )
     if not found:
         raise DataError(f"no file matches '{visible(path)}'", hint="check the folder, and quote the pattern")
     return sorted(found, key=natural_key)

@@ -104,9 +104,21 @@ def test_half_precision(tmp_path: Path) -> None:
     assert np.array_equal(chunk["prediction"], [0.5, np.nan], equal_nan=True)
 
 
-def test_a_whole_number_that_float64_does_not_hold_is_refused(tmp_path: Path) -> None:
-    parquet.write_table(pa.table({"y": pa.array([2**53 + 1, None])}), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="save them without nulls"):
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1, None, 2**53 + 1]),
+        pa.array([1, 2, -(2**53) - 1]),
+        pa.array([0, 0, 2**64 - 1], pa.uint64()),
+        pa.array([[1, 2], None, [2**53, 2**53 + 1]]),
+    ],
+    ids=str,
+)
+def test_a_whole_number_that_float64_does_not_hold_is_refused(tmp_path: Path, column: Any) -> None:
+    parquet.write_table(pa.table({"y": column}), tmp_path / "t.parquet")
+    found = np.ravel(column[2].as_py())[-1]
+    says = rf"row 2, column 'y': integers beyond 2\*\*53 are not exact in float64, found {found}; rescale them"
+    with pytest.raises(DataError, match=says):
         read(tmp_path / "t.parquet", "y", gaps=True)
 
 

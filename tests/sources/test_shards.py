@@ -102,6 +102,15 @@ def test_a_partitioned_folder(tmp_path: Path, read_all: ReadAll, refusal: Refusa
     assert "key 'split' is text" in refusal(tmp_path / "data", prediction="p", target="split").message
 
 
+def test_a_glob_of_folders_alone(tmp_path: Path, refusal: Refusal) -> None:
+    for name in ("k=1", "k=2"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "a.npy", np.ones(2))
+    error = refusal(tmp_path / "k=*")
+    assert error.message == f"'{tmp_path / 'k=*'}' matches 2 folders and no file"
+    assert error.hint == f"name the files in them, such as '{tmp_path / 'k=*' / '*'}', or list the folders: a,b"
+
+
 def test_a_key_that_is_a_column_as_well(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "y=1").mkdir()
     parquet.write_table(pa.table({"p": [0.5], "y": [1]}), tmp_path / "y=1" / "a.parquet")
