@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from lossctl.errors import DataError, EnvironmentFault, UsageError, visible
 from lossctl.sources.base import Reader, Selection, is_remote, option
 from lossctl.sources.input_file import InputFile
-from lossctl.sources.opening import STDIN, bare_name, check_no_stand_in, is_many, open_input
+from lossctl.sources.opening import STDIN, bare_name, check_no_stand_in, is_glob, is_many, open_input
 from lossctl_kernels.records import Record
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def contents(path: str, *, format: str | None = None) -> list[str] | None:
             return _recognised(file, "file", format).contents(file)
     from lossctl.sources.shards import hive_constants
 
-    keys = list(hive_constants(shards, path).get(shards[0], {})) if os.path.isdir(path) else []
+    keys = list(hive_constants(shards, path).get(shards[0], {})) if _is_folder(path) else []
     found = contents(shards[0], format=format)
     return None if found is None else found + keys
 
@@ -153,6 +153,11 @@ def _shards(path: str) -> list[str] | None:
     return None if found is None else sorted(found, key=natural_key)
 
 
+def _is_folder(path: str) -> bool:
+    """Whether what is many files is a folder of them, here or in a store."""
+    return not is_glob(path) if is_remote(path) else os.path.isdir(path)
+
+
 def _open_one(path: str, roles: dict[str, Selection], format: str | None) -> Reader:
     file = open_input(path)
     try:
@@ -166,10 +171,10 @@ def _open_many(path: str, shards: list[str], roles: dict[str, Selection], format
     """The files of a folder, a glob or a list as one data set."""
     from lossctl.sources.shards import ShardedReader, hive_constants
 
+    if _is_folder(path) and (constants := hive_constants(shards, path)):
+        return ShardedReader(path, shards, lambda shard: _open_partition(shard, roles, format, constants[shard]))
     if is_remote(path):  # what a store lists is files
         return ShardedReader(path, shards, lambda shard: _open_one(shard, roles, format))
-    if os.path.isdir(path) and (constants := hive_constants(shards, path)):
-        return ShardedReader(path, shards, lambda shard: _open_partition(shard, roles, format, constants[shard]))
     return ShardedReader(path, shards, lambda shard: open_reader(shard, roles, format=format))
 
 

@@ -68,12 +68,20 @@ def remote_paths(url: str) -> list[str] | None:
         if re.search(r"[*?\[]", urlsplit(url).path) and not system.exists(path):
             found = system.glob(path)
         elif scheme not in ("http", "https") and system.isdir(path):
-            found = [each for each in system.find(path) if not os.path.basename(each).startswith((".", "_"))]
+            found = [each for each in system.find(path) if not _is_left_out(each.removeprefix(path.rstrip("/")))]
         else:
             return None
         if not found:
             raise DataError(f"no file matches '{shown(url)}'", hint="check the bucket and the prefix")
         return [system.unstrip_protocol(each) for each in found]
+
+
+def _is_left_out(below: str) -> bool:
+    """Whether a file of a folder is hidden, or in a hidden folder, as it would be here."""
+    from lossctl.sources.shards import is_hidden
+
+    *folders, name = below.strip("/").split("/")
+    return name.startswith((".", "_")) or any(map(is_hidden, folders))
 
 
 class RemoteFile(InputFile):

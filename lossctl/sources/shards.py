@@ -120,7 +120,7 @@ def _files_below(folder: str) -> list[str]:
     found = []
     try:
         for place, folders, names in os.walk(folder, onerror=_raise):
-            folders[:] = [each for each in folders if not _is_hidden(each)]
+            folders[:] = [each for each in folders if not is_hidden(each)]
             found += [_regular(os.path.join(place, name)) for name in names if not name.startswith((".", "_"))]
     except OSError as error:
         raise DataError(f"cannot read the folder {visible(folder)}: {reason_of(error)}") from error
@@ -129,7 +129,7 @@ def _files_below(folder: str) -> list[str]:
     return sorted(found, key=lambda each: natural_key(os.path.relpath(each, folder)))
 
 
-def _is_hidden(folder: str) -> bool:
+def is_hidden(folder: str) -> bool:
     """Whether what writes tables keeps its notes in a folder: one of a key may begin with _ as well."""
     return folder.startswith(".") or (folder.startswith("_") and "=" not in folder)
 

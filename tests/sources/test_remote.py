@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from lossctl.errors import EnvironmentFault, UsageError
-from lossctl.sources import Selection, open_reader, remote
+from lossctl.sources import Selection, contents, open_reader, remote
 from lossctl.sources.remote import shown
 from tests.sources.conftest import ReadAll, Refusal
 
@@ -53,6 +53,10 @@ def _fill(folder: Path) -> None:
     for file in folder.iterdir():
         place = f"bucket/shards/{file.name}" if file.name.startswith("part") else f"bucket/{file.name}"
         system.put(str(file), place)
+    for number, place in enumerate(("y=0", "_y=1", "_temporary", "y=1/.hidden", "y=1")):
+        table = pa.table({"p": [float(number)]})
+        with system.open(f"bucket/{'under' if place == '_y=1' else 'hive'}/{place}/a.parquet", "wb") as handle:
+            parquet.write_table(table, handle)
 
 
 def read(url: str, column: str | None = None) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -77,6 +81,16 @@ def test_a_glob_is_listed_once(store: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(remote, "remote_paths", counted)
     np.testing.assert_array_equal(read(f"{store}/shards/part-*.npy"), P)
     assert listed == [f"{store}/shards/part-*.npy"]
+
+
+def test_a_partitioned_folder(store: str) -> None:
+    roles = {"prediction": Selection(("p",)), "target": Selection(("y",))}
+    with open_reader(f"{store}/hive", roles) as reader:
+        (chunk,) = reader.chunks(9)
+    assert {role: array.tolist() for role, array in chunk.items()} == {"prediction": [0.0, 4.0], "target": [0, 1]}
+    assert contents(f"{store}/hive") == ["p", "y"]
+    assert contents(f"{store}/under") == ["p", "_y"]
+    assert contents(f"{store}/hive/*/a.parquet") == ["p"]
 
 
 def test_only_the_columns_that_are_needed(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
