@@ -244,11 +244,15 @@ class ShardedReader(Reader):
         """One shard."""
         shard, count = self._shards[index], 0
         _check_unchanged(shard, self._states[index])
-        with self._open(shard) as reader:
-            for chunk in reader.chunks(rows):
-                count += len(next(iter(chunk.values())))
-                yield {role: self._converted(role, array) for role, array in chunk.items()}
-            told[index] = count, reader.arrays
+        try:
+            with self._open(shard) as reader:
+                for chunk in reader.chunks(rows):
+                    count += len(next(iter(chunk.values())))
+                    yield {role: self._converted(role, array) for role, array in chunk.items()}
+                told[index] = count, reader.arrays
+        except DataError:
+            _check_unchanged(shard, self._states[index])  # what has just been written anew is not damaged
+            raise
 
     def _converted(self, role: str, array: Array) -> Array:
         """Float32 shards beside float64 ones become float64; whole numbers of text keep what they are."""

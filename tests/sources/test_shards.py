@@ -13,8 +13,8 @@ import pytest
 from pyarrow import parquet
 
 from lossctl.errors import DataError
-from lossctl.sources import Selection, open_reader, shards
-from lossctl.sources.shards import natural_key
+from lossctl.sources import Reader, Selection, open_reader, shards
+from lossctl.sources.shards import ShardedReader, natural_key
 from tests.sources.conftest import ReadAll, Refusal
 
 
@@ -163,6 +163,22 @@ def test_a_shard_that_changes(tmp_path: Path) -> None:
         np.save(tmp_path / "2.npy", np.zeros(4))
         with pytest.raises(DataError, match="changed while"):
             list(chunks)
+
+
+def test_a_shard_that_is_being_written_anew_is_not_damaged(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{number}.npy") for number in (1, 2)]
+    for path in paths:
+        np.save(path, np.zeros(3))
+    opened = []
+
+    def open_shard(shard: str) -> Reader:
+        opened.append(shard)
+        if shard == paths[1] and opened.count(shard) == 2:  # the first time, it is described
+            os.truncate(shard, 0)
+        return open_reader(shard, {"prediction": Selection()})
+
+    with ShardedReader("p", paths, open_shard) as reader, pytest.raises(DataError, match=r"2\.npy changed while"):
+        list(reader.chunks(3))
 
 
 @pytest.mark.parametrize("extension", ["npy", "csv", "parquet"])
