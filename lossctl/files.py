@@ -247,27 +247,21 @@ def _check_target(path: str) -> None:
     if _inherited_descriptor(path) is not None:
         return
     target = os.path.realpath(path)
-    if os.path.isdir(target) or path.endswith(os.sep):
+    mode = _mode(path, target)
+    if stat.S_ISDIR(mode) or path.endswith(os.sep):
         raise UsageError(f"the output '{shown}' is a folder", hint="name a file in it")
     folder = os.path.dirname(target)
     # Of "gone/../labels.npy" realpath makes a file that is there, as the system does not.
     named = os.path.dirname(path) or os.curdir
-    missing = next((each for each in (folder, named) if not os.path.isdir(each)), None)
-    if missing is None and os.path.exists(target) and not os.path.exists(path):
+    missing = next((each for each in (folder, named) if not stat.S_ISDIR(_mode(path, each))), None)
+    if missing is None and mode and not _mode(path, path):
         missing = path
     if missing is not None:
-        _check_known(path, missing)
         raise UsageError(
             f"cannot write '{shown}': there is no folder '{visible(missing)}'",
             hint="create it first, or write elsewhere",
         )
-    try:
-        os.stat(target)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise _fault(path, error) from error
-    else:
+    if mode:
         if not os.access(target, os.W_OK):
             raise EnvironmentFault(f"cannot write '{shown}': the file is not writable")
         if is_direct(path):
@@ -276,12 +270,12 @@ def _check_target(path: str) -> None:
         raise EnvironmentFault(f"cannot write '{shown}': the folder '{visible(folder)}' is not writable")
 
 
-def _check_known(path: str, missing: str) -> None:
-    """Raises the fault of the output `path` where the system does not say whether `missing` is there."""
+def _mode(path: str, place: str) -> int:
+    """What is at `place`, 0 for nothing. Raises the fault of the output `path` where the system does not say."""
     try:
-        os.stat(missing)
+        return os.stat(place).st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return 0
     except OSError as error:
         raise _fault(path, error) from error
 

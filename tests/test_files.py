@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,26 @@ def test_a_folder_that_the_system_does_not_show(number: int, tmp_path: Path, mon
     says = {errno.EACCES: "permission denied", errno.EIO: "input/output error"}[number]
     with pytest.raises(EnvironmentFault, match=rf"^cannot write '.*a\.json': {says}"):
         plan_outputs([tmp_path / "far" / "off" / "a.json"], [])
+
+
+@pytest.mark.parametrize("failing", range(1, 4))
+def test_a_folder_that_the_system_does_not_show_once(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is said to be missing that the system did not say is."""
+    shown, asked = os.stat, 0
+
+    def hidden(path: str | int, **options: bool) -> os.stat_result:
+        nonlocal asked
+        asked += 1
+        if asked == failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return shown(path, **options)
+
+    monkeypatch.setattr(os, "stat", hidden)
+    with suppress(EnvironmentFault):
+        plan_outputs([tmp_path / "a.json"], [])
+    assert asked >= failing
 
 
 @pytest.mark.parametrize("name", ["folder", "folder/", "folder/.", "new.json/", ""])
