@@ -110,12 +110,12 @@ def test_views_of_texts(tmp_path: Path) -> None:
 def test_categories_of_whole_numbers_are_whole_numbers(tmp_path: Path) -> None:
     """As pandas writes them to Feather; Parquet gives the numbers themselves."""
     table = pa.table({"id": pa.array([7, -1, 7]).dictionary_encode()})
-    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
         writer.write_table(table)
     assert read(tmp_path / "a.arrow", key=Selection(("id",), is_key=True)) == {"key": [7, -1, 7]}
 
 
-NO_VALUES = {
+NO_VALUES: dict[str, Any] = {
     "interval": pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
     "fixed bytes": pa.array([b"ab"], pa.binary(2)),
     "views of bytes": pa.array([b"ab"], pa.binary_view()),
@@ -127,7 +127,7 @@ NO_VALUES = {
 @pytest.mark.parametrize("kind", NO_VALUES)
 def test_what_cannot_be_told_apart_is_no_value_of_a_slice(tmp_path: Path, kind: str) -> None:
     table = pa.table({"c": NO_VALUES[kind]})
-    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
         writer.write_table(table)
     with pytest.raises(DataError, match=r"a\.arrow, column 'c' holds .*, which is no value of a slice"):
         read(tmp_path / "a.arrow", **{"slice c": Selection(("c",), encoder=Levels("c"))})
