@@ -40,6 +40,7 @@ _REASONS = {
     errno.EROFS: ("read-only file system", "write to another folder"),
     errno.EACCES: ("permission denied", "write to a folder of yours"),
     errno.EPERM: ("permission denied", "write to a folder of yours"),
+    errno.EMFILE: ("too many open files", "raise the limit of open files (ulimit -n)"),
 }
 
 

@@ -234,6 +234,15 @@ def test_a_file_that_cannot_be_created(tmp_path: Path, monkeypatch: pytest.Monke
         write_text(tmp_path / "a.json", "x")
 
 
+def test_too_few_descriptors_for_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(EnvironmentFault, match=r"a\.json': too many open files; raise the limit .* \(ulimit -n\)$"):
+        write_text(tmp_path / "a.json", "x")
+
+
 def test_a_folder_that_cannot_be_synchronised_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synchronise = os.fsync
 
