@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 POLICIES = ("error", "propagate", "skip")
 """What is done about NaN, infinities and what is missing: see `rows/nonfinite.py`."""
 
+_REDUCTIONS = {
+    "none": "--per-sample FILE writes the loss of each row; in Python, lossctl.per_sample",
+    "batchmean": "here it is mean: the losses of rows, and not their elements, are counted",
+    "sum_over_batch_size": "here it is mean, with weights that of LOSS:denom=count",
+    "mean_with_sample_weight": "here it is mean, with weights that of LOSS:denom=weight",
+}
+"""What to ask for in place of what frameworks call a reduction."""
+
 
 class Request(Record):
     """What to compute: losses, options that hold for all of them, and how."""
@@ -39,8 +47,7 @@ class Request(Record):
     def __post_init__(self) -> None:
         check_policy(self.nonfinite)
         if self.reduction not in ("mean", "sum"):
-            rows = "--per-sample FILE writes the loss of each row; in Python, lossctl.per_sample"
-            hint = rows if self.reduction == "none" else None
+            hint = _REDUCTIONS.get(self.reduction)
             raise UsageError(f"reduction must be mean or sum, found {visible(self.reduction)}", hint=hint)
         if self.class_axis is not None and type(self.class_axis) is not int:
             raise UsageError(

@@ -196,6 +196,7 @@ WRONG: list[tuple[type[LossctlError], str, dict[str, Any]]] = [
     (DataError, "input=logit in the loss", {"predictions": [2.0, 0.5, 0.5]}),
     (DataError, "leave out their rows with nonfinite='skip'", {"predictions": [0.5, np.nan, 0.5]}),
     (UsageError, "lossctl.per_sample", {"reduction": "none"}),
+    (UsageError, "here it is mean", {"reduction": "batchmean"}),
     (UsageError, "nonfinite= 'x'", {"nonfinite": "x"}),
     (UsageError, "missing= is x", {"missing": "x"}),
     (UsageError, "cross=True", {"by": {"a": Y}, "cross": True}),

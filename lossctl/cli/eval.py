@@ -60,7 +60,9 @@ Gradient = Annotated[
         help="Write the gradient with respect to the predictions; formats as for --per-sample.",
     ),
 ]
-ScoreOnly = Annotated[bool, Option("--score-only", "-b", help="Print only the number, one line per loss.")]
+ScoreOnly = Annotated[
+    bool, Option("--score-only", "-b", help="Print only the number, one line per loss, whatever --format is.")
+]
 
 
 class EvaluationOptions(OptionGroup):

@@ -18,6 +18,9 @@ ELSEWHERE = {
     "--csv": "--format csv",
     "--metric": "--loss",
     "--metrics": "--loss",
+    "--key": "--on",
+    "--keys": "--on",
+    "--id": "--on",
     "--no-color": "NO_COLOR=1 in the environment",
 }
 """What options are called here that other programs have under these names, where the command has them."""
@@ -70,7 +73,12 @@ def _instead(name: str, options: _Options) -> str:
     of_losses = name.removeprefix("--").replace("-", "_")
     if "--loss" in options and of_losses in _options_of_losses():
         return f"it is one of losses: --loss LOSS:{of_losses}=VALUE; "
-    return did_you_mean(name, ("--help", *(each for each in options if each.startswith("--"))))
+    # With their dashes, short names would be close to all.
+    given = name.removeprefix("--")
+    names = ["help", *(each.removeprefix("--") for each in options if each.startswith("--"))]
+    begun = [each for each in names if each.startswith(given)]
+    close = f"did you mean {begun[0]}? " if len(begun) == 1 else did_you_mean(given, names)
+    return close.replace("did you mean ", "did you mean --")
 
 
 def _options_of_losses() -> set[str]:

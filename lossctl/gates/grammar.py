@@ -18,6 +18,7 @@ of slices are names, values numbers too, or anything in quotes, where a quote of
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
@@ -40,13 +41,16 @@ from lossctl.gates.trees import (
     measures,
     quantities,
 )
-from lossctl.gates.vocabulary import FUNCTIONS, GAP, OF_SLICES, WORDS
+from lossctl.gates.vocabulary import FUNCTIONS, GAP, OF_SLICES, QUANTILES, WORDS
 from lossctl.results import COUNTS
 from lossctl_kernels.records import replace
 
 DEEPEST = 50
 
 _COMPARING = ("<", "<=", ">", ">=", "==", "!=")
+
+_ANY_LOSS = ("loss", "value", "metric", "score")
+"""What a loss is called where there is no more than one."""
 
 _Tree = TypeVar("_Tree")
 
@@ -73,7 +77,7 @@ class _Parser(TokenReader):
     def parse(self) -> Condition:
         condition = self._condition()
         if self._next.kind != "end":
-            self._unexpected("and, or, or the end")
+            self._unexpected("and, or, or the end", "decimals have a point, as in 0.05" if self._is_comma() else None)
         sides = [side for each in comparisons(condition) for side in (each.left, each.right)]
         if not any(isinstance(part, Measure | Base) for side in sides for part in quantities(side)):
             raise UsageError(f"gate '{visible(self._text)}' measures nothing", hint="name a loss, as in 'bce > 0.35'")
@@ -115,13 +119,25 @@ class _Parser(TokenReader):
         left_text = self._since(start)
         operator = self._next.text
         if operator not in _COMPARING:
-            self._unexpected(f"one of {' '.join(_COMPARING)}")
+            self._unexpected(f"one of {' '.join(_COMPARING)}", self._remedy_of_comparison())
         self._at += 1
         start = self._next.start
         right = self._sum()
         if self._next.text in _COMPARING:
             raise self._error(self._next.start, "comparisons do not chain", hint="join them with and")
         return self._with_base(Comparison(left, operator, right, (left_text, self._since(start))))
+
+    def _remedy_of_comparison(self) -> str | None:
+        if self._next.text == "=":
+            return "equal is ==, and at least >="
+        if self._next.kind == "end" and not any(token.text in _COMPARING for token in self._tokens):
+            return f"quote the whole of it, '{visible(self._text)} > 0.35': a shell takes > for a file"
+        return None
+
+    def _is_comma(self) -> bool:
+        """Whether a comma between two numbers is next."""
+        around = self._tokens[self._at - 1 : self._at + 2]
+        return [token.kind for token in around] == ["number", "symbol", "number"] and around[1].text == ","
 
     def _holds_condition(self) -> bool:
         """Whether the parenthesis that is next has a comparison in it, outside of what it nests or within."""
@@ -219,7 +235,7 @@ class _Parser(TokenReader):
         name = unquoted(token)
         position = self._losses(name)
         if position is None:
-            self._unknown(token, "loss", (*self._known, *COUNTS))
+            self._unknown(token, "loss", (*self._known, *COUNTS), self._instead_of(name))
         self._at += 1
         return Measure("", position, name)
 
@@ -293,9 +309,18 @@ class _Parser(TokenReader):
         self._depth -= 1
         return found
 
-    def _unknown(self, token: Token, what: str, known: tuple[str, ...]) -> NoReturn:
+    def _instead_of(self, name: str) -> str:
+        """What to write in place of what is no loss: of which there are functions, or which stands for any."""
+        loss = next(iter(self._known), "bce")
+        if re.fullmatch(r"p[0-9]+", name) and (name not in FUNCTIONS or self._tokens[self._at + 1].kind == "number"):
+            return f"quantiles of a loss are {', '.join(f'{each}({loss})' for each in QUANTILES)}; "
+        if name in FUNCTIONS:
+            return f"it is one of a loss: {name}({loss})? "
+        return "name the loss itself; " if name.lower() in _ANY_LOSS else ""
+
+    def _unknown(self, token: Token, what: str, known: tuple[str, ...], remedy: str = "") -> NoReturn:
         listed = ", ".join(dict.fromkeys(known))
-        hint = f"{guess(token.text.strip(chr(34) + chr(39)), known)}known here: {listed}"
+        hint = f"{remedy or guess(token.text.strip(chr(34) + chr(39)), known)}known here: {listed}"
         raise self._error(token.start, f"unknown {what} '{visible(token.text)}'", hint=hint)
 
 

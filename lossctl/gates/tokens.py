@@ -80,10 +80,10 @@ class TokenReader:
     def _error(self, start: int, what: str, *, hint: str | None = None) -> UsageError:
         return UsageError(f"gate '{visible(self._text)}', character {start + 1}: {what}", hint=hint)
 
-    def _unexpected(self, expected: str) -> NoReturn:
+    def _unexpected(self, expected: str, hint: str | None = None) -> NoReturn:
         token = self._next
         found = f"'{visible(token.text)}'" if token.text else "the end"
-        raise self._error(token.start, f"expected {expected}, found {found}")
+        raise self._error(token.start, f"expected {expected}, found {found}", hint=hint)
 
 
 def unquoted(token: Token) -> str:

@@ -10,7 +10,9 @@ WORDS = ("and", "or", "not", "base")
 GAP = "gap"
 """The function of all slices by some columns: the largest value less the smallest."""
 
-STATISTICS = ("std_error", "ci_low", "ci_high", "min", "p50", "p90", "p95", "p99", "max")
+QUANTILES = ("p50", "p90", "p95", "p99")
+
+STATISTICS = ("std_error", "ci_low", "ci_high", "min", *QUANTILES, "max")
 """What only losses of single samples have."""
 
 FUNCTIONS = ("mean", *STATISTICS, "count", *COUNTS)

@@ -13,6 +13,8 @@ MISTAKES = [
     ("eval p y --lss bce", f"there is no option '--lss'; did you mean --loss? {EVAL}"),
     ("eval p y --hlep", f"there is no option '--hlep'; did you mean --help? {EVAL}"),
     ("--hlep", "there is no option '--hlep'; did you mean --help? see `lossctl --help`"),
+    ("eval p y --key id", f"there is no option '--key'; here it is --on; {EVAL}"),
+    ("eval p y --red mean", f"there is no option '--red'; did you mean --reduction? {EVAL}"),
     ("eval p y --zzz", f"there is no option '--zzz'; {EVAL}"),
     ("eval p y -l bce --json", f"there is no option '--json'; here it is --format json; {EVAL}"),
     ("eval p y --metric bce", f"there is no option '--metric'; here it is --loss; {EVAL}"),
