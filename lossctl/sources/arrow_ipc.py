@@ -23,9 +23,6 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 _MOST_PADDING = 64 + len(_END_OF_STREAM)
 """Between the last batch of a file and its footer there is no more than this."""
 
-_MAPPED_BYTES = 32 << 20
-"""Of what has been read of a map, at most, that stay in memory with it."""
-
 _JOINED = "it may be several files joined: name them all, or write the data as one file"
 
 
@@ -113,7 +110,6 @@ class _ArrowReader(Reader):
 
     def _batches(self, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Columns of the file, in parts of batches of at most so many rows: one may be as large as the file."""
-        touched = 0
         with arrow_faults(self._file):
             for batch in self._whole_batches(names):
                 for start in range(0, batch.num_rows, rows):
@@ -121,10 +117,8 @@ class _ArrowReader(Reader):
                     part = batch.slice(start, rows)
                     part.validate(full=True)
                     yield part
-                    touched += part.nbytes
-                    if self._map is not None and touched > _MAPPED_BYTES:
-                        self._map.madvise(mmap.MADV_DONTNEED)  # it is read again where it is asked for again
-                        touched = 0
+                    if self._map is not None:  # what is asked for again is mapped again
+                        self._map.madvise(mmap.MADV_DONTNEED)
 
     def _whole_batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         reader = self._open(None)

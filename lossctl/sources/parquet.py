@@ -129,6 +129,8 @@ class _ParquetReader(Reader):
             self._check_single()
         self._group_rows = self._check_rows()
         self._first_rows = list(accumulate(self._group_rows, initial=0))
+        # Arrow 18 fails at groups without rows that stand before or after others.
+        self._groups = [group for group, rows in enumerate(self._group_rows) if rows]
         self._rows = self._first_rows[-1]
         self._table = ArrowTable(file, "parquet", schema, roles, self._first_of, constants=constants)
         self.arrays = self._table.describe(self._rows)
@@ -148,7 +150,7 @@ class _ParquetReader(Reader):
         return part
 
     def _first_of(self, name: str) -> pa.RecordBatch | None:
-        return next(self._batches([name], FIRST_ROWS, range(len(self._group_rows))), None)
+        return next(self._batches([name], FIRST_ROWS, self._groups), None)
 
     def _chunks(self, rows: int) -> Iterator[_Part]:
         return rechunk(self._parts(), rows)
@@ -165,7 +167,7 @@ class _ParquetReader(Reader):
     def _decoded(self) -> Iterator[_Part]:
         begun, self._begun = self._begun or self._work_ahead(), None
         if begun is None:
-            yield from self._decode(range(len(self._group_rows)), max(1, self._rows))
+            yield from self._decode(self._groups, max(1, self._rows))
             return
         for _, parts in begun:
             if not parts:  # the end: where a thread has no more, and where pages hold less than their description says
@@ -184,24 +186,24 @@ class _ParquetReader(Reader):
         if len(bundles) > 1 and largest <= _GROUP_BYTES:
             threads = reading_threads()
             return WorkedAhead(self._decode_bundle, iter(bundles), threads, min(threads + 2, _AHEAD_BYTES // largest))
-        parts = self._decode(range(len(self._group_rows)), rows)
+        parts = self._decode(self._groups, rows)
         return WorkedAhead(lambda _: list(islice(parts, 1)), repeat(()), threads=1, ahead=2)
 
     def _text_bytes(self, name: str) -> int:
         """Of a row of a column that may hold any length of text, by its first rows."""
         first = self._first_of(name)
-        return 0 if first is None else int(first.nbytes // first.num_rows)
+        return 0 if first is None else int(first.get_total_buffer_size() // first.num_rows)
 
     def _bundles(self, most: int) -> list[list[int]]:
         """The row groups in their order, small ones together, up to so many rows."""
         bundles: list[list[int]] = []
         free = 0
-        for group, rows in enumerate(self._group_rows):
+        for group in self._groups:
+            rows = self._group_rows[group]
             if rows > free:
                 bundles.append([])
                 free = most
-            if rows:
-                bundles[-1].append(group)
+            bundles[-1].append(group)
             free -= rows
         return bundles
 
@@ -273,9 +275,11 @@ class _ParquetReader(Reader):
         return groups
 
     def _batches(self, names: list[str], rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        if not groups:
+            return
         with arrow_faults(self._file):
             # A thread for each column, where it is not a thread for each row group.
-            threads = len(groups) == len(self._group_rows)
+            threads = len(groups) == len(self._groups)
             batches = self._tables.here().batches(rows, list(groups), names, threads)
             while (batch := next(batches, None)) is not None:
                 # What Arrow decodes of a damaged file need not be valid.

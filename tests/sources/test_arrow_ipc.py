@@ -30,7 +30,6 @@ TABLE = pa.table(
 def mapped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrow_ipc, "may_map", lambda: request.param)
     monkeypatch.setattr(arrow_ipc, "watch", lambda _: None)
-    monkeypatch.setattr(arrow_ipc, "_MAPPED_BYTES", 100)  # pages are let go in between
 
 
 def write(path: Path, kind: str) -> None:

@@ -387,21 +387,21 @@ print(rows, peak() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
 def test_memory_is_bounded_whatever_a_row_group_holds(write: Write) -> None:
-    """One row group of 320 MB passes through less than 150 MB, pyarrow itself among them."""
+    """One row group of 320 MB passes through less than 175 MB, pyarrow itself among them."""
     rows = 20_000_000
     values = np.arange(rows, dtype=np.float64)
     path = write({"p": values, "y": values}, row_group_size=rows, use_dictionary=False, compression="none")
-    assert _growth(path, rows, "p", "y") < 150_000
+    assert _growth(path, rows, "p", "y") < 175_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
 def test_memory_is_bounded_however_long_the_texts_are(write: Write) -> None:
-    """400 MB of keys, in one row group and in two."""
+    """400 MB of keys, in one row group and in two, of which Arrow 18 takes up to 290 MB."""
     rows = 1_000_000
     columns = {"p": np.zeros(rows), "k": [f"{row:0400}" for row in range(rows)]}
     for size in (rows, rows // 2):
         path = write(columns, row_group_size=size, use_dictionary=False)
-        assert _growth(path, rows, "p", "k") < 250_000
+        assert _growth(path, rows, "p", "k") < 350_000
 
 
 def _growth(path: Path, rows: int, *columns: str) -> int:
