@@ -129,7 +129,7 @@ class _Parser(TokenReader):
 
     def _remedy_of_comparison(self) -> str | None:
         if self._next.text == "=":
-            return "equal is ==, and at least >="
+            return "equal is ==, at most <=, at least >="
         if self._next.kind == "end" and not any(token.text in _COMPARING for token in self._tokens):
             return f"quote the whole of it, '{visible(self._text)} > 0.35': a shell takes > for a file"
         return None
