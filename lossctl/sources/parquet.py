@@ -186,7 +186,7 @@ class _ParquetReader(Reader):
         if len(bundles) > 1 and largest <= _GROUP_BYTES:
             threads = reading_threads()
             return WorkedAhead(self._decode_bundle, iter(bundles), threads, min(threads + 2, _AHEAD_BYTES // largest))
-        parts = self._decode(self._groups, rows)
+        parts = self._decode(self._groups, max(1, rows // 2))  # one is used while the next is decoded
         return WorkedAhead(lambda _: list(islice(parts, 1)), repeat(()), threads=1, ahead=2)
 
     def _text_bytes(self, name: str) -> int:

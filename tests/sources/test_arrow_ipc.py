@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,33 +114,3 @@ def test_parts_of_batches(tmp_path: Path, opened: Any, packing: Any, batch_rows:
             gaps = found["gaps"]
             assert np.isnan(gaps[::5]).all()
             assert gaps[np.arange(100) % 5 > 0].tolist() == [row for row in range(100) if row % 5]
-
-
-_MEASURE = """
-import sys
-from lossctl import process
-from lossctl.sources import Selection, open_reader
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-process.own()
-before = peak()
-with open_reader(sys.argv[1], {"prediction": Selection(("p",))}) as reader:
-    rows = sum(len(chunk["prediction"]) for chunk in reader.chunks(1 << 16))
-print(rows, peak() - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
-@pytest.mark.parametrize("opened", [pa.ipc.new_file, pa.ipc.new_stream])
-def test_memory_is_bounded_whatever_a_batch_holds(tmp_path: Path, opened: Any) -> None:
-    """One batch of 320 MB passes through less than 150 MB, in a process that is the command line's."""
-    table = pa.table({"p": pa.array(np.arange(40_000_000.0))})
-    path = tmp_path / "a.arrow"
-    with opened(str(path), table.schema) as writer:
-        writer.write_table(table)
-    command = [sys.executable, "-c", _MEASURE, str(path)]
-    found, growth = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    path.unlink()
-    assert int(found) == len(table)
-    assert int(growth) < 150_000

@@ -6,7 +6,6 @@ import base64
 import errno
 import itertools
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -368,48 +367,6 @@ def test_damage_is_a_refusal_or_a_result(tmp_path_factory: pytest.TempPathFactor
     with suppress(LossctlError), open_reader(path, roles) as reader:
         rows = sum(len(chunk["target"]) for chunk in reader.chunks(7))
         assert rows == reader.arrays["target"].shape[0]
-
-
-# Not ru_maxrss: a child begins with what its parent held before the fork, and its own growth would not be seen.
-_MEASURE = """
-import sys
-from lossctl.sources import Selection, open_reader
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-before = peak()
-roles = {name: Selection((name,), is_key=name == "k") for name in sys.argv[2:]}
-with open_reader(sys.argv[1], roles) as reader:
-    rows = sum(len(chunk["p"]) for chunk in reader.chunks(1 << 16))
-print(rows, peak() - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
-def test_memory_is_bounded_whatever_a_row_group_holds(write: Write) -> None:
-    """One row group of 320 MB passes through less than 175 MB, pyarrow itself among them."""
-    rows = 20_000_000
-    values = np.arange(rows, dtype=np.float64)
-    path = write({"p": values, "y": values}, row_group_size=rows, use_dictionary=False, compression="none")
-    assert _growth(path, rows, "p", "y") < 175_000
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
-def test_memory_is_bounded_however_long_the_texts_are(write: Write) -> None:
-    """400 MB of keys, in one row group and in two, of which Arrow 18 takes up to 290 MB."""
-    rows = 1_000_000
-    columns = {"p": np.zeros(rows), "k": [f"{row:0400}" for row in range(rows)]}
-    for size in (rows, rows // 2):
-        path = write(columns, row_group_size=size, use_dictionary=False)
-        assert _growth(path, rows, "p", "k") < 350_000
-
-
-def _growth(path: Path, rows: int, *columns: str) -> int:
-    """By how many kB a process grows that reads columns of a file of so many rows."""
-    command = [sys.executable, "-c", _MEASURE, str(path), *columns]
-    found, growth = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    assert int(found) == rows
-    return int(growth)
 
 
 class Keys(encryption.KmsClient):
