@@ -14,7 +14,7 @@ MOST_COMPARED = 1000
 
 def did_you_mean(name: str, known: Iterable[str], *, quoted: bool = False) -> str:
     """How a hint begins where something known is close, "did you mean X? ", else "". Names of the data are `quoted`."""
-    close = _closest(name, known)
+    close = closest(name, known)
     if close is None:
         return ""
     shown = visible(close)
@@ -34,12 +34,13 @@ def did_you_mean_file(path: str) -> str:
     except OSError:
         return ""
     by_stem = {os.path.splitext(each)[0]: each for each in there}  # an extension makes no two names close
-    close = _closest(os.path.splitext(name)[0], by_stem)
+    close = closest(os.path.splitext(name)[0], by_stem)
     meant = "" if close is None else os.path.join(folder, by_stem[close], *below)
     return f"did you mean '{visible(meant)}'? " if os.path.exists(meant) else ""
 
 
-def _closest(name: str, known: Iterable[str]) -> str | None:
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """What is known under nearly this name."""
     from difflib import get_close_matches
 
     compared = list(islice(known, MOST_COMPARED))

@@ -11,7 +11,7 @@ from typing import Any
 from lossctl.cli.commands import COMMANDS
 from lossctl.declarations import Option, Parameter, parameters_of
 from lossctl.errors import visible
-from lossctl.guesses import did_you_mean
+from lossctl.guesses import closest, did_you_mean
 
 ELSEWHERE = {
     "--json": "--format json",
@@ -77,8 +77,8 @@ def _instead(name: str, options: _Options) -> str:
     given = name.removeprefix("--")
     names = ["help", *(each.removeprefix("--") for each in options if each.startswith("--"))]
     begun = [each for each in names if each.startswith(given)]
-    close = f"did you mean {begun[0]}? " if len(begun) == 1 else did_you_mean(given, names)
-    return close.replace("did you mean ", "did you mean --")
+    close = begun[0] if len(begun) == 1 else closest(given, names)
+    return "" if close is None else f"did you mean --{close}? "
 
 
 def _options_of_losses() -> set[str]:

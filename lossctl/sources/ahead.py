@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lossctl_kernels.processors import usable_processors
@@ -21,6 +21,14 @@ Result = TypeVar("Result")
 def reading_threads() -> int:
     """How many threads work ahead of a reader."""
     return min(_MOST_THREADS, usable_processors())
+
+
+def worked(work: Callable[[Item], Result], items: Iterator[Item], *, alone: bool) -> Iterable[tuple[Item, Result]]:
+    """Each item and its result, in the order of the items; with `alone`, by no other thread."""
+    if alone:
+        return ((item, work(item)) for item in items)
+    threads = reading_threads()
+    return WorkedAhead(work, items, threads, 2 * threads + 1)
 
 
 class WorkedAhead(Generic[Item, Result]):

@@ -9,7 +9,7 @@ import numpy as np
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources import records
-from lossctl.sources.ahead import WorkedAhead, reading_threads
+from lossctl.sources.ahead import worked
 from lossctl.sources.arrays import rechunk, stack_columns
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection, option
 from lossctl.sources.cells import CellParser
@@ -155,11 +155,7 @@ class _DelimitedReader(Reader):
                 return None
             return values, _inexact(values)
 
-        blocks = self._file.blocks()
-        if self._file.file.size <= records.BLOCK_BYTES:
-            return ((block, attempt(block)) for block in blocks)
-        threads = reading_threads()
-        return WorkedAhead(attempt, blocks, threads, 2 * threads + 1)
+        return worked(attempt, self._file.blocks(), alone=self._file.file.size <= records.BLOCK_BYTES)
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         columns = self._columns[role]

@@ -113,6 +113,8 @@ class _DatasetReader(Reader):
         self._text = selection if selection.is_text else None
         self._is_string = h5py.check_string_dtype(dataset.dtype) is not None
         self._check(dataset)
+        # Of a chunk that is not packed, the library reads a part as well.
+        self._packed_rows = dataset.chunks[0] if dataset.id.get_create_plist().get_nfilters() else None
         dtype = dtype_name(dataset.dtype) if self._text is None else delivered_text(self._text, dataset.dtype)
         self.arrays = {role: ArrayInfo(file.path, "hdf5", (name,), dataset.shape, dtype)}
 
@@ -164,10 +166,8 @@ class _DatasetReader(Reader):
 
     def _parts(self, rows: int) -> Iterator[dict[str, Array]]:
         source = self._dataset.asstr() if self._text is not None and self._is_string else self._dataset
-        # Of what is not packed, the library reads a part of a chunk as well.
-        stored = self._dataset.chunks[0] if self._is_packed else rows
         row_bytes = self._dataset.dtype.itemsize * math.prod(self._dataset.shape[1:])
-        for start, stop in pieces(self._dataset.shape[0], stored, row_bytes, rows):
+        for start, stop in pieces(self._dataset.shape[0], self._packed_rows or rows, row_bytes, rows):
             with hdf5_faults(f"{self._label}, from row {start} on,"):
                 chunk = source[start:stop]
             if self._text is not None:
@@ -176,10 +176,6 @@ class _DatasetReader(Reader):
             check_no_marks(chunk, self._marks, self._where(start))
             yield {self._role: deliver(chunk)}
         self._file.check_unchanged()
-
-    @property
-    def _is_packed(self) -> bool:
-        return bool(self._dataset.id.get_create_plist().get_nfilters())
 
     def _where(self, start: int) -> Callable[[int], str]:
         """Where the rows of a chunk stand that begins at row `start`."""
