@@ -64,21 +64,18 @@ class _Datasets:
         self._hdf5 = h5py.File(SeekableInput(file) if file.is_copy else file.path, "r", locking=False)
         if not file.is_copy:
             file.check_opened(os.fstat(self._hdf5.id.get_vfd_handle()))
-        self._places: dict[str, str | bytes] = {}
+        self._places: dict[str, bytes] = {}
         self._links: dict[str, str] = {}
-        self._hdf5.visititems(self._add)
-        self._hdf5.id.links.visit(self._add_link, info=True)
+        self._hdf5.id.links.visit(self._add, info=True)
 
-    def _add(self, place: str | bytes, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            self._places[_text(place)] = place
-
-    def _add_link(self, place: bytes, found: Any) -> None:
-        """None is followed: nobody has named another file, and what a name stands for can be named itself."""
+    def _add(self, place: bytes, found: Any) -> None:
+        """No link is followed: nobody has named another file, and what a name stands for can be named itself."""
         if found.type in (h5py.h5l.TYPE_SOFT, h5py.h5l.TYPE_EXTERNAL):
             link = self._hdf5.get(place, getlink=True)
             file = f" of {visible(link.filename)}" if isinstance(link, h5py.ExternalLink) else ""
             self._links[_text(place)] = f"'{visible(link.path)}'{file}"
+        elif h5py.h5o.get_info(self._hdf5.id, place).type == h5py.h5o.TYPE_DATASET:
+            self._places[_text(place)] = place
 
     def names(self) -> Sequence[str]:
         """Raises DataError where a link is asked for, or there is nothing else."""
@@ -100,9 +97,9 @@ class _Datasets:
         self._file.close()
 
 
-def _text(place: str | bytes) -> str:
-    """A name as it is shown: one that is not UTF-8 comes as bytes."""
-    return place if isinstance(place, str) else place.decode(errors="backslashreplace")
+def _text(place: bytes) -> str:
+    """A name as it is shown."""
+    return place.decode(errors="backslashreplace")
 
 
 class _DatasetReader(Reader):
@@ -165,7 +162,7 @@ class _DatasetReader(Reader):
         return rechunk(self._parts(rows), rows)
 
     def _parts(self, rows: int) -> Iterator[dict[str, Array]]:
-        source = self._dataset.asstr() if self._text is not None and self._is_string else self._dataset
+        source = self._dataset.asstr("utf-8") if self._text is not None and self._is_string else self._dataset
         row_bytes = self._dataset.dtype.itemsize * math.prod(self._dataset.shape[1:])
         for start, stop in pieces(self._dataset.shape[0], self._packed_rows or rows, row_bytes, rows):
             with hdf5_faults(f"{self._label}, from row {start} on,"):

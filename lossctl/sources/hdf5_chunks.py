@@ -6,7 +6,9 @@ import math
 import zlib
 from typing import Any
 
-from lossctl.errors import DataError
+import h5py
+
+from lossctl.errors import DataError, visible
 
 # What stands for a text of any length; filters may add a little to a chunk.
 _REFERENCE_BYTES = 16
@@ -26,9 +28,16 @@ _PIECE_BYTES = 1 << 20
 
 
 def check_chunks(dataset: Any, label: str) -> None:
-    """Raises DataError where a chunk takes, or may be unpacked to, more than its shape says."""
+    """Raises DataError where a chunk takes, or may be unpacked to, more than its shape says, or cannot be unpacked."""
     plan = dataset.id.get_create_plist()
     filters = [plan.get_filter(each)[0] for each in range(plan.get_nfilters())]
+    for position, code in enumerate(filters):
+        if not h5py.h5z.filter_avail(code):
+            name = plan.get_filter(position)[3].decode(errors="backslashreplace")
+            raise DataError(
+                f"{label} is packed by the filter '{visible(name)}' ({code}), which is not there",
+                hint="write it with gzip or lzf, or set HDF5_PLUGIN_PATH to the folder of the filter",
+            )
     packing = [each for each in filters if each != _FLETCHER32]
     if any(each not in _OF_KNOWN_SIZE for each in packing[:-1]):
         raise DataError(f"{label} is packed more than once", hint="write it with one compression, as the last filter")

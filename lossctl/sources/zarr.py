@@ -67,7 +67,8 @@ class _Arrays:
         with warnings.catch_warnings():  # the library says on stderr which files are none of its own
             warnings.simplefilter("ignore")
             members = list(group.members(max_depth=None))
-        self._arrays = {each: array for each, array in members if isinstance(array, zarr.Array)}
+        # The library finds them in another order each time.
+        self._arrays = {each: array for each, array in sorted(members) if isinstance(array, zarr.Array)}
 
     def names(self) -> Sequence[str]:
         return list(self._arrays)

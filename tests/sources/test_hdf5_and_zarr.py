@@ -14,7 +14,7 @@ import pytest
 import zarr
 
 from lossctl.errors import UsageError
-from lossctl.sources import arrays
+from lossctl.sources import Selection, arrays, open_reader
 from lossctl.sources import zarr as zarr_source
 from lossctl.sources.arrays import pieces
 from lossctl.sources.input_file import check_machine
@@ -76,6 +76,34 @@ def test_links_are_not_followed(tmp_path: Path, read_all: ReadAll, refusal: Refu
         np.testing.assert_array_equal(read_all(tmp_path / "a.h5", prediction=chosen)["prediction"], P)
 
 
+def test_each_name_of_a_dataset_is_one(tmp_path: Path, read_all: ReadAll) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["p"] = P
+        file["a/same"] = file["p"]
+        file["a/around"] = file["/"]
+    for name in ("p", "a/same"):
+        np.testing.assert_array_equal(read_all(tmp_path / "a.h5", 4, prediction=name)["prediction"], P)
+
+
+def test_a_filter_that_is_not_there_is_named(tmp_path: Path, refusal: Refusal) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("p", data=P, chunks=True, compression="gzip")
+    content = (tmp_path / "a.h5").read_bytes()
+    at = content.index(b"deflate")
+    (tmp_path / "a.h5").write_bytes(content[: at - 8] + (32123).to_bytes(2, "little") + content[at - 6 :])
+    found = refusal(tmp_path / "a.h5")
+    assert "dataset 'p' is packed by the filter 'deflate' (32123), which is not there" in found.message
+    assert "gzip or lzf" in (found.hint or "")
+
+
+def test_names_of_classes_are_utf8_whatever_the_file_calls_them(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["label"] = np.array(["Zürich".encode(), b"Bern"])
+    with open_reader(tmp_path / "a.h5", {"target": Selection(("label",), classes=("Bern", "Zürich"))}) as reader:
+        (chunk,) = reader.chunks(4)
+    assert chunk["target"].tolist() == [1, 0]
+
+
 def test_damaged_hdf5(tmp_path: Path, refusal: Refusal) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["p"] = P
@@ -95,6 +123,14 @@ def test_zarr_arrays(tmp_path: Path, read_all: ReadAll, refusal: Refusal) -> Non
     error = refusal(tmp_path / "a.zarr", prediction="nope")
     assert isinstance(error, UsageError)
     assert "has no array 'nope'" in error.message
+
+
+def test_the_arrays_of_a_store_are_always_in_one_order(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    names = [f"{each:02}" for each in range(30)]
+    for name in reversed(names):
+        group.create_array(name, data=T)
+    assert zarr_source.zarr_contents(str(tmp_path / "a.zarr")) == names
 
 
 def test_a_note_among_the_arrays_is_not_spoken_of(tmp_path: Path, read_all: ReadAll) -> None:
