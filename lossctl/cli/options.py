@@ -222,8 +222,9 @@ def comma_list(text: str | None) -> tuple[str, ...] | None:
     """ "a,b,c" as names."""
     if text is None:
         return None
-    names = tuple(part.strip() for part in text.split(","))
-    if not all(names):
+    # Of one name the spaces may be its own.
+    names = tuple(part.strip() for part in text.split(",")) if "," in text else (text,)
+    if not all(name.strip() for name in names):
         raise UsageError(
             f"'{visible(text)}' is not a list of columns", hint="write a name, a list a,b,c or a glob 'p_*'"
         )

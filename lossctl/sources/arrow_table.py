@@ -198,6 +198,9 @@ class ArrowTable:
         constant = self._constants.get(name)
         if name in self._texts:
             array: Any = batch.column(name) if constant is None else pa.array([constant.item()] * batch.num_rows)
+            if pa.types.is_dictionary(array.type) and pa.types.is_string_view(array.type.value_type):
+                # Which Arrow neither decodes nor compares.
+                array = pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.string()))
             if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
                 array = array.dictionary_decode()  # of which its indices say nothing
             selection = self._texts[name]

@@ -73,14 +73,23 @@ def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...]
 
 
 def _matches(names: Sequence[str], wanted: str) -> list[str]:
-    """A name that exists is that column, whatever characters it has, and spaces around it need not be given.
+    """A name that exists is that column, whatever characters it has, and one that looks like no other may be meant.
 
     A column without a name, such as the index that pandas writes, is in no glob.
     """
     if wanted in names:
         return [wanted]
-    padded = [name for name in names if name.strip() == wanted.strip()]
-    return padded if len(padded) == 1 else [name for name in names if name and fnmatchcase(name, wanted)]
+    alike = [name for name in names if _look(name) == _look(wanted)]
+    return alike if len(alike) == 1 else [name for name in names if name and fnmatchcase(name, wanted)]
+
+
+def _look(name: str) -> str:
+    """A name as it is seen: without spaces around it, whichever way its accents are encoded."""
+    if not name.isascii():
+        from unicodedata import normalize
+
+        name = normalize("NFC", name)
+    return name.strip()
 
 
 def _joined(names: Sequence[str], wanted: tuple[str, ...]) -> tuple[str, ...]:

@@ -273,3 +273,9 @@ def test_an_existing_output_is_replaced_whole(files: Path, here: Path) -> None:
     )
     assert json.loads((here / "r.json").read_text())["status"] == "ok"
     assert np.load(here / "l.npy").shape == (3,)
+
+
+def test_spaces_may_belong_to_a_name(here: Path) -> None:
+    (here / "t.csv").write_text("p,p ,y\n1,3,0\n2,4,0\n")
+    assert scores("t.csv", "--pred-col", "p ", "--target-col", "y", "-l", "mae") == ["3.5"]
+    assert scores("t.csv", "--pred-col", "p", "--target-col", " y", "-l", "mae") == ["1.5"]

@@ -39,6 +39,13 @@ def test_spaces_around_a_name_need_not_be_given() -> None:
         select_columns("t.csv", [" p", "p "], roles)
 
 
+def test_accents_may_be_encoded_another_way() -> None:
+    roles = {"prediction": Selection(("e\u0301t\u00e9",))}
+    assert select_columns("t.csv", ["id", "\u00e9te\u0301"], roles) == {"prediction": ("\u00e9te\u0301",)}
+    with pytest.raises(UsageError, match="has no column"):
+        select_columns("t.csv", ["\u00e9t\u00e9", "\u00e9te\u0301"], roles)
+
+
 def test_a_column_without_a_name_is_in_no_glob() -> None:
     assert select_columns("t.csv", ["", "p"], {"prediction": Selection(("*",))}) == {"prediction": ("p",)}
     assert select_columns("t.csv", ["", "p"], {"prediction": Selection(("",))}) == {"prediction": ("",)}

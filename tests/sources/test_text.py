@@ -107,6 +107,16 @@ def test_views_of_texts(tmp_path: Path) -> None:
     assert chunk["key id"].tolist() == ["dog", "cat"]
 
 
+def test_categories_whose_names_are_views(tmp_path: Path) -> None:
+    """As Polars writes categories."""
+    views = pa.array(["dog", "cat"]).cast(pa.string_view())
+    table = pa.table({"id": pa.DictionaryArray.from_arrays(pa.array([1, 0, 1]), views)})
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    assert read(tmp_path / "a.arrow", key=Selection(("id",), is_key=True)) == {"key": ["cat", "dog", "cat"]}
+    assert read(tmp_path / "a.arrow", target=Selection(("id",), classes=("cat", "dog"))) == {"target": [0, 1, 0]}
+
+
 def test_categories_of_whole_numbers_are_whole_numbers(tmp_path: Path) -> None:
     """As pandas writes them to Feather; Parquet gives the numbers themselves."""
     table = pa.table({"id": pa.array([7, -1, 7]).dictionary_encode()})
