@@ -13,8 +13,11 @@ _END_BYTES = 4 + len(FILE_MAGIC)
 Block: TypeAlias = tuple[int, int, int]
 """Where a batch begins, and the bytes of its head and of its body."""
 
-_FOOTER_BATCHES, _MESSAGE_HEADER, _BATCH_COMPRESSION = 3, 2, 3
-"""Fields of Arrow's flatbuffers, by their number."""
+DICTIONARIES, BATCHES = 2, 3
+"""What a footer lists blocks of, by the number of the field."""
+
+_MESSAGE_HEADER, _BATCH_COMPRESSION = 2, 3
+"""Fields of Arrow's other flatbuffers."""
 
 _BLOCK = struct.Struct("<qi4xq")
 
@@ -30,14 +33,14 @@ def footer_bytes(file: InputFile) -> int:
     return int.from_bytes(file.read_at(max(0, file.size - _END_BYTES), 4), "little") + _END_BYTES
 
 
-def blocks_of(file: InputFile) -> list[Block]:
-    """The batches of a file, by its footer, a flatbuffer; none where that has none, or is malformed."""
+def blocks_of(file: InputFile, kind: int) -> list[Block]:
+    """The blocks of a kind in a file, by its footer, a flatbuffer; none where that has none, or is malformed."""
     start = file.size - footer_bytes(file)
     if start <= 0:
         return []
     footer = file.read_at(start, file.size - _END_BYTES - start)
     try:
-        place = _field(footer, _referred(footer, 0), _FOOTER_BATCHES)
+        place = _field(footer, _referred(footer, 0), kind)
         if place is None:
             return []
         blocks = _referred(footer, place)

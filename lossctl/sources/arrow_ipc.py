@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lossctl.errors import DataError
 from lossctl.sources.arrays import rechunk
-from lossctl.sources.arrow_blocks import FILE_MAGIC, Block, blocks_of, footer_bytes, is_packed
+from lossctl.sources.arrow_blocks import BATCHES, DICTIONARIES, FILE_MAGIC, Block, blocks_of, footer_bytes, is_packed
 from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.bus_errors import may_map, watch
@@ -21,7 +21,7 @@ from lossctl.sources.input_file import InputFile
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 _MOST_PADDING = 64 + len(_END_OF_STREAM)
-"""Between the last batch of a file and its footer there is no more than this."""
+"""Between the last block of a file and its footer there is no more than this."""
 
 _JOINED = "it may be several files joined: name them all, or write the data as one file"
 
@@ -50,9 +50,11 @@ def _check_end(file: InputFile) -> None:
 
 
 def _check_footer(file: InputFile, blocks: list[Block]) -> None:
-    """Raises DataError where much stands between the last batch and the footer: of joined files Arrow reads one."""
+    """Raises DataError where much stands between the last block and the footer: of joined files Arrow reads one."""
     start = file.size - footer_bytes(file)
-    last = max((place + head + body for place, head, body in blocks), default=0)
+    # Polars writes dictionaries behind the batches.
+    every = blocks + blocks_of(file, DICTIONARIES)
+    last = max((place + head + body for place, head, body in every), default=0)
     if last and start - last > _MOST_PADDING:
         raise DataError(
             f"{file.name} is no single Arrow file: its batches end at byte {last}, its footer begins at byte {start}",
@@ -85,7 +87,7 @@ class _ArrowReader(Reader):
     def __init__(self, file: InputFile, roles: dict[str, Selection]) -> None:
         self._file = file
         self._is_file = _is_file(file)
-        blocks = blocks_of(file) if self._is_file else []
+        blocks = blocks_of(file, BATCHES) if self._is_file else []
         if self._is_file:
             _check_footer(file, blocks)
         else:

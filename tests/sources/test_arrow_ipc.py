@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from pyarrow import feather
 
 from lossctl.errors import DataError
 from lossctl.sources import Selection, arrow_ipc, open_reader
+from lossctl.sources.arrow_blocks import BATCHES, DICTIONARIES, blocks_of
+from lossctl.sources.opening import open_input
 from tests.sources.conftest import ReadAll, Refusal
 
 TABLE = pa.table(
@@ -47,6 +51,25 @@ def test_columns(tmp_path: Path, read_all: ReadAll, kind: str) -> None:
     assert found["target"].tolist() == list(range(100))
     lists = read_all(tmp_path / "a.arrow", 17, prediction="q")["prediction"]
     assert lists.tolist() == np.arange(200.0).reshape(100, 2).tolist()
+
+
+def test_dictionaries_behind_the_batches(tmp_path: Path, read_all: ReadAll) -> None:
+    """As Polars writes them."""
+    table = pa.table({"p": TABLE["p"], "c": TABLE["text"].dictionary_encode()})
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    data = (tmp_path / "a.arrow").read_bytes()
+    end = len(data) - 10 - int.from_bytes(data[-10:-6], "little")
+    with closing(open_input(str(tmp_path / "a.arrow"))) as file:
+        ((first, *_),), ((second, head, body),) = blocks_of(file, DICTIONARIES), blocks_of(file, BATCHES)
+    behind = second + head + body
+    batch, dictionary, now = (each.to_bytes(8, "little") for each in (second, first, first + head + body))
+    swapped = {batch: dictionary, dictionary: now}
+    footer = re.sub(re.escape(batch) + b"|" + re.escape(dictionary), lambda found: swapped[found[0]], data[end:])
+    moved = data[:first] + data[second:behind] + data[first:second] + data[behind:end] + footer
+    (tmp_path / "b.arrow").write_bytes(moved)
+    assert pa.ipc.open_file(str(tmp_path / "b.arrow")).read_all() == table
+    assert read_all(tmp_path / "b.arrow", 17, prediction="p")["prediction"].tolist() == table["p"].to_pylist()
 
 
 def test_the_first_bytes_alone(tmp_path: Path, refusal: Refusal) -> None:
