@@ -55,7 +55,7 @@ def test_columns(tmp_path: Path, read_all: ReadAll, kind: str) -> None:
 
 def test_dictionaries_behind_the_batches(tmp_path: Path, read_all: ReadAll) -> None:
     """As Polars writes them."""
-    table = pa.table({"p": TABLE["p"], "c": TABLE["text"].dictionary_encode()})
+    table = TABLE.select(["p"]).append_column("c", TABLE["text"].dictionary_encode())
     with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
         writer.write_table(table)
     data = (tmp_path / "a.arrow").read_bytes()
