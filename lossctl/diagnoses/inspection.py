@@ -89,7 +89,8 @@ def inspect(path: str, format: str | None = None) -> list[Description]:
     roles |= {f"{glob} ({len(members)} columns)": tuple(members) for glob, members in groups.items()}
     measured = {each.name: each for each in _together_or_not(path, format, roles)}
     found = measured | {name: _other(path, format, name, kind) for name, kind in others.items()}
-    return [found[name] for name in names] + [each for name, each in measured.items() if name not in names]
+    of_groups = [each for name, each in measured.items() if name not in numeric]
+    return [found[name] for name in names] + of_groups
 
 
 def _nameless(path: str, format: str | None) -> list[Description]:

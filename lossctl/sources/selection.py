@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.base import Selection, option
@@ -37,8 +38,9 @@ def select_columns(
     Raises UsageError for a name that does not exist, a glob that matches nothing, a column selected twice by a role,
     and a role without a selection where the table does not have exactly one column to give besides the keys.
     """
+    among = dict.fromkeys(names)  # in which each is found at once, of however many
     named = {
-        role: _expand(table, names, role, selection.columns, kind)
+        role: _expand(table, among, role, selection.columns, kind)
         for role, selection in roles.items()
         if selection.columns is not None
     }
@@ -55,7 +57,7 @@ def select_columns(
     return {role: named.get(role, left) for role in roles}
 
 
-def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...], kind: str) -> tuple[str, ...]:
+def _expand(table: str, names: Collection[str], role: str, wanted: tuple[str, ...], kind: str) -> tuple[str, ...]:
     chosen: list[str] = []
     for each in _joined(names, wanted):
         matches = _matches(names, each)
@@ -72,7 +74,7 @@ def _expand(table: str, names: Sequence[str], role: str, wanted: tuple[str, ...]
     return tuple(chosen)
 
 
-def _matches(names: Sequence[str], wanted: str) -> list[str]:
+def _matches(names: Collection[str], wanted: str) -> list[str]:
     """A name that exists is that column, whatever characters it has, and one that looks like no other may be meant.
 
     A column without a name, such as the index that pandas writes, is in no glob.
@@ -92,14 +94,14 @@ def _look(name: str) -> str:
     return name.strip()
 
 
-def _joined(names: Sequence[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
+def _joined(names: Collection[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
     """`wanted`, or the one name with commas that was taken apart as a list: pandas calls columns "('a', 'p')"."""
     if len(wanted) < 2 or all(each in names for each in wanted):
         return wanted
     return next(((name,) for name in names if tuple(part.strip() for part in name.split(",")) == wanted), wanted)
 
 
-def _missing(table: str, names: Sequence[str], role: str, wanted: str, kind: str) -> UsageError:
+def _missing(table: str, names: Collection[str], role: str, wanted: str, kind: str) -> UsageError:
     if is_glob(wanted):
         found = f"no {kind} of {table} matches '{visible(wanted)}' ({option(role, 'col')})"
     else:
@@ -109,8 +111,8 @@ def _missing(table: str, names: Sequence[str], role: str, wanted: str, kind: str
     return UsageError(found, hint=f"{did_you_mean(wanted, names, quoted=True)}{kind}s: {_listed(names)}")
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(visible(name, 40) or "''" for name in names[:_SHOWN_NAMES])
+def _listed(names: Collection[str]) -> str:
+    shown = ", ".join(visible(name, 40) or "''" for name in islice(names, _SHOWN_NAMES))
     more = len(names) - _SHOWN_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 
