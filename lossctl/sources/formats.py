@@ -229,7 +229,10 @@ def _format_of(file: InputFile, role: str, name: str | None) -> Format:
 
 def _of_a_file(file: InputFile, chosen: Format) -> Format:
     if chosen.is_folder:
-        raise DataError(f"{file.name} is a file, and {chosen.name} is a folder", hint="name the folder of the store")
+        raise DataError(
+            f"{file.name} is a file, and {chosen.name} is a folder",
+            hint="name the folder of the store; one that is packed has to be unpacked",
+        )
     return chosen
 
 
@@ -257,6 +260,8 @@ def _hint_of_foreign(found: str | None) -> str:
     """What to do about a file of a format that is none of ours."""
     if found == "encrypted Parquet":
         return "write it without encryption: keys are not asked for"
+    if found in ("bzip2", "xz"):
+        return "unpack it, or pack it with gzip or Zstandard"
     suffix = {"gzip": ".gz", "Zstandard": ".zst"}.get(found or "")
     if suffix is not None:
         return f"let its name end in {suffix}, after the extension of its format: data.csv{suffix}"

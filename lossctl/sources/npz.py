@@ -76,9 +76,11 @@ class _Archive:
                 hint="it may be several files joined: name them all, or write the data as one file",
             )
         if not self._members:
+            first = next(iter(self._zip.namelist()), None)
+            of = "nothing" if first is None else f"'{visible(first)}'"
             raise DataError(
-                f"{file.name} is a ZIP archive without NPY arrays (of PyTorch, or a spreadsheet?)",
-                hint="save arrays with np.savez; pickles are never loaded",
+                f"{file.name} is a ZIP archive of {of}, without NPY arrays",
+                hint="unpack it, or save arrays with np.savez; pickles are never loaded",
             )
 
     def names(self) -> Sequence[str]:

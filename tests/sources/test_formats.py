@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +264,13 @@ def test_what_is_put_in_the_place_of_a_file(tmp_path: Path, name: str, content: 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=says):
         open_reader(tmp_path / name, {"prediction": Selection()})
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_what_is_packed_by_something_else_is_to_be_unpacked(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "t.csv").write_bytes(pack(b"p\n1\n"))
+    with pytest.raises(DataError, match="is not csv: it looks like .*; unpack it, or pack it with gzip or Zstandard"):
+        open_reader(tmp_path / "t.csv", {"prediction": Selection()})
 
 
 def test_a_compressed_file_without_the_extension(tmp_path: Path) -> None:
