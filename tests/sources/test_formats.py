@@ -269,7 +269,7 @@ def test_what_is_put_in_the_place_of_a_file(tmp_path: Path, name: str, content: 
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
 def test_what_is_packed_by_something_else_is_to_be_unpacked(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     (tmp_path / "t.csv").write_bytes(pack(b"p\n1\n"))
-    with pytest.raises(DataError, match="is not csv: it looks like .*; unpack it, or pack it with gzip or Zstandard"):
+    with pytest.raises(DataError, match="; unpack it, or pack it with gzip or Zstandard"):
         open_reader(tmp_path / "t.csv", {"prediction": Selection()})
 
 
