@@ -6,13 +6,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from lossctl.process import asked_to_end
 from lossctl_kernels.processors import usable_processors
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-# More would wait for the one thread that reads the file for them, and hold memory.
-_MOST_THREADS = 8
+MOST_THREADS = 8
+"""More would wait for the one thread that reads the file for them, and hold memory."""
+
+_PATIENCE = 1.0
+"""Seconds."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,14 +24,13 @@ Result = TypeVar("Result")
 
 def reading_threads() -> int:
     """How many threads work ahead of a reader."""
-    return min(_MOST_THREADS, usable_processors())
+    return min(MOST_THREADS, usable_processors())
 
 
-def worked(work: Callable[[Item], Result], items: Iterator[Item], *, alone: bool) -> Iterable[tuple[Item, Result]]:
-    """Each item and its result, in the order of the items; with `alone`, by no other thread."""
-    if alone:
+def worked(work: Callable[[Item], Result], items: Iterator[Item], threads: int) -> Iterable[tuple[Item, Result]]:
+    """Each item and its result, in the order of the items; by no other thread where `threads` is 0."""
+    if not threads:
         return ((item, work(item)) for item in items)
-    threads = reading_threads()
     return WorkedAhead(work, items, threads, 2 * threads + 1)
 
 
@@ -53,6 +56,7 @@ class WorkedAhead(Generic[Item, Result]):
         """Once; the threads end with it."""
         try:
             while self._waiting:
+                self._waiting[0][1].result()
                 item, result = self._waiting.popleft()
                 yield item, result.result()
                 self._begin()
@@ -62,8 +66,14 @@ class WorkedAhead(Generic[Item, Result]):
             raise self._failure
 
     def close(self) -> None:
-        """Waits for what is being worked on, and begins no more."""
-        self._pool.shutdown(cancel_futures=True)
+        """Waits for what is being worked on, and begins no more.
+
+        Not for long in a process that has been asked to end: a server may never answer.
+        """
+        from concurrent.futures import wait
+
+        self._pool.shutdown(wait=asked_to_end() is None, cancel_futures=True)
+        wait([result for _, result in self._waiting], _PATIENCE)
 
     def _begin(self) -> None:
         while self._more and len(self._waiting) < self._ahead:

@@ -120,6 +120,12 @@ class CellParser:
         if may_be_empty and (fault := self.fault(block, {})) is not None:
             raise fault
 
+    def kinds_at(self, record: Block, columns: Collection[str]) -> dict[str, str]:
+        """What columns hold by the cells of one row: whole numbers where that says nothing."""
+        cells = next(iter(self._file.records(record))).cells
+        row = dict(zip(self._file.header, (cell.strip(" \t") for cell in cells), strict=False))
+        return {column: _kind_of(row.get(column, "")) for column in columns}
+
     def kind_after(self, block: Block, column: str, before: str | None) -> str:
         """What a column holds up to the end of `block`, given what it held before it, None for nothing."""
         if before in ("float64", "bool", "text"):
@@ -296,6 +302,13 @@ def _row_parser(size: int) -> decimals.RowParser | None:
         return decimals.row_parser(compiling=size >= COMPILED_BYTES)
     except (ImportError, OSError):  # which of them it is where llvmlite is broken is up to the system
         return None
+
+
+def _kind_of(cell: str) -> str:
+    """The kind of a column by one of its cells; whole numbers where it is empty."""
+    if cell in TRUE + FALSE:
+        return "bool"
+    return "int64" if not cell or INTEGER.fullmatch(cell) else "float64"
 
 
 def _wrong(cell: str, kind: str) -> str | None:

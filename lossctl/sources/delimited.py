@@ -9,7 +9,7 @@ import numpy as np
 
 from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources import records
-from lossctl.sources.ahead import worked
+from lossctl.sources.ahead import reading_threads, worked
 from lossctl.sources.arrays import rechunk, stack_columns
 from lossctl.sources.base import Array, ArrayInfo, Reader, Selection, option
 from lossctl.sources.cells import CellParser
@@ -155,7 +155,8 @@ class _DelimitedReader(Reader):
                 return None
             return values, _inexact(values)
 
-        return worked(attempt, self._file.blocks(), alone=self._file.file.size <= records.BLOCK_BYTES)
+        threads = reading_threads() if self._file.file.size > records.BLOCK_BYTES else 0
+        return worked(attempt, self._file.blocks(), threads)
 
     def place(self, role: str, row: int, column: int | None = None) -> str:
         columns = self._columns[role]
@@ -186,10 +187,12 @@ class _DelimitedReader(Reader):
         return np.dtype("float64" if inexact else next(iter(found)))
 
     def _kinds_at_first(self, block: Block | None, columns: list[str]) -> dict[str, str]:
-        """What each column holds in the first block."""
+        """What each column holds in the first block, as its first row says if the others bear it out."""
         if block is None or not columns:
             return dict.fromkeys(columns, "float64")
-        return self._kinds_in(block, dict.fromkeys(columns))[0]
+        self._file.check_text(block)
+        guess = self._cells.kinds_at(self._file.first_record(block), columns)
+        return self._kinds_in(block, guess, dict.fromkeys(columns))[0]
 
     def _kind_to_the_end(self, block: Block, column: str) -> str:
         """What a column of whole numbers holds from `block` to the end of the file."""
@@ -200,18 +203,20 @@ class _DelimitedReader(Reader):
                 break
         return kind
 
-    def _kinds_in(self, block: Block, before: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, Array]]:
-        """What columns hold up to the end of `block`, given what they held before it, and their values in it.
+    def _kinds_in(
+        self, block: Block, guess: dict[str, str], before: Mapping[str, str | None] | None = None
+    ) -> tuple[dict[str, str], dict[str, Array]]:
+        """What columns hold up to the end of `block`, and their values in it: what is guessed, if that is right.
 
-        Raises DataError where that is not one kind: true and false among numbers, or a cell that is neither.
+        `before` says what they held before it, if that is not the guess. Raises DataError where a column is not of one
+        kind: true and false among numbers, or a cell that is neither.
         """
         self._file.check_text(block)
-        guess = {column: kind or "int64" for column, kind in before.items()}
         try:
             return guess, self._cells.values(block, guess)
         except DataError:
-            guess = {column: self._cells.kind_after(block, column, kind) for column, kind in before.items()}
-            return guess, self._cells.values(block, guess)
+            now = {column: self._cells.kind_after(block, column, kind) for column, kind in (before or guess).items()}
+            return now, self._cells.values(block, now)
 
 
 def _inexact(values: Mapping[str, Array]) -> set[str]:

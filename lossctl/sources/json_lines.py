@@ -12,7 +12,7 @@ from pyarrow import json as arrow_json
 
 from lossctl.errors import DataError, visible
 from lossctl.sources import json_records
-from lossctl.sources.ahead import worked
+from lossctl.sources.ahead import reading_threads, worked
 from lossctl.sources.arrays import rechunk
 from lossctl.sources.arrow import machine_fault
 from lossctl.sources.arrow_table import ArrowTable
@@ -183,7 +183,8 @@ class _JsonLinesReader(Reader):
             fit = lines and not_utf8(block) is None and not may_be_deep(block)
             return _Attempt(lines, given, self._parsed(block, given, lines) if fit else None)
 
-        return worked(attempt, self._lines.blocks(), alone=self._file.size <= json_records.BLOCK_BYTES)
+        threads = reading_threads() if self._file.size > json_records.BLOCK_BYTES else 0
+        return worked(attempt, self._lines.blocks(), threads)
 
     def _parsed(self, block: bytes, kinds: dict[str, str], lines: int) -> pa.RecordBatch | None:
         """The fields of a block of so many lines; None where they are not of these kinds, or not one object a line."""

@@ -13,7 +13,7 @@ from itertools import chain, islice, repeat
 from typing import Any, TypeAlias
 
 from lossctl.errors import DataError, UsageError, reason_of, visible
-from lossctl.sources.ahead import WorkedAhead, reading_threads
+from lossctl.sources.ahead import MOST_THREADS, WorkedAhead, reading_threads, worked
 from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, Reader, is_remote
 from lossctl.sources.input_file import changed, faults_of, state_of
 from lossctl.sources.opening import is_glob
@@ -25,8 +25,8 @@ _TEXT_FORMATS = ("csv", "tsv", "jsonl")
 _PART_BYTES = 8 << 20
 """Of a shard that is read ahead of its turn, about; one that is known to be larger has its turn first."""
 
-_LEAST_BYTES = 1 << 20
-"""Of all files that are worth threads."""
+_LEAST_TEXT_BYTES = 128 << 10
+"""Of files of text, on average, that are worth threads: smaller ones wait for one another."""
 
 _Chunks: TypeAlias = Iterator[dict[str, Array]]
 _Told: TypeAlias = dict[int, tuple[int, Mapping[str, ArrayInfo]]]
@@ -155,10 +155,10 @@ class ShardedReader(Reader):
         self._path, self._shards, self._open = path, list(shards), open_shard
         # Before anything is read of them: what comes between is told at the end of a pass.
         self._states = [_state(shard) for shard in self._shards]
-        described: list[dict[str, ArrayInfo]] = []
-        for shard in self._shards:
-            with self._open(shard) as reader:
-                described.append(dict(reader.arrays))
+        described = [self._arrays_of(self._shards[0])]
+        self._threads = self._threads_for(next(iter(described[0].values())).format)
+        rest = worked(self._arrays_of, islice(self._shards, 1, None), self._threads)
+        described += [arrays for _, arrays in rest]
         self._rows = [next(iter(arrays.values())).shape[0] for arrays in described]
         # What rows are like is told by the first shard that has any.
         model = next((index for index, count in enumerate(self._rows) if count != 0), 0)
@@ -175,6 +175,21 @@ class ShardedReader(Reader):
         part._begun = None
         part.arrays = {role: info for role, info in self.arrays.items() if role in roles}
         return part
+
+    def _arrays_of(self, shard: str) -> dict[str, ArrayInfo]:
+        with self._open(shard) as reader:
+            return dict(reader.arrays)
+
+    def _threads_for(self, format: str) -> int:
+        """How many threads open and read shards ahead of their turn: far ones are waited for, and text takes work.
+
+        None for the others, which are mapped, or decoded by threads of their own.
+        """
+        if is_remote(self._shards[0]):
+            return MOST_THREADS
+        sizes = [size for size, *_ in self._states]
+        gains = format in _TEXT_FORMATS and sum(sizes) >= len(sizes) * _LEAST_TEXT_BYTES
+        return reading_threads() if gains else 0
 
     def _describe(self, first: Mapping[str, ArrayInfo]) -> dict[str, ArrayInfo]:
         rows = None if None in self._rows else sum(count for count in self._rows if count is not None)
@@ -213,7 +228,7 @@ class ShardedReader(Reader):
     def _start(self) -> tuple[_Told, WorkedAhead[int, _Chunks | None] | None]:
         """A pass, and shards that threads read ahead; None in their place where that does not pay."""
         told: _Told = {}
-        if sum(size for size, *_ in self._states) < _LEAST_BYTES:
+        if not self._threads:
             return told, None
         row_bytes = sum(_row_bytes(info) for info in self.arrays.values())
         part_rows = max(1, _PART_BYTES // row_bytes)
@@ -224,8 +239,7 @@ class ShardedReader(Reader):
             chunks = self._read(told, index, part_rows)
             return chain(list(islice(chunks, 2)), chunks)  # of what is text, there may be more than these
 
-        threads = reading_threads()
-        return told, WorkedAhead(ahead, iter(range(len(self._shards))), threads, threads + 2)
+        return told, WorkedAhead(ahead, iter(range(len(self._shards))), self._threads, self._threads + 2)
 
     def _parts(self, rows: int) -> _Chunks:
         (told, begun), self._begun = self._begun or self._start(), None

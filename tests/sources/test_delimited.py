@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.sources import Selection, open_reader, records
+from lossctl.sources.cells import CellParser
 
 ReadAll = Callable[..., dict[str, Any]]
 Refusal = Callable[..., LossctlError]
@@ -230,6 +231,21 @@ def test_rows_are_known_after_the_first_pass(table: Table) -> None:
         assert [info.shape for info in reader.arrays.values()] == [(None,), (None,)]
         list(reader.chunks(2))
         assert [info.shape for info in reader.arrays.values()] == [(5,), (5,)]
+
+
+@pytest.mark.parametrize("cells", [["0.5", "1"], ["1", "2"], ["true", "false"], ["nan", "0.5"]])
+def test_the_first_row_tells_what_a_column_holds(
+    table: Table, monkeypatch: pytest.MonkeyPatch, cells: list[str]
+) -> None:
+    """No cell is looked at twice to find out, as it is where rows below the first differ."""
+
+    def looked_at(*_: object) -> NoReturn:
+        raise AssertionError("the first row was not believed")
+
+    monkeypatch.setattr(CellParser, "kind_after", looked_at)
+    path = table("y\n" + "\n".join(cells) + "\n")
+    with open_reader(path, {"target": Selection()}) as reader:
+        assert len(next(reader.chunks(10))["target"]) == len(cells)
 
 
 def test_decimals_below_whole_numbers(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,17 @@ import pytest
 from pyarrow import parquet
 
 from lossctl.errors import DataError
-from lossctl.sources import Reader, Selection, open_reader, shards
+from lossctl.sources import Reader, Selection, ahead, open_reader, shards
+from lossctl.sources.base import Array, ArrayInfo
 from lossctl.sources.shards import ShardedReader, natural_key
 from tests.sources.conftest import ReadAll, Refusal
 
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["in turn", "ahead"])
 def _ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small shards are read in their turn, or as large ones are: three numbers at a time, by threads."""
+    """Shards are read in their turn, or by threads, as far ones are: three numbers at a time."""
     if request.param:
-        monkeypatch.setattr(shards, "_LEAST_BYTES", 0)
+        monkeypatch.setattr(ShardedReader, "_threads_for", lambda *_: 2)
         monkeypatch.setattr(shards, "_PART_BYTES", 24)
 
 
@@ -49,6 +51,38 @@ def test_a_file_that_is_found_again_is_one(tmp_path: Path, read_all: ReadAll, pa
     np.save(tmp_path / "inner" / "10.npy", np.array([3.0]))
     (tmp_path / "inner" / "up").symlink_to("..")
     assert read_all(tmp_path / pattern, 9, prediction=None)["prediction"].tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(("size", "side_by_side"), [(8, False), (256 << 10, True)])
+def test_text_that_takes_work_is_opened_and_read_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, side_by_side: bool
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(ahead, "usable_processors", lambda: 2)
+    seen = set()
+
+    class Watched(Reader):
+        def __init__(self, path: str) -> None:
+            self.arrays = {"prediction": ArrayInfo(path, "csv", ("p",), (None,), "float64")}
+            seen.add(("opened", threading.current_thread()))
+
+        def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
+            seen.add(("read", threading.current_thread()))
+            yield {"prediction": np.zeros(2)}
+
+        def place(self, role: str, row: int, column: int | None = None) -> str:
+            raise NotImplementedError
+
+        def close(self) -> None:
+            pass
+
+    paths = [str(tmp_path / f"{number}.csv") for number in range(4)]
+    for path in paths:
+        Path(path).write_bytes(bytes(size))
+    with ShardedReader("*.csv", paths, Watched) as reader:
+        assert sum(len(chunk["prediction"]) for chunk in reader.chunks(2)) == 4 * 2
+    others = {what for what, thread in seen if thread is not threading.current_thread()}
+    assert others == ({"opened", "read"} if side_by_side else set())
 
 
 def test_places(tmp_path: Path) -> None:
