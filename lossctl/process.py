@@ -121,8 +121,11 @@ def reuse_memory() -> None:
 
 
 def end(code: int) -> NoReturn:
-    """Ends as Python does, but for what takes it longest: to take all modules apart, which the system does at once."""
-    if "threading" in sys.modules:
+    """Ends as Python does, but for what takes it longest: to take all modules apart, which the system does at once.
+
+    One that has been asked to end does not wait for threads: what they wait for may never come.
+    """
+    if "threading" in sys.modules and _asked is None:
         sys.modules["threading"]._shutdown()  # waits for threads, and those for their processes
     sys.unraisablehook = _say_nothing
     atexit._run_exitfuncs()

@@ -115,6 +115,10 @@ class _Tables:
         table: _Table = self._of_thread.table
         return table
 
+    def by_pages(self) -> _Table:
+        """A table that reads no more of a column than the pages that it is asked for."""
+        return _Table(self._source, self.metadata, _BUFFER_BYTES)
+
     def close(self) -> None:
         with suppress(OSError):  # as for the file itself
             self._source.close()
@@ -253,7 +257,7 @@ class _ParquetReader(Reader):
         """Whether Arrow can make something of the beginning of the last column of the last row group."""
         import pyarrow as pa
 
-        table = self._tables.here()
+        table = self._tables.by_pages()
         try:
             next(table.batches(1, [self._tables.metadata.num_row_groups - 1], table.schema.names[-1:], False), None)
         except MemoryError:

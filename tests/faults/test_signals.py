@@ -76,6 +76,26 @@ NpyWriter._end = work
     assert os.listdir(folder / "out") == []
 
 
+WHILE_A_THREAD_WAITS = """
+from threading import Event
+from lossctl.sources.ahead import WorkedAhead
+from lossctl.writers import NpyWriter
+def wait(self):
+    for answer in WorkedAhead(lambda _: Event().wait(), iter(range(3)), threads=2, ahead=2):
+        pass
+NpyWriter._end = wait
+from threading import Timer
+Timer(0.5, come).start()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_server_that_never_answers(number: int, folder: Path) -> None:
+    done = signalled(number, WHILE_A_THREAD_WAITS, folder)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", told(number))
+    assert os.listdir(folder / "out") == []
+
+
 LOST = {
     "made an error of the import": """
         raise ImportError("the library could not import a module")""",
