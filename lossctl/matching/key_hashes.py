@@ -20,11 +20,13 @@ from lossctl_kernels.value_hashes import spread
 Lanes = NDArray[np.uint64]
 """Shape (rows, words), one word or two: the keys."""
 
+Signs = NDArray[np.bool_]
+
 _LEAST_ROW_BYTES = 8
 """Of a table of text with a key."""
 
 # A whole number as Python writes it, and so in one way only: 007 and 7 are different texts.
-_WHOLE = r"\A(?:0|-?[1-9][0-9]{0,18})\z"
+_WHOLE = r"\A(?:0|-?[1-9][0-9]{0,19})\z"
 
 
 class BothSigns(Exception):
@@ -43,7 +45,7 @@ class KeyHasher:
         self._readers = readers
         self._whole = {role: any(reader.arrays[role].dtype != "object" for reader in readers) for role in roles}
         self.words = 1 if len(roles) == 1 and self._whole[roles[0]] and not both_signs else 2
-        self._kinds_with_top_bit: set[str] = set()
+        self._signs_with_top_bit: set[bool] = set()
         self._seed = secrets.randbits(128)
         # One function for all files of a run, decided before the first is read.
         compiled = not all(self._whole.values()) and can_compile(max(map(_rows_of, readers)))
@@ -74,21 +76,21 @@ class KeyHasher:
             raise _empty(reader.place(role, first + int(np.argmax(empty))))
         if not self._whole[role]:
             return self._hashed(array)
-        numbers = self._numbers(reader, role, array, first) if array.dtype == object else array
-        wide = numbers.astype(np.int64 if numbers.dtype.kind == "i" else np.uint64, copy=False)
+        numbers, below = self._numbers(reader, role, array, first) if array.dtype == object else _with_signs(array)
         if self.words == 1:
-            self._check_signs(wide)
-            return wide.view(np.uint64).reshape(-1, 1)
-        found = np.empty((len(wide), 2), np.uint64)
-        found[:, 0], found[:, 1] = wide.view(np.uint64), wide < 0
+            self._check_signs(numbers, below)
+            return numbers.reshape(-1, 1)
+        found = np.empty((len(numbers), 2), np.uint64)
+        found[:, 0], found[:, 1] = numbers, below
         # Of several columns the halves are mixed: both must tell the numbers apart.
         return found if len(self.roles) == 1 else spread(found[:, :1] + found[:, 1:] * self._factors)
 
-    def _check_signs(self, numbers: Array) -> None:
+    def _check_signs(self, numbers: Lanes, below: Signs) -> None:
         """Of the bits of int64 and of uint64, only those with the first bit set mean different numbers."""
-        if (numbers.view(np.int64) < 0).any():
-            self._kinds_with_top_bit.add(numbers.dtype.kind)
-            if len(self._kinds_with_top_bit) > 1:
+        with_top_bit = numbers.view(np.int64) < 0
+        if with_top_bit.any():
+            self._signs_with_top_bit.update(np.unique(below[with_top_bit]).tolist())
+            if len(self._signs_with_top_bit) > 1:
                 raise BothSigns
 
     def _hashed(self, texts: Array) -> Lanes:
@@ -101,17 +103,22 @@ class KeyHasher:
         digests = b"".join(blake2b(text.encode(), digest_size=16, key=key).digest() for text in texts.tolist())
         return np.frombuffer(digests, np.uint64).reshape(-1, 2)
 
-    def _numbers(self, reader: Reader, role: str, texts: Array, first: int) -> NDArray[np.int64]:
+    def _numbers(self, reader: Reader, role: str, texts: Array, first: int) -> tuple[Lanes, Signs]:
+        """The whole numbers that texts are, as `_with_signs` gives them."""
         import pyarrow as pa
         from pyarrow import compute
 
         array = pa.array(texts.tolist(), pa.string())
         whole = compute.match_substring_regex(array, _WHOLE).to_pylist()
-        try:
+        if all(whole):
+            try:
+                return _with_signs(np.array(array.cast(pa.int64()).to_pylist(), np.int64))
+            except pa.ArrowInvalid:
+                numbers = [int(text) for text in texts]
+                whole = [-(2**63) <= number < 2**64 for number in numbers]
             if all(whole):
-                return np.array(array.cast(pa.int64()).to_pylist(), np.int64)
-        except pa.ArrowInvalid:
-            whole = [-(2**63) <= int(text) < 2**63 for text in texts]
+                words = np.array([number % 2**64 for number in numbers], np.uint64)
+                return words, np.array([number < 0 for number in numbers])
         row = whole.index(False)
         other = next(each for each in self._readers if each.arrays[role].dtype != "object")
         raise DataError(
@@ -119,6 +126,14 @@ class KeyHasher:
             f"{visible(other.arrays[role].path)} are whole numbers",
             hint="keys match as text, or as whole numbers of 64 bits written without leading zeros",
         )
+
+
+def _with_signs(numbers: Array) -> tuple[Lanes, Signs]:
+    """The 64 bits of whole numbers, and which are below 0."""
+    if numbers.dtype.kind != "i":
+        return numbers.astype(np.uint64, copy=False), np.zeros(len(numbers), np.bool_)
+    wide = numbers.astype(np.int64, copy=False)
+    return wide.view(np.uint64), wide < 0
 
 
 class _TextHasher:

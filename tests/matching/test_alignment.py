@@ -217,7 +217,7 @@ def test_no_key_in_common(tmp_path: Path) -> None:
         assert "written alike" in str(error.hint)
 
 
-@pytest.mark.parametrize("text", ["007", "+7", "7.0", "-0", "seven", " 7", str(2**63), "9" * 30])
+@pytest.mark.parametrize("text", ["007", "+7", "7.0", "-0", "seven", " 7", str(2**64), str(-(2**63) - 1), "9" * 30])
 def test_text_among_whole_numbers_is_written_as_one(text: str, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(f"id,p\n1,0.5\n{text},0.5\n")
     write(tmp_path / "y.parquet", {"id": [1, 7], "y": [0, 1]})

@@ -71,6 +71,8 @@ def joined(own: list[Any], other: list[Any]) -> list[tuple[int, int]]:
         (pa.array([2**32 - 1, 1], pa.uint32()), pa.array([-1, 1, 2**32 - 1])),
         (pa.array(SIGNED), pa.array([str(key) for key in SIGNED])),
         (pa.array([str(key) for key in SIGNED]), pa.array(SIGNED)),
+        (pa.array(UNSIGNED, pa.uint64()), pa.array([str(key) for key in UNSIGNED])),
+        (pa.array([str(key) for key in [*SIGNED, 2**64 - 1]]), pa.array(UNSIGNED, pa.uint64())),
     ],
 )
 def test_whole_numbers_match_where_python_says_that_they_are_equal(
