@@ -342,7 +342,7 @@ def _remedy(cell: str, kind: str, *, is_label: bool) -> str:  # noqa: PLR0911 - 
         return "write shares in place of percentages: 0.5 for 50%"
     if re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text):
         return "write numbers with a decimal point, and nothing between thousands"
-    if re.fullmatch(r"[+-]?[0-9]{1,3}(?:[ _',.][0-9]{3})+(?:[.,][0-9]*)?", text):
+    if re.fullmatch(r"[+-]?[0-9]{1,3}(?:[\s_'’,.][0-9]{3})+(?:[.,][0-9]*)?", text):
         return "write numbers with nothing between thousands"
     if _is_list(text):
         return "write each number of a list in a column of its own, or the table as JSON Lines or Parquet"

@@ -88,9 +88,9 @@ class _DelimitedReader(Reader):
             return None
         format = next((name for name, stop in DELIMITERS.items() if stop == other), None)
         return DataError(
-            f"{self._name}, line 1: the header is one name, '{visible(header[0])}'; is '{visible(other)}' between its "
-            "cells?",
-            hint=f"{option(role, 'format')} {format}" if format else "separate cells by commas",
+            f"{self._name}, line 1: the header is one name, '{visible(header[0])}': the cells stand between "
+            f"'{visible(other)}', and those of {self._format} between '{visible(DELIMITERS[self._format])}'",
+            hint=f"{option(role, 'format')} {format}" if format else "write commas between cells, points in numbers",
         )
 
     def _selected(self, names: list[str], roles: dict[str, Selection]) -> dict[str, tuple[str, ...]]:

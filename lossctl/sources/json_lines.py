@@ -45,6 +45,7 @@ _ABSENT = "it is missing"
 _BOOLS = "true or false among numbers"
 _NESTED = "nested further than a list of numbers"
 _NO_NAME = "is not a name or a key"
+_LARGE_NAME = "is not from -2**63 to 2**63 - 1"
 _ANOTHER = "another type than in the lines before"
 
 _TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
@@ -136,7 +137,7 @@ class _JsonLinesReader(Reader):
         numbers = [each for each in value if each is not None] if isinstance(value, list) else [value]
         fault = _fault_of(value, name in self._with_gaps)
         if name in self._texts and (fault or name not in self._encoded):
-            fault = f"{visible(value, 40)} {_NO_NAME}"
+            fault = _fault_of_name(value)
         if fault:
             raise self._refused(self._first_rows.get(name, 0), name, fault)
         if is_prediction or not numbers:
@@ -248,7 +249,8 @@ class _JsonLinesReader(Reader):
             return None if name in self._with_gaps else self._fault_of_none(name, name in record)
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and kind in ("int64", "float64")
         if name in self._texts and not (name in self._encoded and is_number):
-            return None if _kind_of_text(value) == kind else _ANOTHER
+            found = _kind_of_text(value)
+            return None if found == kind else _ANOTHER if found else _fault_of_name(value)
         if fault := _fault_of(value, name in self._with_gaps):
             return fault
         if isinstance(value, list) != isinstance(first, list):
@@ -290,7 +292,13 @@ def _kind_of_text(value: Any) -> str | None:
         return "text"
     if isinstance(value, bool):
         return "bool"
-    return "int64" if isinstance(value, int) else None
+    return "int64" if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+
+
+def _fault_of_name(value: Any) -> str:
+    """Why a value is no key and no name of a class."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return f"{visible(value, 40)} {_LARGE_NAME if is_whole else _NO_NAME}"
 
 
 def _fault_of(value: Any, gaps: bool) -> str | None:
@@ -316,7 +324,7 @@ def _fault_of_number(value: Any) -> str | None:
     return None
 
 
-def _remedy(fault: str) -> str:
+def _remedy(fault: str) -> str:  # noqa: PLR0911 - one return for each remedy
     """What to do about a value that is refused."""
     if fault.endswith((_NO_FLOAT64, _NO_INT64)):
         return "rescale the numbers"
@@ -324,6 +332,8 @@ def _remedy(fault: str) -> str:
         return "rescale the numbers, or write floating-point ones, with a decimal point"
     if fault == _BOOLS:
         return "write true as 1 and false as 0"
+    if fault.endswith(_LARGE_NAME):
+        return "write it as text, in quotes, in each line"
     if fault == _ANOTHER or fault.endswith(_NO_NAME):
         return "write a text in each line, or a whole number in each"
     if fault == _ABSENT:

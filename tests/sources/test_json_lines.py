@@ -244,6 +244,19 @@ def test_keys_that_are_none(tmp_path: Path, value: str) -> None:
         list(reader.chunks(10))
 
 
+@pytest.mark.parametrize("before", ["", '{"id": 7}\n'])
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1, -(2**63) - 1])
+def test_keys_that_are_large_are_to_be_text(tmp_path: Path, value: int, before: str) -> None:
+    roles = {"key id": Selection(("id",), is_key=True)}
+    (tmp_path / "a.jsonl").write_text(f'{before}{{"id": {value}}}\n')
+    with (
+        pytest.raises(DataError, match="; write it as text, in quotes, in each line") as raised,
+        open_reader(tmp_path / "a.jsonl", roles) as reader,
+    ):
+        list(reader.chunks(10))
+    assert f"line {2 if before else 1}, column 'id': {value} is not from -2**63 to 2**63 - 1" in raised.value.message
+
+
 def test_a_line_that_is_too_long(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_records, "BLOCK_BYTES", 40)
     monkeypatch.setattr(json_records, "_LINE_BYTES", 100)

@@ -181,10 +181,12 @@ def test_the_first_row_is_text(table: Table, refusal: Refusal) -> None:
     assert "line 2: the byte 0xff is not UTF-8" in refusal(path, prediction="p").message
 
 
-@pytest.mark.parametrize(("delimiter", "remedy"), [(";", "by commas"), ("|", "by commas"), ("\t", "--pred-format tsv")])
+@pytest.mark.parametrize(
+    ("delimiter", "remedy"), [(";", "commas between cells"), ("|", "commas between cells"), ("\t", "--pred-format tsv")]
+)
 def test_other_delimiters_without_a_name(table: Table, refusal: Refusal, delimiter: str, remedy: str) -> None:
     error = refusal(table(f"a{delimiter}b\n1{delimiter}0.5\n"))
-    assert f"the header is one name, '{visible(f'a{delimiter}b')}'; is " in error.message
+    assert f"the header is one name, '{visible(f'a{delimiter}b')}': the cells stand between " in error.message
     assert remedy in str(error.hint)
 
 
@@ -259,6 +261,8 @@ def test_a_line_longer_than_a_block(table: Table, refusal: Refusal, monkeypatch:
         ("true", "write true as 1 and false as 0"),
         ('"1,5"', "a decimal point"),
         ("1 000 000", "nothing between thousands"),
+        ("1\u202f000", "nothing between thousands"),
+        ("1’000", "nothing between thousands"),
         ("1'000.5", "nothing between thousands"),
         ("<NA>", "leave the cell of a missing number empty"),
         ("NaT", "leave the cell of a missing number empty"),
@@ -273,7 +277,11 @@ def test_remedies_for_cells(table: Table, refusal: Refusal, cell: str, remedy: s
 
 @pytest.mark.parametrize(
     ("header", "name", "hint"),
-    [("p;y", "t.csv", "by commas"), ("p\ty", "t.csv", "--pred-format tsv"), ("p,y", "t.tsv", "--pred-format csv")],
+    [
+        ("p;y", "t.csv", "commas between cells"),
+        ("p\ty", "t.csv", "--pred-format tsv"),
+        ("p,y", "t.tsv", "--pred-format csv"),
+    ],
 )
 def test_other_delimiters(table: Table, refusal: Refusal, header: str, name: str, hint: str) -> None:
     error = refusal(table(f"{header}\n{header.replace('p', '1').replace('y', '2')}\n", name), prediction="p")
