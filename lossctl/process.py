@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from contextlib import suppress
+from functools import cache
 
 from lossctl.errors import EnvironmentFault
 
@@ -118,6 +119,34 @@ def reuse_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, LARGEST_REUSED)
         mallopt(_TRIM_THRESHOLD, MOST_FREE)
+
+
+@cache
+def settle_arrow() -> None:
+    """Has Arrow do without what it would start in a process that this code does not own: a thread for signals, which
+    ends the process where there is none to be had, and pandas, which takes longer to load than all else here does.
+
+    Arrow imports it to ask whether what it is given is one of its arrays, and asks no more where it has not found it.
+    """
+    if not _owned:
+        return
+    import pyarrow as pa
+
+    pa.enable_signal_handlers(False)
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(_NoPandas)
+
+
+class _NoPandas:
+    """What says of modules where they are, for a while."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ImportError(name)
 
 
 def end(code: int) -> NoReturn:

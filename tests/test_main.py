@@ -53,6 +53,8 @@ SPY = """
 import sys
 before = set(sys.modules)  # where the coverage is measured, that has brought some
 from lossctl.__main__ import run
+from lossctl.process import own
+own()
 try:
     code = run(sys.argv[1:])
 except SystemExit:
@@ -146,6 +148,26 @@ def test_the_interpreted_road_imports_neither_numba_nor_pandas(tmp_path: Path) -
         )
         found = imports("eval", table, *columns, "--loss", "bce", "--backend", "python")
         assert found & HEAVY == {"numpy", "pyarrow"}
+
+
+TABLE = "eval", str(SAMPLES / "multiclass" / "table.parquet"), "--pred-col", "p_*", "--target-col", "label"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*TABLE, "--loss", "scce", "--classes", ",".join("0123456789")),
+        (*TABLE, "--loss", "scce", "--by", "label"),
+        (*TABLE, "--loss", "scce", "--output", "scores.parquet"),
+    ],
+    ids=lambda arguments: " ".join(arguments[-2:]),
+)
+def test_arrow_does_not_bring_pandas(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It imports it to ask whether what it is given is of pandas."""
+    monkeypatch.chdir(tmp_path)
+    assert imports(*arguments) & {"pyarrow", "pandas"} == {"pyarrow"}
 
 
 # ---- how the process is set up

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from lossctl.process import settle_arrow
 from lossctl.results import GradientResult, GradientStatistics, LossResult, RunResult, Statistics
 from lossctl_kernels.records import field_names
 
@@ -77,6 +78,7 @@ def file_of(
     rows: list[dict[str, Any]], columns: dict[str, pa.DataType], metadata: dict[bytes | str, bytes | str]
 ) -> bytes:
     """The bytes of a file with these rows; what a row does not name is null."""
+    settle_arrow()
     table = pa.Table.from_pylist(rows, schema=pa.schema(columns, metadata=metadata))
     buffer = pa.BufferOutputStream()
     pyarrow.parquet.write_table(table, buffer)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossctl.errors import DataError, LossctlError, visible
-from lossctl.process import address_space, is_owned
+from lossctl.process import address_space, settle_arrow
 from lossctl.sources.base import Array, Selection
 from lossctl.sources.records import BYTE_ORDER_MARK, FALSE, INTEGER, NONFINITE, NUMBER, TRUE, Block, RecordFile
 from lossctl_kernels.conversions import LARGEST_EXACT
@@ -225,8 +225,7 @@ class CellParser:
         import pyarrow as pa
         from pyarrow import csv
 
-        if is_owned():  # Arrow's own handler of signals takes a thread, and ends the process where there is none
-            pa.enable_signal_handlers(False)
+        settle_arrow()
         return csv.read_csv(
             pa.BufferReader(block.data),  # type: ignore[arg-type]  # the stubs want Python's files
             csv.ReadOptions(column_names=self._file.header, block_size=len(block.data) + 1, use_threads=False),

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from lossctl.errors import DataError, visible
 from lossctl.guesses import did_you_mean
+from lossctl.process import settle_arrow
 from lossctl.sources.arrow import from_arrow
 from lossctl.sources.base import Array, NoText, Selection
 
@@ -62,6 +63,8 @@ def load_compute() -> None:
     A thread whose memory runs out while it imports a module may keep the lock of that, for which the next one waits.
     """
     import pyarrow.compute  # noqa: F401
+
+    settle_arrow()
 
 
 def key_or_classes(array: Any, selection: Selection, where: Any) -> Array:
