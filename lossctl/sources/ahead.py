@@ -73,7 +73,8 @@ class WorkedAhead(Generic[Item, Result]):
         from concurrent.futures import wait
 
         self._pool.shutdown(wait=asked_to_end() is None, cancel_futures=True)
-        wait([result for _, result in self._waiting], _PATIENCE)
+        # One that has been cancelled before it began is never done.
+        wait([result for _, result in self._waiting if not result.cancelled()], _PATIENCE)
 
     def _begin(self) -> None:
         while self._more and len(self._waiting) < self._ahead:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from lossctl.sources import ahead
 from lossctl.sources.ahead import WorkedAhead
 
 
@@ -74,3 +75,22 @@ def test_work_begins_before_anybody_takes_a_result_and_ends_where_nobody_does() 
     assert done.wait(60)
     begun.close()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("asked", [None, 130])
+def test_what_has_not_begun_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, asked: int | None) -> None:
+    monkeypatch.setattr(ahead, "asked_to_end", lambda: asked)
+    monkeypatch.setattr(ahead, "_PATIENCE", None)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(_: int) -> None:
+        begun.set()
+        go_on.wait()
+
+    working = WorkedAhead(work, iter(range(9)), threads=1, ahead=9)
+    assert begun.wait(60)
+    closing = threading.Thread(target=working.close, daemon=True)
+    closing.start()
+    go_on.set()
+    closing.join(60)
+    assert not closing.is_alive()
