@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ class CellParser:
         if not values.size or (values.min() > -LARGEST_EXACT and values.max() < LARGEST_EXACT):
             return
         rows = np.flatnonzero(np.isfinite(values) & (np.abs(values) >= LARGEST_EXACT))
-        texts = self._texts(block, column) if rows.size else []
+        texts = next(self._texts(block, column)) if rows.size else []
         for row in rows.tolist():
             digits = texts[row].strip(" \t").lstrip("+-").lstrip("0")
             if digits.isdecimal() and int(digits) != abs(int(values[row])):
@@ -126,11 +126,15 @@ class CellParser:
         row = dict(zip(self._file.header, (cell.strip(" \t") for cell in cells), strict=False))
         return {column: _kind_of(row.get(column, "")) for column in columns}
 
-    def kind_after(self, block: Block, column: str, before: str | None) -> str:
-        """What a column holds up to the end of `block`, given what it held before it, None for nothing."""
-        if before in ("float64", "bool", "text"):
-            return before
-        cells = [cell.strip(" \t") for cell in self._texts(block, column)]
+    def kinds_after(self, block: Block, before: Mapping[str, str | None]) -> dict[str, str]:
+        """What columns hold up to the end of `block`, given what they held before it, None for nothing."""
+        decided = {column: kind for column, kind in before.items() if kind is not None and kind != "int64"}
+        undecided = [column for column in before if column not in decided]
+        texts = zip(undecided, self._texts(block, *undecided), strict=True)
+        return decided | {column: self._kind_after(before[column], cells) for column, cells in texts}
+
+    def _kind_after(self, before: str | None, texts: list[str]) -> str:
+        cells = [cell.strip(" \t") for cell in texts]
         there = [cell for cell in cells if cell] if self._gaps else cells
         if before is None and there and there[0] in TRUE + FALSE:
             return "bool" if all(cell in TRUE + FALSE for cell in there) else "float64"
@@ -212,13 +216,17 @@ class CellParser:
         """An empty cell is a key, or the name of a class, where there are no gaps."""
         return texts if selection.gaps or selection.encoder is not None else texts.fill_null("")
 
-    def _texts(self, block: Block, column: str) -> list[Any]:
+    def _texts(self, block: Block, *columns: str) -> Iterator[list[Any]]:
+        """The cells of each column, as they are written."""
         import pyarrow as pa
 
+        if not columns:
+            return
         try:
-            return self._parse(block, {column: pa.string()}).column(column).to_pylist()
+            table = self._parse(block, dict.fromkeys(columns, pa.string()))
         except pa.ArrowException as error:
             raise self.fault(block, {}) or self._refused(block, error) from error
+        yield from (table.column(column).to_pylist() for column in columns)
 
     def _parse(self, block: Block, types: dict[str, Any], gaps: bool = False) -> pa.Table:
         """Some columns of a block, each of its Arrow type; empty cells are nulls where there may be `gaps`."""
@@ -252,7 +260,7 @@ class CellParser:
         for column, array in values.items():
             rows = np.flatnonzero(~np.isfinite(array)) if kinds[column] == "float64" else ()
             if len(rows):
-                texts = self._texts(block, column)
+                texts = next(self._texts(block, column))
                 if not all(self._is_gap(texts[row]) or NONFINITE.fullmatch(texts[row].strip(" \t")) for row in rows):
                     return True
         return False

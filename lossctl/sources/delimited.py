@@ -215,7 +215,7 @@ class _DelimitedReader(Reader):
         try:
             return guess, self._cells.values(block, guess)
         except DataError:
-            now = {column: self._cells.kind_after(block, column, kind) for column, kind in (before or guess).items()}
+            now = self._cells.kinds_after(block, before or guess)
             return now, self._cells.values(block, now)
 
 

@@ -242,7 +242,7 @@ def test_the_first_row_tells_what_a_column_holds(
     def looked_at(*_: object) -> NoReturn:
         raise AssertionError("the first row was not believed")
 
-    monkeypatch.setattr(CellParser, "kind_after", looked_at)
+    monkeypatch.setattr(CellParser, "kinds_after", looked_at)
     path = table("y\n" + "\n".join(cells) + "\n")
     with open_reader(path, {"target": Selection()}) as reader:
         assert len(next(reader.chunks(10))["target"]) == len(cells)
