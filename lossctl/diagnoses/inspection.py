@@ -29,6 +29,8 @@ _NUMBERED = re.compile(r"(.*?)[0-9]+$")
 
 _MOST_TEXTS = 100_000
 _MOST_SHOWN = 10
+# Columns of texts that are held at a time.
+_TEXTS_TOGETHER = 8
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}\S*)?$|[0-9]{2}:[0-9]{2}(:[0-9.]+)?$")
 
 _UNREAD = "not read: "
@@ -88,7 +90,7 @@ def inspect(path: str, format: str | None = None) -> list[Description]:
     roles: dict[str, tuple[str, ...] | None] = {name: (name,) for name in names if name in numeric}
     roles |= {f"{glob} ({len(members)} columns)": tuple(members) for glob, members in groups.items()}
     measured = {each.name: each for each in _together_or_not(path, format, roles)}
-    found = measured | {name: _other(path, format, name, kind) for name, kind in others.items()}
+    found = measured | {each.name: each for each in _others(path, format, others)}
     of_groups = [each for name, each in measured.items() if name not in numeric]
     return [found[name] for name in names] + of_groups
 
@@ -103,29 +105,50 @@ def _nameless(path: str, format: str | None) -> list[Description]:
         raise
 
 
-def _other(path: str, format: str | None, name: str, kind: str) -> Description:
-    """What holds no rows of numbers; of text, which ones there are where they are few."""
-    if kind.startswith(_UNREAD):
-        return Description(path, name, (), "", None, None, None, kind, None)
-    word = next((word for word, pattern in _WORDS.items() if re.match(pattern, kind)), "no numbers")
-    texts, is_all = _texts(path, format, name) if name and word in ("text", "categories") else ([], True)
+def _others(path: str, format: str | None, kinds: dict[str, str]) -> Iterator[Description]:
+    """What holds no rows of numbers, by its name; of text, which ones there are where they are few."""
+    textual = [name for name, kind in kinds.items() if name and _word_of(kind) in ("text", "categories")]
+    texts: dict[str, tuple[list[str], bool]] = {}
+    for start in range(0, len(textual), _TEXTS_TOGETHER):
+        texts |= _texts(path, format, textual[start : start + _TEXTS_TOGETHER])
+    for name, kind in kinds.items():
+        yield _other(path, name, kind, *texts.get(name, ([], True)))
+
+
+def _other(path: str, name: str, kind: str, texts: list[str], is_all: bool) -> Description:
+    word = _word_of(kind)
     different = sorted(set(texts))
     if texts and all(_DATE.match(text) for text in texts):
         word = "dates or times, as text"
     elif 1 < len(different) <= min(_MOST_SHOWN, len(texts) // 2):
         word += f", {len(different)} different: {', '.join(visible(each, 40) for each in different)}"
-    return Description(path, name, (), kind, None, None, None, word, None if is_all else len(texts))
+    dtype = "" if kind.startswith(_UNREAD) else kind
+    return Description(path, name, (), dtype, None, None, None, word, None if is_all else len(texts))
 
 
-def _texts(path: str, format: str | None, name: str) -> tuple[list[str], bool]:
-    """The first texts of a column, and whether they are all; none where some are missing."""
+def _word_of(kind: str) -> str:
+    """What holds no numbers, in a word."""
+    if kind.startswith(_UNREAD):
+        return kind
+    return next((word for word, pattern in _WORDS.items() if re.match(pattern, kind)), "no numbers")
+
+
+def _texts(path: str, format: str | None, names: list[str]) -> dict[str, tuple[list[str], bool]]:
+    """The first texts of columns, and whether they are all, read together where they go together; none where some are
+    missing.
+    """
     try:
-        with closing(open_reader(path, {name: Selection((name,), is_key=True)}, format=format)) as reader:
+        with closing(
+            open_reader(path, {name: Selection((name,), is_key=True) for name in names}, format=format)
+        ) as reader:
             chunks = reader.chunks(_MOST_TEXTS)
-            first = next(chunks, None)
-            return [] if first is None else [str(each) for each in first[name].tolist()], next(chunks, None) is None
+            first = next(chunks, {})
+            is_all = next(chunks, None) is None
     except LossctlError:
-        return [], True
+        if len(names) == 1:
+            return {}
+        return {name: found for each in names for name, found in _texts(path, format, [each]).items()}
+    return {name: ([str(each) for each in array.tolist()], is_all) for name, array in first.items()}
 
 
 def _numeric(path: str, format: str | None, names: list[str], others: dict[str, str]) -> Iterator[str]:
@@ -208,7 +231,7 @@ def _apart(path: str, format: str | None, role: str, names: tuple[str, ...] | No
     try:
         return _measured(path, format, {role: names}, gaps=True)
     except OtherKind as error:
-        return [_other(path, format, role if names else "", error.kind)]
+        return list(_others(path, format, {role if names else "": error.kind}))
 
 
 def _measured(

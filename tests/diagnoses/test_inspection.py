@@ -246,6 +246,17 @@ def test_texts_of_a_long_table_are_those_of_its_first_rows(tmp_path: Path, monke
     assert (found.looks_like, found.first_rows) == ("text, 2 different: a, b", 4)
 
 
+def test_texts_are_looked_at_together_or_apart(tmp_path: Path) -> None:
+    """Ten columns, of which one has a gap; arrays of texts of two lengths."""
+    columns = {f"c_{number}x": ["a", "b", "a", "b"] for number in range(9)} | {"gap": ["a", None, "b", "a"]}
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert [each.looks_like for each in inspect(str(tmp_path / "a.parquet"))] == ["text, 2 different: a, b"] * 9 + [
+        "text"
+    ]
+    np.savez(tmp_path / "a.npz", short=np.array(["a", "b"] * 2), long=np.array(["a", "b"] * 3))
+    assert [each.looks_like for each in inspect(str(tmp_path / "a.npz"))] == ["text, 2 different: a, b"] * 2
+
+
 def test_a_file_without_arrays(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     h5py.File(tmp_path / "a.h5", "w").close()
