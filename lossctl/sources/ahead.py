@@ -12,8 +12,8 @@ from lossctl_kernels.processors import usable_processors
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-MOST_THREADS = 8
-"""More would wait for the one thread that reads the file for them, and hold memory."""
+# More would wait for the one thread that reads the file for them, and hold memory.
+_MOST_THREADS = 8
 
 _PATIENCE = 1.0
 """Seconds."""
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 def reading_threads() -> int:
     """How many threads work ahead of a reader."""
-    return min(MOST_THREADS, usable_processors())
+    return min(_MOST_THREADS, usable_processors())
 
 
 def worked(work: Callable[[Item], Result], items: Iterator[Item], threads: int) -> Iterable[tuple[Item, Result]]:

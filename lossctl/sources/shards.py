@@ -13,7 +13,7 @@ from itertools import chain, islice, repeat
 from typing import Any, TypeAlias
 
 from lossctl.errors import DataError, UsageError, reason_of, visible
-from lossctl.sources.ahead import MOST_THREADS, WorkedAhead, reading_threads, worked
+from lossctl.sources.ahead import WorkedAhead, reading_threads, worked
 from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, Reader, is_remote
 from lossctl.sources.input_file import changed, faults_of, state_of
 from lossctl.sources.opening import is_glob
@@ -24,6 +24,9 @@ _TEXT_FORMATS = ("csv", "tsv", "jsonl")
 
 _PART_BYTES = 8 << 20
 """Of a shard that is read ahead of its turn, about; one that is known to be larger has its turn first."""
+
+_FAR_THREADS = 6
+"""That wait for servers: more would hold memory."""
 
 _LEAST_TEXT_BYTES = 128 << 10
 """Of files of text, on average, that are worth threads: smaller ones wait for one another."""
@@ -153,6 +156,7 @@ class ShardedReader(Reader):
 
     def __init__(self, path: str, shards: Sequence[str], open_shard: Callable[[str], Reader]) -> None:
         self._path, self._shards, self._open = path, list(shards), open_shard
+        self._is_far = is_remote(self._shards[0])
         # Before anything is read of them: what comes between is told at the end of a pass.
         self._states = [_state(shard) for shard in self._shards]
         described = [self._arrays_of(self._shards[0])]
@@ -185,8 +189,8 @@ class ShardedReader(Reader):
 
         None for the others, which are mapped, or decoded by threads of their own.
         """
-        if is_remote(self._shards[0]):
-            return MOST_THREADS
+        if self._is_far:
+            return _FAR_THREADS
         sizes = [size for size, *_ in self._states]
         gains = format in _TEXT_FORMATS and sum(sizes) >= len(sizes) * _LEAST_TEXT_BYTES
         return reading_threads() if gains else 0
@@ -232,14 +236,17 @@ class ShardedReader(Reader):
             return told, None
         row_bytes = sum(_row_bytes(info) for info in self.arrays.values())
         part_rows = max(1, _PART_BYTES // row_bytes)
+        large = [(count or 0) > part_rows for count in self._rows]
 
         def ahead(index: int) -> _Chunks | None:
-            if (self._rows[index] or 0) > part_rows:
+            if large[index] and not self._is_far:
                 return None
             chunks = self._read(told, index, part_rows)
             return chain(list(islice(chunks, 2)), chunks)  # of what is text, there may be more than these
 
-        return told, WorkedAhead(ahead, iter(range(len(self._shards))), self._threads, self._threads + 2)
+        # A large one is decoded by threads of its own.
+        threads = 2 if any(large) else self._threads
+        return told, WorkedAhead(ahead, iter(range(len(self._shards))), threads, threads + 1)
 
     def _parts(self, rows: int) -> _Chunks:
         (told, begun), self._begun = self._begun or self._start(), None

@@ -53,9 +53,24 @@ def test_a_file_that_is_found_again_is_one(tmp_path: Path, read_all: ReadAll, pa
     assert read_all(tmp_path / pattern, 9, prediction=None)["prediction"].tolist() == [1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize(("size", "side_by_side"), [(8, False), (256 << 10, True)])
-def test_text_that_takes_work_is_opened_and_read_side_by_side(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, side_by_side: bool
+@pytest.mark.parametrize(
+    ("folder", "size", "rows", "side_by_side"),
+    [
+        ("{here}", 8, None, {"opened": False, "read": False}),
+        ("{here}", 256 << 10, None, {"opened": True, "read": True}),
+        ("{here}", 256 << 10, 1 << 40, {"opened": True, "read": False}),
+        ("s3://bucket", 0, None, {"opened": True, "read": True}),
+        ("s3://bucket", 0, 1 << 40, {"opened": True, "read": True}),
+    ],
+    ids=["small", "of text", "large", "far", "far and large"],
+)
+def test_shards_that_take_work_or_time_are_opened_and_read_side_by_side(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    size: int,
+    rows: int | None,
+    side_by_side: dict[str, bool],
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(ahead, "usable_processors", lambda: 2)
@@ -63,7 +78,7 @@ def test_text_that_takes_work_is_opened_and_read_side_by_side(
 
     class Watched(Reader):
         def __init__(self, path: str) -> None:
-            self.arrays = {"prediction": ArrayInfo(path, "csv", ("p",), (None,), "float64")}
+            self.arrays = {"prediction": ArrayInfo(path, "csv", ("p",), (rows,), "float64")}
             seen.add(("opened", threading.current_thread()))
 
         def _chunks(self, rows: int) -> Iterator[dict[str, Array]]:
@@ -76,13 +91,13 @@ def test_text_that_takes_work_is_opened_and_read_side_by_side(
         def close(self) -> None:
             pass
 
-    paths = [str(tmp_path / f"{number}.csv") for number in range(4)]
-    for path in paths:
-        Path(path).write_bytes(bytes(size))
+    for number in range(4):
+        (tmp_path / f"{number}.csv").write_bytes(bytes(size))
+    paths = [folder.format(here=tmp_path) + f"/{number}.csv" for number in range(4)]
     with ShardedReader("*.csv", paths, Watched) as reader:
         assert sum(len(chunk["prediction"]) for chunk in reader.chunks(2)) == 4 * 2
     others = {what for what, thread in seen if thread is not threading.current_thread()}
-    assert others == ({"opened", "read"} if side_by_side else set())
+    assert {what: what in others for what in ("opened", "read")} == side_by_side
 
 
 def test_places(tmp_path: Path) -> None:
