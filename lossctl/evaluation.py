@@ -145,7 +145,7 @@ class Evaluation:
                 any_weight = any_weight or weights is None or bool(chunk["weights"].any())
                 if first and rows == 0:
                     for run in runs:
-                        run.warnings.extend(suspicions(run.plan, chunk, run.paths["prediction"]))
+                        run.warnings.extend(suspicions(run.plan, chunk, run.feed.arrays))
                 for run in runs:
                     if run.statistics is not None:
                         run.statistics.positions = positions

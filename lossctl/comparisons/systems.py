@@ -133,7 +133,7 @@ class Member:
         chunk, losses = self.feed.view(chunk), []
         for run in self.runs:
             if not self._evaluation.rows:
-                run.warnings.extend(suspicions(run.plan, chunk, run.paths["prediction"]))
+                run.warnings.extend(suspicions(run.plan, chunk, run.feed.arrays))
             run.check_inputs(chunk)
             losses.append(run.consume(chunk, weights, True))
         self._evaluation.rows += len(chunk["prediction"])

@@ -148,7 +148,7 @@ def diagnose(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
             hint=_NONFINITE_REMEDY,
         )
     if found.role == "prediction":
-        domain, hint = plan.prediction_domain, prediction_remedy(plan, found.low, found.high)
+        domain, hint = plan.prediction_domain, prediction_remedy(plan, found.low, found.high, whole=found.whole)
     else:
         domain, hint = target, target_remedy(plan, found.low, found.high, whole=found.whole)
     if _is_off_by_rounding(domain, found.low, found.high):
@@ -223,6 +223,8 @@ def diagnose_labels(feed: Feed, plan: Plan, chunk_rows: int) -> DataError:
     place = feed.place("target", fault.row, fault.column)
     kind = plan.settings.loss.target_kind
     found = f"{fault.value:g}" if isinstance(fault.value, float) else str(fault.value)
+    if found.lstrip("-").isdecimal():  # what is no whole number is not shown as one
+        found = str(fault.value).removesuffix(".0")
     others = "are"
     if isinstance(fault.value, float) and fault.value != int(fault.value if np.isfinite(fault.value) else 0):
         what = "label" if kind is TargetKind.GROUP else "class index"

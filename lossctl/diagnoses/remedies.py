@@ -33,8 +33,10 @@ def row_sum_remedy(plan: Plan, role: str, *, columns_sum_to_one: bool) -> str:
     return ", or ".join(remedies) or "divide each row by its sum first"
 
 
-def prediction_remedy(plan: Plan, low: float, high: float) -> str:  # noqa: PLR0911 - one return for each remedy
-    """For predictions from `low` to `high` of which some are outside their domain."""
+def prediction_remedy(  # noqa: PLR0911 - one return for each remedy
+    plan: Plan, low: float, high: float, *, whole: bool
+) -> str:
+    """For predictions from `low` to `high`, `whole` numbers or not, of which some are outside their domain."""
     forms = plan.settings.loss.forms
     logits = "--from-logits" if "logit" in forms else ""
     if plan.settings.input == "log_prob":
@@ -49,6 +51,8 @@ def prediction_remedy(plan: Plan, low: float, high: float) -> str:  # noqa: PLR0
     if low >= 0 and 1 < high <= 100:
         also = f", or {logits} if these are logits" if logits and high <= _LARGE_LOGIT else ""
         return f"they look like percentages: divide them by 100{also}"
+    if whole and low >= 0:
+        return "they are whole numbers, such as ids: name the predictions"
     if logits:
         return "looks like logits: --from-logits"
     return f"predictions of {plan.settings.loss.name} lie in {plan.prediction_domain}"
@@ -88,7 +92,8 @@ def label_remedy(plan: Plan, low: float, high: float, classes: int) -> str:
         return f"the labels look as if they count from 1: subtract 1 (the predictions have {classes} classes)"
     marks = next((each for each in (low, high) if each in (-1.0, -100.0, 255.0)), None)
     if marks is not None and "ignore_index" in plan.settings.options:
-        return f"if {marks:g} marks rows to leave out: --ignore-index {marks:g}"
+        also = ", or if the labels count from -1: add 1" if low == -1 and high == classes - 2 else ""
+        return f"if {marks:g} marks rows to leave out: --ignore-index {marks:g}{also}"
     if plan.settings.loss.target_kind is TargetKind.LABELS:
         return f"the predictions have {classes} classes, one a column; -1 ends a list"
     return f"the predictions have {classes} classes, one a column"

@@ -143,11 +143,18 @@ def _named_after(columns: Sequence[str], classes: Sequence[str]) -> list[str] | 
 
 def _numbered(columns: Sequence[str]) -> bool:
     """Whether columns are called after consecutive whole numbers, in order: p_0, p_1, p_2."""
+    numbers = numbers_of(columns)
+    return numbers is not None and numbers == sorted(numbers)
+
+
+def numbers_of(columns: Sequence[str]) -> list[int] | None:
+    """The numbers that columns are called after, where those are consecutive, in any order: p_0, p_2, p_1."""
     parts = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", column) for column in columns]
-    if None in parts or len({(part[1], part[3]) for part in parts if part}) > 1:
-        return False
+    if len(parts) < 2 or None in parts or len({(part[1], part[3]) for part in parts if part}) > 1:
+        return None
     numbers = [int(part[2]) for part in parts if part]
-    return numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
+    first = min(numbers)
+    return numbers if first in (0, 1) and sorted(numbers) == list(range(first, first + len(numbers))) else None
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.commands import call, refused
+from tests.cli.commands import call, refused, saved
 
 DATA = 3
 
@@ -38,6 +38,9 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "classes_lying": classes.T,
         "index": index,
         "index_from_1": index + 1,
+        "index_from_below": index - 1,
+        "nearly": index + 1e-7 * (index == 1),
+        "ids": np.arange(12) + 1000,
         "onehot": onehot,
         "onehot_lying": onehot.T,
     }
@@ -75,6 +78,9 @@ REFUSED = [
     ("p.npy signs.npy -l bce", "signs.npy", "look like -1 and 1: map them to 0 and 1"),
     ("logits.npy y.npy -l hinge", "y.npy", "labels=01"),
     ("logits.npy signs.npy -l hinge:labels=01", "signs.npy", "labels=pm1"),
+    ("classes.npy index_from_below.npy -l scce", "index_from_below.npy", "if the labels count from -1: add 1"),
+    ("ids.npy y.npy -l bce", "ids.npy", "they are whole numbers, such as ids: name the predictions"),
+    ("classes.npy nearly.npy -l scce", "nearly.npy", "1.0000001 is not a class index"),
     ("index.npy classes.npy -l scce", "index.npy", "are the files swapped? the predictions come first"),
     ("index.npy classes.npy -l cce", "index.npy", "are the files swapped? the predictions come first"),
 ]
@@ -86,6 +92,68 @@ def test_a_refusal_says_what_the_data_look_like(line: str, file: str, remedy: st
     message = refused(DATA, "eval", *line.split())
     assert file in message
     assert remedy in message
+
+
+RANDOM = np.random.default_rng(4)
+SURE = RANDOM.dirichlet([0.1, 0.1, 0.1, 0.1], 400)
+LABELS = np.array([RANDOM.choice(4, p=row) for row in SURE])
+SIGNS = RANDOM.random(400) < SURE[:, 0]
+ORDERS = [
+    ({"p": SURE, "y": (LABELS + 1) % 4}, "scce", "most rows of class 0 have their largest value in column 3"),
+    ({"p": SURE[:, ::-1], "y": np.eye(4)[LABELS]}, "cce", "most rows of class 0 have their largest value in column 3"),
+    ({"p": np.log(SURE[:, [1, 0, 3, 2]] + 1e-9), "y": LABELS}, "scce:input=logit", "largest value in column 1"),
+    ({"p": 1 - SURE[:, 0], "y": SIGNS}, "bce", "high where the targets are 0, and low where they are 1"),
+    ({"p": 5 - 10 * SURE[:, 0], "y": SIGNS[:, None]}, "bce:input=logit", "high where the targets are 0"),
+    ({"p": 1 / (1 + np.exp(-SURE[:, 0])), "y": SIGNS}, "bce", "all from 0.5 to 0.731, as if sigmoid had been taken"),
+    ({"p": np.exp(SURE) / np.exp(SURE).sum(1, keepdims=True), "y": LABELS}, "scce", "softmax had been taken of prob"),
+]
+
+
+@pytest.mark.parametrize(("arrays", "loss", "says"), ORDERS, ids=[f"{loss} {says[-20:]}" for _, loss, says in ORDERS])
+def test_what_is_surely_wrong_is_suspected(arrays: dict[str, np.ndarray], loss: str, says: str, here: Path) -> None:
+    saved(here, **arrays)
+    outcome = call("eval", "p.npy", "y.npy", "-l", loss, "-b")
+    assert outcome.code == 0
+    assert outcome.err.startswith("lossctl: warning: p.npy: the ")
+    assert outcome.err.count("\n") == 1
+    assert says in outcome.err
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 0.5, 3.0])
+@pytest.mark.parametrize("rows", [1, 30, 3000])
+def test_bad_models_are_not_suspected(rows: int, spread: float, here: Path) -> None:
+    random = np.random.default_rng(rows)
+    logits, odds = random.normal(0, spread, (rows, 3)), random.normal(0.5, spread, rows)
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    saved(here, p=shares, q=1 / (1 + np.exp(-odds)), y=random.integers(0, 3, rows), t=random.random(rows) < 0.6)
+    for line in ("p.npy y.npy -l scce", "q.npy t.npy -l bce"):
+        outcome = call("eval", *line.split(), "-b")
+        assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ("p_0,p_1,p_10,p_2,p_3,p_4,p_5,p_6,p_7,p_8,p_9", "p_0, p_1, p_10, p_2, … are not in the order of"),
+        ("p_2,p_1,p_3", "with --pred-col p_1,p_2,p_3"),
+        ("p_0,p_1,p_2", ""),
+        ("p_7,p_5,p_6", ""),
+        ("p_cat,p_dog,p_eel", ""),
+    ],
+)
+def test_numbered_columns_in_another_order(columns: str, says: str, here: Path) -> None:
+    width = columns.count(",") + 1
+    (here / "p.csv").write_text(f"{columns}\n" + f"{','.join([repr(1 / width)] * width)}\n" * 3)
+    (here / "t.csv").write_text(f"{columns.replace('p_', 't_')}\n" + f"1{',0' * (width - 1)}\n" * 3)
+    saved(here, y=np.zeros(3, np.int64), t=np.eye(width)[[0, 0, 0]])
+    for targets in ("y.npy -l scce", "t.npy -l cce"):
+        outcome = call("eval", "p.csv", "--pred-col", "p_*", *targets.split(), "-b")
+        assert outcome.code == 0
+        assert (says in outcome.err) if says else outcome.err == ""
+    outcome = call("eval", "t.npy", "t.csv", "--target-col", "t_*", "-l", "mse", "-b")
+    assert outcome.err.startswith("lossctl: warning: t.csv: the target columns t_") if says else outcome.err == ""
+    both = call("eval", "p.csv", "t.csv", "--pred-col", "p_*", "--target-col", "t_*", "-l", "cce", "-b")
+    assert (both.code, both.err) == (0, "")
 
 
 WARNED = [
