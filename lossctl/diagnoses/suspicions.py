@@ -9,7 +9,6 @@ import numpy as np
 from lossctl.diagnoses.agreement import is_other_way_round, is_softmax_of_shares, other_order
 from lossctl.errors import visible
 from lossctl.sources.base import Array, ArrayInfo, option
-from lossctl.values.class_names import numbers_of
 from lossctl.values.labels import are_numbers
 from lossctl.values.preparation import dimensions
 from lossctl_kernels import Plan
@@ -63,6 +62,10 @@ def _of_columns(plan: Plan, arrays: Mapping[str, ArrayInfo]) -> Iterator[str]:
     if kind not in (TargetKind.INDEX, TargetKind.DISTRIBUTION, TargetKind.SAME):
         return
     columns = {role: arrays[role].columns for role in ("prediction", "target")}
+    if max(map(len, columns.values())) < 2:
+        return
+    from lossctl.values.class_names import numbers_of
+
     orders = {role: numbers_of(names) for role, names in columns.items()}
     role = "target" if orders["prediction"] is None else "prediction"
     order, other = orders[role], orders["target"] if role == "prediction" else None
