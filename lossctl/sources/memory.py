@@ -76,15 +76,22 @@ def _as_array(given: npt.ArrayLike, name: str) -> Array:
         ) from error
 
 
-def _remedy(array: Array) -> str:
+def _remedy(array: Array) -> str:  # noqa: PLR0911 - one return for each remedy
     """What to do about an array that does not hold numbers that are used."""
     from numbers import Number
 
     from lossctl.sources.arrays import is_foreign
 
     values = array.reshape(-1)[:_LOOKED_AT].tolist() if array.dtype.kind in "OUT" else []
-    if None in values:
+    kinds = {type(value).__name__ for value in values}
+    if array.dtype.kind == "O" and array.ndim == 0:  # NumPy has looked for no values in it
+        return f"give an array or a list, not a {visible(next(iter(kinds)))}"
+    if "NoneType" in kinds:
         return "give NaN in place of None, and leave out its row with --nonfinite skip"
+    if "NAType" in kinds:
+        return "convert it with astype('Float64'), and leave out rows without a value with --nonfinite skip"
+    if kinds & {"list", "ndarray"}:
+        return "make one array of its rows, all of one length, with numpy.stack"
     if array.dtype.kind == "f" or is_foreign(array.dtype) or (values and all(isinstance(v, Number) for v in values)):
         return "convert it with array.astype(numpy.float64)"
     if any(isinstance(value, str) for value in values):

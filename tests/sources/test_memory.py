@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from lossctl.errors import DataError
@@ -83,6 +85,15 @@ def test_what_is_refused(values: Any, found: str) -> None:
     assert found in caught.value.message
 
 
+class _NothingIsEqual:
+    """As of a lazy frame: what it is cannot be asked of its values."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("comparison is not supported")
+
+
 @pytest.mark.parametrize(
     ("values", "remedy"),
     [
@@ -94,7 +105,11 @@ def test_what_is_refused(values: Any, found: str) -> None:
         (["a"], "give numbers, or name the classes of targets with --classes, in the order of their indices"),
         (np.array(["a", "b"], object), "give numbers, or name the classes of targets with --classes"),
         (np.array([1, 2], "M8[s]"), "give an array of numbers"),
-        ({"p": 1}, "give an array of numbers"),
+        ({"p": 1}, "give an array or a list, not a dict"),
+        ((each for each in [0.5]), "give an array or a list, not a generator"),
+        (_NothingIsEqual(), "give an array or a list, not a _NothingIsEqual"),
+        (pd.Series([True, None], dtype="boolean"), "convert it with astype('Float64')"),
+        (pa.array([[0.5, 0.5], [0.1, 0.9]]), "make one array of its rows, all of one length, with numpy.stack"),
         (np.array([b"a"]), "give an array of numbers"),
         (np.zeros(2, complex), "give its real part"),
         (np.ma.masked_array([1.0, 2.0], [False, True]), "or leave out their rows with --nonfinite skip"),
