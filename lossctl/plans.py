@@ -96,10 +96,15 @@ def _check_class_weights(request: Request, classes: int) -> None:
 
 
 def _chunk_rows(feed: Feed, request: Request, width: int) -> int:
-    """Whole blocks: the sums of blocks do not depend on where chunks begin."""
+    """Whole blocks: the sums of blocks do not depend on where chunks begin. As many as lie together, or a share."""
     block = block_rows(width)
     as_it_is = feed.arrays["prediction"].format in ("npy", "memory")
     wanted = request.chunk_rows or (CHUNK_BYTES if as_it_is else TABLE_CHUNK_BYTES) // (8 * width)
+    part = feed.part_rows
+    if part is not None and request.chunk_rows is None:
+        shares = -(-part // wanted)
+        if part % (shares * block) == 0:
+            return part // shares
     return max(1, -(-wanted // block)) * block
 
 

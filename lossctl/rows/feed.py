@@ -50,6 +50,12 @@ class Feed:
         """How many rows there are, or None where only the end of the stream tells."""
         return next((info.shape[0] for info in self._in_step.values() if info.shape[0] is not None), None)
 
+    @property
+    def part_rows(self) -> int | None:
+        """See `Reader.part_rows`; of several readers, what they agree on."""
+        found = {reader.part_rows for reader in self.readers}
+        return found.pop() if len(found) == 1 else None
+
     def place(self, role: str, row: int, column: int | None = None) -> str:
         """Where a value stands: see `Reader.place`."""
         return self._of_role[role].place(role, row, column)

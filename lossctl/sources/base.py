@@ -137,6 +137,14 @@ class Reader(ABC):
     arrays: dict[str, ArrayInfo]
 
     @property
+    def part_rows(self) -> int | None:
+        """How many rows lie together as they are read, again and again from row 0 on, where the file says so.
+
+        Chunks of as many, or of an equal share of them, are views.
+        """
+        return None
+
+    @property
     def given(self) -> dict[str, ArrayInfo]:
         """`arrays` in the shapes that they have in their files."""
         return self.arrays

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from itertools import accumulate, islice, repeat
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -124,6 +124,17 @@ class _Tables:
             self._source.close()
 
 
+class _Division(NamedTuple):
+    """How a table is decoded: `bundles` of row groups, each at once, or part after part where they are None.
+
+    `rows` are those of every part but the last, None where they differ; `largest` is a part's size in bytes.
+    """
+
+    bundles: list[list[int]] | None
+    rows: int | None
+    largest: int
+
+
 class _ParquetReader(Reader):
     def __init__(self, file: InputFile, roles: dict[str, Selection], constants: Mapping[str, int | str]) -> None:
         self._file = file
@@ -139,6 +150,7 @@ class _ParquetReader(Reader):
         self._table = ArrowTable(file, "parquet", schema, roles, self._first_of, constants=constants)
         self.arrays = self._table.describe(self._rows)
         self._begun: _Decoded | None = None
+        self._division: _Division | None = None
 
     def begin(self) -> None:
         if self._begun is None:
@@ -149,7 +161,7 @@ class _ParquetReader(Reader):
         if not table.stored:  # Arrow's batches would not say how many rows there are
             return self
         part = copy(self)
-        part._table, part._begun = table, None
+        part._table, part._begun, part._division = table, None, None
         part.arrays = table.describe(self._rows)
         return part
 
@@ -180,18 +192,33 @@ class _ParquetReader(Reader):
 
     def _work_ahead(self) -> _Decoded | None:
         """The table decoded by threads: bundles of row groups, each whole, or part after part; None of one part."""
-        row_bytes = _NUMBER_BYTES * self._table.row_values + sum(map(self._text_bytes, self._table.texts))
-        # A power of two, as the rows of a chunk are where nobody says otherwise: chunks are views of a part then.
-        rows = 1 << max(1, _PART_BYTES // row_bytes).bit_length() - 1
-        if self._rows <= rows:
+        bundles, rows, largest = self._divided()
+        if bundles is None:
+            parts = self._decode(self._groups, rows or 1)
+            return WorkedAhead(lambda _: list(islice(parts, 1)), repeat(()), threads=1, ahead=2)
+        if len(bundles) < 2:
             return None
-        bundles = self._bundles(rows)
-        largest = row_bytes * max(map(self._rows_of, bundles))
-        if len(bundles) > 1 and largest <= _GROUP_BYTES:
-            threads = reading_threads()
-            return WorkedAhead(self._decode_bundle, iter(bundles), threads, min(threads + 2, _AHEAD_BYTES // largest))
-        parts = self._decode(self._groups, max(1, rows // 2))  # one is used while the next is decoded
-        return WorkedAhead(lambda _: list(islice(parts, 1)), repeat(()), threads=1, ahead=2)
+        threads = reading_threads()
+        return WorkedAhead(self._decode_bundle, iter(bundles), threads, min(threads + 2, _AHEAD_BYTES // largest))
+
+    @property
+    def part_rows(self) -> int | None:
+        return self._divided().rows
+
+    def _divided(self) -> _Division:
+        if self._division is None:
+            row_bytes = _NUMBER_BYTES * self._table.row_values + sum(map(self._text_bytes, self._table.texts))
+            # A power of two, as the rows of a chunk are where nobody says otherwise.
+            most = 1 << max(1, _PART_BYTES // row_bytes).bit_length() - 1
+            bundles = self._bundles(most)
+            sizes = [self._rows_of(bundle) for bundle in bundles]
+            largest = row_bytes * max(sizes, default=0)
+            if self._rows <= most or (len(bundles) > 1 and largest <= _GROUP_BYTES):
+                self._division = _Division(bundles, sizes[0] if len(set(sizes[:-1])) == 1 else None, largest)
+            else:  # one part is used while the next is decoded
+                rows = max(1, most // 2)
+                self._division = _Division(None, rows, row_bytes * rows)
+        return self._division
 
     def _text_bytes(self, name: str) -> int:
         """Of a row of a column that may hold any length of text, by its first rows."""

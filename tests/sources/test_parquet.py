@@ -208,6 +208,27 @@ def test_row_groups_of_any_size_together_and_in_parts(
 
 
 @pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(
+    ("sizes", "rows"),
+    [([5] * 7, 15), ([5] * 6 + [2], 15), ([8] * 4, 16), ([20] * 3, 20), ([50], 8), ([7], None), ([9, 16, 16], None)],
+)
+def test_what_is_decoded_together_is_delivered_without_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int], rows: int | None
+) -> None:
+    """Of 16 rows at most, and of whole row groups where these are small."""
+    table = pa.table({"p": pa.array(np.arange(float(sum(sizes))))})
+    with parquet.ParquetWriter(tmp_path / "t.parquet", table.schema) as writer:
+        for size, end in zip(sizes, itertools.accumulate(sizes), strict=True):
+            writer.write_table(table.slice(end - size, size))
+    with open_reader(tmp_path / "t.parquet", {"prediction": Selection()}) as reader:
+        assert reader.part_rows == rows
+        if rows is not None:
+            monkeypatch.delattr(np, "concatenate")
+        read = [value for chunk in reader.chunks(rows or sum(sizes)) for value in chunk["prediction"].tolist()]
+    assert read == list(range(sum(sizes)))
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_each_pass_starts_again_and_passes_do_not_disturb_each_other(write: Write) -> None:
     path = write({"p": np.arange(50.0)}, row_group_size=8)
     with open_reader(path, {"prediction": Selection()}) as reader:
