@@ -229,7 +229,7 @@ def _files_of(name: str) -> list[str]:
         return [name]
     from lossctl.sources.base import is_remote
     from lossctl.sources.opening import is_many
-    from lossctl.sources.shards import shard_paths
+    from lossctl.sources.shard_names import shard_paths
 
     if is_remote(name):  # no output is there
         return [name]

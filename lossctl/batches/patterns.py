@@ -12,7 +12,7 @@ from lossctl.errors import DataError, UsageError, visible
 from lossctl.short_paths import short_paths
 from lossctl.sources.base import is_remote
 from lossctl.sources.opening import STDIN, is_glob
-from lossctl.sources.shards import natural_key, shard_paths
+from lossctl.sources.shard_names import natural_key, shard_paths
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 # What a pattern is made of: a field, a brace that stands for itself, what globs know, any other character.

@@ -18,7 +18,7 @@ from lossctl.errors import DataError, LossctlError, reason_of, visible
 from lossctl.files import write_text
 from lossctl.sources.base import is_remote
 from lossctl.sources.opening import STDIN, is_many
-from lossctl.sources.shards import shard_paths
+from lossctl.sources.shard_names import shard_paths
 from lossctl.strict_json import indented, loads
 from lossctl_kernels.records import field_names
 

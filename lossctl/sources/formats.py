@@ -118,7 +118,7 @@ def contents(path: str, *, format: str | None = None) -> list[str] | None:
     if shards is None:
         with closing(open_input(path)) as file:
             return _recognised(file, "file", format).contents(file)
-    from lossctl.sources.shards import hive_constants
+    from lossctl.sources.shard_names import hive_constants
 
     keys = list(hive_constants(shards, path).get(shards[0], {})) if _is_folder(path) else []
     found = contents(shards[0], format=format)
@@ -143,11 +143,11 @@ def _shards(path: str) -> list[str] | None:
     if not is_remote(path):
         if not is_many(path):
             return None
-        from lossctl.sources.shards import shard_paths
+        from lossctl.sources.shard_names import shard_paths
 
         return shard_paths(path)
     from lossctl.sources.remote import remote_paths
-    from lossctl.sources.shards import natural_key
+    from lossctl.sources.shard_names import natural_key
 
     found = remote_paths(path)
     return None if found is None else sorted(found, key=natural_key)
@@ -169,7 +169,8 @@ def _open_one(path: str, roles: dict[str, Selection], format: str | None) -> Rea
 
 def _open_many(path: str, shards: list[str], roles: dict[str, Selection], format: str | None) -> Reader:
     """The files of a folder, a glob or a list as one data set."""
-    from lossctl.sources.shards import ShardedReader, hive_constants
+    from lossctl.sources.shard_names import hive_constants
+    from lossctl.sources.shards import ShardedReader
 
     if _is_folder(path) and (constants := hive_constants(shards, path)):
         return ShardedReader(path, shards, lambda shard: _open_partition(shard, roles, format, constants[shard]))

@@ -78,10 +78,10 @@ def remote_paths(url: str) -> list[str] | None:
 
 def _is_left_out(below: str) -> bool:
     """Whether a file of a folder is hidden, or in a hidden folder, as it would be here."""
-    from lossctl.sources.shards import is_hidden
+    from lossctl.sources.shard_names import is_hidden_file, is_hidden_folder
 
     *folders, name = below.strip("/").split("/")
-    return name.startswith((".", "_")) or any(map(is_hidden, folders))
+    return is_hidden_file(name) or any(map(is_hidden_folder, folders))
 
 
 class RemoteFile(InputFile):

@@ -16,7 +16,8 @@ from pyarrow import parquet
 from lossctl.errors import DataError
 from lossctl.sources import Reader, Selection, ahead, open_reader, shards
 from lossctl.sources.base import Array, ArrayInfo
-from lossctl.sources.shards import ShardedReader, natural_key
+from lossctl.sources.shard_names import natural_key
+from lossctl.sources.shards import ShardedReader
 from tests.sources.conftest import ReadAll, Refusal
 
 
