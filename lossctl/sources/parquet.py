@@ -1,10 +1,8 @@
-"""Parquet: the columns needed, by threads that each decode a row group, every page with a checksum held to it."""
+"""Parquet: the columns needed, row groups together or in parts, decoded by threads."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from itertools import accumulate, islice, repeat
 from typing import Any, NamedTuple, TypeAlias
@@ -17,11 +15,7 @@ from lossctl.sources.arrays import rechunk
 from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.input_file import InputFile
-
-# A column of a row group is read whole, or through a buffer where the row group is larger than this. The buffer takes
-# the word of a page's header for its size, so that a damaged one can claim 2 GB: it is for those that need it.
-_WHOLE_BYTES = 256 << 20
-_BUFFER_BYTES = 1 << 20
+from lossctl.sources.parquet_tables import Tables
 
 # Row groups up to the second size, decoded, are held by threads that work ahead, a few at a time, and small ones
 # together. Larger ones a thread decodes in parts of the first size. To hold more costs more than it gains: memory that
@@ -58,70 +52,7 @@ def open_parquet(
 def parquet_contents(file: InputFile) -> list[str]:
     """The names of the columns."""
     with arrow_faults(file):
-        return list(_Tables(file).here().schema.names)
-
-
-class _Table:
-    """What `pyarrow.parquet.ParquetFile` is at its core, which loads without what that needs for data sets and stores.
-
-    The core is not promised to be there: without it, it is Arrow's own class.
-    """
-
-    def __init__(self, source: Any, metadata: Any = None, buffer_bytes: int = 0) -> None:
-        options = {
-            "metadata": metadata,
-            # Arrow holds what it has pre-buffered of all row groups until the end.
-            "pre_buffer": False,
-            "buffer_size": buffer_bytes,
-            "page_checksum_verification": True,
-        }
-        self._table: Any
-        # The columns of the table that hold each of the file's: a record holds several.
-        self._leaves: list[str] | None = None
-        try:
-            from pyarrow._parquet import ParquetReader
-        except ImportError:
-            from pyarrow.parquet import ParquetFile
-
-            self._table = ParquetFile(source, **options)
-        else:
-            self._table = ParquetReader()
-            self._table.open(source, **options)
-            self._leaves = [path[0] for path in self._table.column_paths]
-        self.metadata, self.schema = self._table.metadata, self._table.schema_arrow
-
-    def batches(self, rows: int, groups: list[int], names: list[str], threads: bool) -> Iterator[pa.RecordBatch]:
-        """The columns called `names` of row groups, in batches of so many rows."""
-        if self._leaves is None:
-            return iter(self._table.iter_batches(rows, groups, names, use_threads=threads))
-        indices = [index for index, name in enumerate(self._leaves) if name in names]
-        return iter(self._table.iter_batches(rows, groups, indices, use_threads=threads))
-
-
-class _Tables:
-    """A table of its own for each thread that asks, over one open file: Arrow's readers are not to be shared."""
-
-    def __init__(self, file: InputFile) -> None:
-        self._source = file.arrow_file()
-        self.metadata = _Table(self._source).metadata
-        groups = (self.metadata.row_group(each).total_byte_size for each in range(self.metadata.num_row_groups))
-        self._buffer_bytes = _BUFFER_BYTES if max(groups, default=0) > _WHOLE_BYTES else 0
-        self._of_thread = threading.local()
-
-    def here(self) -> _Table:
-        """The table of this thread."""
-        if not hasattr(self._of_thread, "table"):
-            self._of_thread.table = _Table(self._source, self.metadata, self._buffer_bytes)
-        table: _Table = self._of_thread.table
-        return table
-
-    def by_pages(self) -> _Table:
-        """A table that reads no more of a column than the pages that it is asked for."""
-        return _Table(self._source, self.metadata, _BUFFER_BYTES)
-
-    def close(self) -> None:
-        with suppress(OSError):  # as for the file itself
-            self._source.close()
+        return list(Tables(file).here().schema.names)
 
 
 class _Division(NamedTuple):
@@ -139,7 +70,7 @@ class _ParquetReader(Reader):
     def __init__(self, file: InputFile, roles: dict[str, Selection], constants: Mapping[str, int | str]) -> None:
         self._file = file
         with arrow_faults(file):
-            self._tables = _Tables(file)
+            self._tables = Tables(file)
             schema = self._tables.here().schema
             self._check_single()
         self._group_rows = self._check_rows()

@@ -308,7 +308,7 @@ def test_a_disk_that_fails_is_not_a_damaged_file(
     def fail(*_: Any) -> None:
         raise OSError(errno.EIO, "Error reading bytes from file. Detail: [errno 5] Input/output error")
 
-    monkeypatch.setattr("lossctl.sources.parquet._Table.batches", fail)
+    monkeypatch.setattr("lossctl.sources.parquet_tables.Table.batches", fail)
     error = refusal(path)
     assert error.message == f"cannot read {path}: {os.strerror(errno.EIO).lower()}"
 
