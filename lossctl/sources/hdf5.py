@@ -66,11 +66,15 @@ class _Datasets:
             file.check_opened(os.fstat(self._hdf5.id.get_vfd_handle()))
         self._places: dict[str, bytes] = {}
         self._links: dict[str, str] = {}
-        self._hdf5.id.links.visit(self._add, info=True)
+        found: list[tuple[bytes, int]] = []
+        # What is raised while the library visits is lost, or ends the process.
+        self._hdf5.id.links.visit(lambda place, link: found.append((place, link.type)), info=True)
+        for place, kind in found:
+            self._add(place, kind)
 
-    def _add(self, place: bytes, found: Any) -> None:
+    def _add(self, place: bytes, kind: int) -> None:
         """No link is followed: nobody has named another file, and what a name stands for can be named itself."""
-        if found.type in (h5py.h5l.TYPE_SOFT, h5py.h5l.TYPE_EXTERNAL):
+        if kind in (h5py.h5l.TYPE_SOFT, h5py.h5l.TYPE_EXTERNAL):
             link = self._hdf5.get(place, getlink=True)
             file = f" of {visible(link.filename)}" if isinstance(link, h5py.ExternalLink) else ""
             self._links[_text(place)] = f"'{visible(link.path)}'{file}"
