@@ -207,6 +207,7 @@ def class_weights(path: str) -> tuple[float, ...]:
             f"{name}: the weight of class {wrong} is {weights[wrong]:g}, not a finite number from 0 up",
             hint="0 leaves a class out",
         )
-    if weights and not any(weights):
-        raise DataError(f"{name}: all weights of classes are 0", hint="some class must count")
+    if not any(weights):
+        found = "all weights of classes are 0" if weights else "there are no weights of classes"
+        raise DataError(f"{name}: {found}", hint="some class must count")
     return tuple(weights)

@@ -33,6 +33,7 @@ class SampleRun(Run):
         self.sum, self.denominator = ExactSum(), Denominator(task.plan)
         self.nonfinite = self.degenerate = self.clipped = 0
         self.negative_labels: dict[int, int] = {}
+        self.first_infinite: int | None = None
 
     def consume(self, chunk: dict[str, Array], weights: Floats | None, wanted: bool) -> Floats:
         if self.settings["labels"] == "auto-batch":
@@ -142,6 +143,8 @@ class SampleRun(Run):
         present = rows & (weights > 0.0) if batch.keep is None else rows & (weights > 0.0) & batch.keep
         infinite = present & np.isinf(losses)
         if infinite.any():  # nothing else matters
+            if self.first_infinite is None:
+                self.first_infinite = self.rows + int(np.argmax(infinite))
             self.sum.add(losses[infinite])
         else:
             self.sum.add_products(losses[present], weights[present])
@@ -217,6 +220,8 @@ class SampleRun(Run):
             value = self.sum.over(self.denominator.exact)
         if math.isinf(value) and not self.nonfinite:
             raise self._overflow("the sum")
+        if math.isinf(value) and self.first_infinite is not None:
+            self._warn_infinite(self.feed.place("prediction", self.first_infinite))
         self._warn_degenerate(self.degenerate)
         return self._result(
             value=value,
@@ -227,6 +232,14 @@ class SampleRun(Run):
             clipped=self.clipped,
             degenerate=self.degenerate,
         )
+
+    def _warn_infinite(self, place: str) -> None:
+        loss, others = self.settings.loss, f" and of {self.nonfinite - 1} more rows" if self.nonfinite > 1 else ""
+        remedies = ["give logits with --from-logits"] if "logit" in loss.forms else []
+        if "eps" in loss.options:
+            remedies.append(f"keep probabilities from 0 with {loss.name}:eps=1e-7")
+        hint = f"; {', or '.join(remedies)}" if remedies and self.settings.input == "prob" else ""
+        self.warnings.append(f"{place}: the loss is infinite here{others}: the prediction rules out the target{hint}")
 
     def _empty(self) -> float:
         name, empty = self.settings.loss.name, self.settings["empty"]

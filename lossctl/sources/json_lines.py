@@ -265,6 +265,8 @@ class _JsonLinesReader(Reader):
         whole = [each for each in numbers if kind == "int64" and isinstance(each, int)]
         rounded = [each for each in numbers if isinstance(each, int) and int(float(each)) != each]
         large = [each for each in whole if not -(2**63) <= each < 2**63]
+        if large and name in self._encoded:
+            return _fault_of_name(large[0])
         if name in self._exact and rounded:
             return f"{visible(rounded[0], 40)} {_ROUNDED}"
         return f"{visible(large[0], 40)} {_NO_INT64}" if large else None

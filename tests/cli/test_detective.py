@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_a_refusal_says_what_the_data_look_like(line: str, file: str, remedy: st
 
 
 RANDOM = np.random.default_rng(4)
-SURE = RANDOM.dirichlet([0.1, 0.1, 0.1, 0.1], 400)
+SURE = RANDOM.dirichlet([0.1, 0.1, 0.1, 0.1], 400).clip(1e-9)
 LABELS = np.array([RANDOM.choice(4, p=row) for row in SURE])
 SIGNS = RANDOM.random(400) < SURE[:, 0]
 ORDERS = [
@@ -156,6 +157,24 @@ def test_numbered_columns_in_another_order(columns: str, says: str, here: Path) 
     assert (both.code, both.err) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("p", "y", "loss", "says"),
+    [
+        ([0.5, 1.0, 0.2, 1.0], [1, 0, 0, 0], "bce", "give logits with --from-logits, or keep probabilities from 0"),
+        ([[0.5, 0.5], [1, 0], [1, 0]], [0, 1, 1], "scce", "keep probabilities from 0 with scce:eps=1e-7"),
+        ([[-0.5, -1], [0, -np.inf], [0, -np.inf]], [0, 1, 1], "nll", "the prediction rules out the target\n"),
+    ],
+)
+def test_an_infinite_loss_says_where_it_is(p: list[Any], y: list[int], loss: str, says: str, here: Path) -> None:
+    saved(here, p=np.array(p, np.float32), y=y, w=[1] + [0] * (len(y) - 1))
+    outcome = call("eval", "p.npy", "y.npy", "-l", loss, "-b")
+    assert (outcome.code, outcome.out) == (0, "inf\n")
+    assert outcome.err.startswith("lossctl: warning: p.npy, row 1: the loss is infinite here and of 1 more rows: ")
+    assert says in outcome.err
+    unweighted = call("eval", "p.npy", "y.npy", "-l", loss, "--weights", "w.npy", "-b")
+    assert (unweighted.code, unweighted.err) == (0, "")
+
+
 WARNED = [
     ("p.npy y.npy -l bce --from-logits", "p.npy: the logits of bce all look like probabilities"),
     ("classes.npy index.npy -l scce --from-logits", "classes.npy: the logits of scce all look like probabilities"),
@@ -174,8 +193,9 @@ WARNED = [
 def test_a_warning_says_what_the_data_look_like(line: str, says: str) -> None:
     outcome = call("eval", *line.split(), "-b")
     assert outcome.code == 0
-    assert outcome.err.startswith(f"lossctl: warning: {says}")
-    assert outcome.err.count("\n") == 1
+    first, *others = outcome.err.splitlines()
+    assert first.startswith(f"lossctl: warning: {says}")
+    assert all(": the loss is infinite here" in other for other in others)  # as it is where 0 and 1 are predictions
 
 
 @pytest.mark.usefixtures("_here")

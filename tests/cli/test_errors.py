@@ -98,6 +98,7 @@ SPECS: list[Case] = [
         DATA,
         ("w_negative.npy", "finite number from 0 up"),
     ),
+    ("classes.npy index.npy -l scce --class-weights empty.npy", DATA, ("empty.npy", "there are no weights of classes")),
     ("classes.npy index.npy -l scce --class-weights w_zero.npy", DATA, ("w_zero.npy", "all weights of classes are 0")),
     ("classes.npy index.npy -l scce --class-weights w_nan.npy", DATA, ("w_nan.npy", "class 1 is nan")),
 ]

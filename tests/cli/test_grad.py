@@ -58,7 +58,7 @@ def test_infinite_and_zero_entries_are_counted(here: Path) -> None:
     np.save("p.npy", [0.0, 0.0, 0.5])
     np.save("y.npy", [1, 0, 1])
     np.save("w.npy", [1.0, 1.0, 0.0])
-    row = statistics("p.npy", "y.npy", "-l", "bce", "--weights", "w.npy", "-o", "g.npy")
+    row = statistics("p.npy", "y.npy", "-l", "bce", "--weights", "w.npy", "-o", "g.npy", "--quiet")
     assert np.load("g.npy").tolist() == [-math.inf, 0.5, 0.0]
     assert (row["zeros"], row["nonfinite"]) == ("1", "1")
     assert (float(row["min"]), float(row["max"])) == (0.0, 0.5)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lossctl.errors import DataError
 from lossctl.sources import Selection, json_records, open_reader
+from tests.cli.commands import call
 from tests.sources.conftest import ReadAll, Refusal
 
 
@@ -255,6 +256,9 @@ def test_keys_that_are_large_are_to_be_text(tmp_path: Path, value: int, before: 
     ):
         list(reader.chunks(10))
     assert f"line {2 if before else 1}, column 'id': {value} is not from -2**63 to 2**63 - 1" in raised.value.message
+    (tmp_path / "b.jsonl").write_text(f'{{"id": {value}, "p": 1, "y": 0}}\n')
+    found = call("eval", tmp_path / "b.jsonl", "--pred-col", "p", "--target-col", "y", "--by", "id", "-l", "mse")
+    assert "write it as text, in quotes, in each line" in found.err
 
 
 def test_a_line_that_is_too_long(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
