@@ -15,6 +15,9 @@ from lossctl.sources.input_file import InputFile
 # the word of a page's header for its size, so that a damaged one can claim 2 GB: it is for those that need it.
 _WHOLE_BYTES = 256 << 20
 _BUFFER_BYTES = 1 << 20
+_LEAST_BUFFER_BYTES = 1 << 16
+# Of all columns together.
+_BUFFERS_BYTES = 64 << 20
 
 
 class Table:
@@ -61,7 +64,9 @@ class Tables:
         self._source = file.arrow_file()
         self.metadata = Table(self._source).metadata
         groups = (self.metadata.row_group(each).total_byte_size for each in range(self.metadata.num_row_groups))
-        self._buffer_bytes = _BUFFER_BYTES if max(groups, default=0) > _WHOLE_BYTES else 0
+        share = _BUFFERS_BYTES // max(1, self.metadata.num_columns)
+        buffer_bytes = max(_LEAST_BUFFER_BYTES, min(_BUFFER_BYTES, share))
+        self._buffer_bytes = buffer_bytes if max(groups, default=0) > _WHOLE_BYTES else 0
         self._of_thread = threading.local()
 
     def here(self) -> Table:
