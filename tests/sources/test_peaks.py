@@ -55,8 +55,8 @@ def test_any_number_of_columns(tmp_path: Path) -> None:
     rows, path = 70_000, tmp_path / "t.parquet"
     values = pa.array(np.arange(float(rows)))
     table = pa.table({f"p_{column}": values for column in range(1000)})
-    sizes = {"row_group_size": rows, "data_page_size": 1 << 16}
-    parquet.write_table(table, path, use_dictionary=False, compression="none", **sizes)
+    options: dict[str, Any] = {"use_dictionary": False, "compression": "none"}
+    parquet.write_table(table, path, row_group_size=rows, data_page_size=1 << 16, **options)
     assert growth(path, rows, "p_*") < 600_000
 
 
