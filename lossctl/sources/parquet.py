@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import accumulate, islice, repeat
+from itertools import accumulate, chain, islice, repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from lossctl.sources.arrays import rechunk
 from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.input_file import InputFile
+from lossctl.sources.parquet_shares import in_shares, shares_of
 from lossctl.sources.parquet_tables import Tables
 
 # Row groups up to the second size, decoded, are held by threads that work ahead, a few at a time, and small ones
@@ -242,7 +243,14 @@ class _ParquetReader(Reader):
         with arrow_faults(self._file):
             # A thread for each column, where it is not a thread for each row group.
             threads = len(groups) == len(self._groups)
-            batches = self._tables.here().batches(rows, list(groups), names, threads)
+            table = self._tables.here()
+            shares = shares_of(table, groups, names)
+            if len(shares) == 1:
+                batches = table.batches(rows, list(groups), names, threads)
+            else:
+                batches = chain.from_iterable(
+                    in_shares(table, group, shares, rows, self._file.name) for group in groups
+                )
             while (batch := next(batches, None)) is not None:
                 # What Arrow decodes of a damaged file need not be valid.
                 batch.validate(full=True)

@@ -10,7 +10,7 @@ import errno
 import io
 import os
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from lossctl.errors import DataError, EnvironmentFault, reason_of, visible
@@ -76,6 +76,34 @@ def reserved(path: str, size: int) -> io.FileIO:
             copy.close()
             raise
     return copy
+
+
+class Spool:
+    """A temporary file without a name that pieces of what `name` holds are put into, and read from in any order."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._size = name, 0
+        with _write_faults(name):
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+
+    def add(self, piece: memoryview) -> tuple[int, int]:
+        """Where it stands: the first byte, and how many."""
+        start, size = self._size, piece.nbytes
+        with _write_faults(self._name):
+            self._file.seek(start)
+            self._file.write(piece)
+        self._size += size
+        return start, size
+
+    def read(self, place: tuple[int, int]) -> bytes:
+        start, size = place
+        with _write_faults(self._name):
+            self._file.seek(start)
+            return self._file.read(size)
+
+    def close(self) -> None:
+        with suppress(OSError):  # what has not been written yet is not wanted
+            self._file.close()
 
 
 def _ratio_check(name: str, compressed: int) -> Callable[[int], None]:
