@@ -16,6 +16,7 @@ from lossctl.sources.arrow_blocks import BATCHES, DICTIONARIES, FILE_MAGIC, Bloc
 from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.bus_errors import may_map, watch
+from lossctl.sources.column_shares import in_step, shares_of
 from lossctl.sources.input_file import InputFile
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -95,6 +96,7 @@ class _ArrowReader(Reader):
         with arrow_faults(file):
             # A batch that is packed has to be read whole, and not of columns that nobody asks for.
             packed = bool(blocks) and is_packed(file, blocks[0])
+            self._packed_bytes = max(body for *_, body in blocks) if packed else 0
             self._map = None if packed else _mapped(file)
             self._source = file.arrow_file() if self._map is None else pa.BufferReader(pa.py_buffer(self._map))
             schema = self._open(None).schema
@@ -113,7 +115,7 @@ class _ArrowReader(Reader):
     def _batches(self, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Columns of the file, in parts of batches of at most so many rows: one may be as large as the file."""
         with arrow_faults(self._file):
-            for batch in self._whole_batches(names):
+            for batch in self._large_batches(names, rows):
                 for start in range(0, batch.num_rows, rows):
                     self._file.check_unchanged()  # of what is mapped, all may be something else by now
                     part = batch.slice(start, rows)
@@ -122,17 +124,26 @@ class _ArrowReader(Reader):
                     if self._map is not None:  # what is asked for again is mapped again
                         self._map.madvise(mmap.MADV_DONTNEED)
 
-    def _whole_batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def _large_batches(self, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         reader = self._open(None)
-        if self._map is None or not self._is_file:
-            reader = self._open([reader.schema.get_field_index(name) for name in names])
-        # Else Arrow would copy what is asked for, column by column.
+        schema = reader.schema
         if not self._is_file:
-            yield from reader
+            yield from self._open([schema.get_field_index(name) for name in names])
             self._check_whole(self._source.tell())
             return
+        # What is packed is held twice. A column takes as much as another.
+        shares = shares_of(schema, names, 2 * self._packed_bytes // max(1, len(schema)))
+        readers = {share[0]: self._open([schema.get_field_index(name) for name in share]) for share in shares if share}
         for index in range(reader.num_record_batches):
-            yield reader.get_batch(index).select(names)
+            if self._map is not None:  # Arrow would copy what is asked for, column by column
+                yield reader.get_batch(index).select(names)
+                continue
+
+            def decode(share: list[str], index: int = index) -> Iterator[pa.RecordBatch]:
+                batch = readers[share[0]].get_batch(index).select(share)
+                return (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
+
+            yield from in_step(decode, shares, self._file.name)
 
     def _check_whole(self, end: int) -> None:
         """Raises DataError unless a stream ends where the file does: Arrow stops at the first mark of an end."""

@@ -14,8 +14,8 @@ from lossctl.sources.ahead import WorkedAhead, reading_threads
 from lossctl.sources.arrays import rechunk
 from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
+from lossctl.sources.column_shares import in_step, shares_of
 from lossctl.sources.input_file import InputFile
-from lossctl.sources.parquet_shares import in_shares, shares_of
 from lossctl.sources.parquet_tables import Tables
 
 # Row groups up to the second size, decoded, are held by threads that work ahead, a few at a time, and small ones
@@ -244,18 +244,20 @@ class _ParquetReader(Reader):
             # A thread for each column, where it is not a thread for each row group.
             threads = len(groups) == len(self._groups)
             table = self._tables.here()
-            shares = shares_of(table, groups, names)
+            shares = shares_of(table.schema, names, table.column_bytes(groups))
             if len(shares) == 1:
                 batches = table.batches(rows, list(groups), names, threads)
             else:
-                batches = chain.from_iterable(
-                    in_shares(table, group, shares, rows, self._file.name) for group in groups
-                )
+                batches = chain.from_iterable(self._in_shares(group, shares, rows) for group in groups)
             while (batch := next(batches, None)) is not None:
                 # What Arrow decodes of a damaged file need not be valid.
                 batch.validate(full=True)
                 if batch.num_rows:
                     yield batch
+
+    def _in_shares(self, group: int, shares: Sequence[list[str]], rows: int) -> Iterator[pa.RecordBatch]:
+        table = self._tables.here()
+        return in_step(lambda share: table.batches(rows, [group], share, True), shares, self._file.name)
 
 
 def _end_of(column: Any) -> int:

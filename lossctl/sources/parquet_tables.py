@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,9 @@ _BUFFER_BYTES = 1 << 20
 _LEAST_BUFFER_BYTES = 1 << 16
 # Of all columns together.
 _BUFFERS_BYTES = 64 << 20
+
+# Of the pages and the dictionary of a column: no writer makes larger ones unasked.
+_MOST_COLUMN_BYTES = 3 << 20
 
 
 class Table:
@@ -55,6 +58,11 @@ class Table:
             return iter(self._table.iter_batches(rows, groups, names, use_threads=threads))
         indices = [index for index, name in enumerate(self._leaves) if name in names]
         return iter(self._table.iter_batches(rows, groups, indices, use_threads=threads))
+
+    def column_bytes(self, groups: Sequence[int]) -> int:
+        """How much Arrow holds of a column of row groups while it is read: pages, packed and not, and a dictionary."""
+        largest = max(self.metadata.row_group(group).total_byte_size for group in groups)
+        return int(max(1, min(_MOST_COLUMN_BYTES, 5 * largest // (2 * self.metadata.num_columns))))
 
 
 class Tables:

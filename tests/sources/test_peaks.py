@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from pyarrow.feather import write_feather
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
 
@@ -65,6 +66,15 @@ def test_dictionaries_of_any_number_of_columns(tmp_path: Path) -> None:
     rows, path = 40_000, tmp_path / "t.parquet"
     values = np.random.default_rng(0).random((1000, rows), np.float32)
     parquet.write_table(pa.table({f"p_{number}": pa.array(column) for number, column in enumerate(values)}), path)
+    assert growth(path, rows, "p_*") < 350_000
+
+
+def test_a_packed_batch_of_any_number_of_columns(tmp_path: Path) -> None:
+    """One batch of 260 MB, which Arrow would hold twice."""
+    rows, path = 65_000, tmp_path / "t.feather"
+    values = np.random.default_rng(0).random((1000, rows), np.float32)
+    table = pa.table({f"p_{number}": pa.array(column) for number, column in enumerate(values)})
+    write_feather(table, str(path), compression="lz4")
     assert growth(path, rows, "p_*") < 350_000
 
 
