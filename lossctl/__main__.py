@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 
-from lossctl.errors import EnvironmentFault, LossctlError, visible
+from lossctl.errors import DataError, EnvironmentFault, LossctlError, visible
 from lossctl.process import (
     INTERRUPTED,
     OUT_OF_TIME,
@@ -184,6 +184,9 @@ def _say(message: str) -> None:
 
 
 def _refuse(error: LossctlError) -> int:
+    files = sys.modules.get("lossctl.sources.input_file")  # what has not been imported has read nothing
+    if isinstance(error, DataError) and files is not None:
+        error = files.changed_meanwhile() or error
     _say(visible(error, 2000))
     return error.exit_code
 

@@ -24,7 +24,8 @@ _OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 _ROOM_BYTES = 256 << 20
 
-_held: dict[str, object] = {}
+_held: dict[str, tuple[str, object]] = {}
+"""How messages call what this command line has come upon, and its state then."""
 
 
 class InputFile:
@@ -184,8 +185,18 @@ def hold(path: str, name: str, state: object) -> None:
     What is opened once for each of its columns, for each pass or for each file of a leaderboard is to be one thing.
     """
     # A program that calls lossctl may write its files again between two calls.
-    if is_owned() and _held.setdefault(os.path.abspath(path), state) != state:
+    if is_owned() and _held.setdefault(os.path.abspath(path), (name, state))[1] != state:
         raise changed(name)
+
+
+def changed_meanwhile() -> DataError | None:
+    """What to say of a file that is another by now, in place of what was wrong with it as it was being written."""
+    for path, (name, state) in _held.items():
+        with suppress(OSError):  # of one that is gone, all was read that was open
+            status = os.stat(path)
+            if stat.S_ISREG(status.st_mode) and state_of(status) != state:
+                return changed(name)
+    return None
 
 
 def changed(name: str) -> DataError:

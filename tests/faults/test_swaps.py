@@ -32,6 +32,20 @@ main()
 """
 
 
+# Runs the command line; a table grows by a row as its rows are found to be wrong.
+GROWING = """
+from lossctl.sources.cells import CellParser
+before = CellParser.fault
+def fault(self, *arguments):
+    with open('t.csv', 'a') as file:
+        file.write('0.5,0,a\\n')
+    return before(self, *arguments)
+CellParser.fault = fault
+from lossctl.__main__ import main
+main()
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The same names here and in `other`, with other numbers there: a table, and two shards with their targets."""
@@ -106,3 +120,14 @@ def test_a_chunk_that_is_gone_is_no_filler(change: str, folder: Path) -> None:
     arguments = ("t.zarr", *TABLE[1:-1], "rmse", "-o", "out/g.npy")
     done = run(CHUNKS.format(change=change), folder, "grad", *arguments)
     told_as_changed("t.zarr, array 'p'", done, folder)
+
+
+def test_what_is_wrong_with_a_file_that_is_being_written(folder: Path) -> None:
+    """Its last line may not be whole yet."""
+    with (folder / "t.csv").open("a") as table:
+        table.write("0.5")
+    told = "eval", "t.csv", "--pred-col", "p", "--target-col", "y", "-l", "mse", "-b", "--per-sample", "out/l.npy"
+    told_as_changed("t.csv", run(GROWING, folder, *told), folder)
+    done = run("from lossctl.__main__ import main; main()", folder, *told)
+    assert (done.returncode, done.stdout) == (DATA, "")
+    assert "t.csv, line 4002" in done.stderr
