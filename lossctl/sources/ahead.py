@@ -56,7 +56,7 @@ class WorkedAhead(Generic[Item, Result]):
         """Once; the threads end with it."""
         try:
             while self._waiting:
-                self._waiting[0][1].result()
+                self._waiting[0][1].result()  # until it is there, `close` waits for it as well
                 item, result = self._waiting.popleft()
                 yield item, result.result()
                 self._begin()
