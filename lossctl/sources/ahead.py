@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lossctl.process import asked_to_end
@@ -25,6 +26,26 @@ Result = TypeVar("Result")
 def reading_threads() -> int:
     """How many threads work ahead of a reader."""
     return min(_MOST_THREADS, usable_processors())
+
+
+@cache
+def can_start(threads: int) -> bool:
+    """Whether the machine starts so many threads beside those that there are."""
+    from threading import Event, Thread
+
+    enough, started = Event(), []
+    try:
+        for _ in range(threads):
+            thread = Thread(target=enough.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        return False
+    finally:
+        enough.set()
+        for thread in started:
+            thread.join()
+    return True
 
 
 def worked(work: Callable[[Item], Result], items: Iterator[Item], threads: int) -> Iterable[tuple[Item, Result]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lossctl.sources.ahead import can_start
 from lossctl.sources.input_file import InputFile
 
 # A column of a row group is read whole, or through a buffer where the row group is larger than this. The buffer takes
@@ -53,7 +54,12 @@ class Table:
         self.metadata, self.schema = self._table.metadata, self._table.schema_arrow
 
     def batches(self, rows: int, groups: list[int], names: list[str], threads: bool) -> Iterator[pa.RecordBatch]:
-        """The columns called `names` of row groups, in batches of so many rows."""
+        """The columns called `names` of row groups, in batches of so many rows; by Arrow's threads if there are any.
+
+        Where one of them does not start, Arrow lets go of what the others are still at work on, and crashes.
+        """
+        # Twice as many as Arrow starts: those that have just ended may still count.
+        threads = threads and can_start(2 * pa.cpu_count())
         if self._leaves is None:
             return iter(self._table.iter_batches(rows, groups, names, use_threads=threads))
         indices = [index for index, name in enumerate(self._leaves) if name in names]

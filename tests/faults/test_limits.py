@@ -190,30 +190,50 @@ def test_a_library_that_is_given_no_more_says_nothing_of_the_file(
     assert says in done.stderr
 
 
-NO_THREADS = """
+FEW_THREADS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
+struct task { void *(*work)(void *); void *argument; };
+static int alive;
+static void *run(void *given) {
+    struct task task = *(struct task *)given;
+    free(given);
+    void *result = task.work(task.argument);
+    __sync_sub_and_fetch(&alive, 1);
+    return result;
+}
 int pthread_create(pthread_t *thread, const pthread_attr_t *options, void *(*work)(void *), void *argument) {
-    return EAGAIN;
+    int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = dlsym(RTLD_NEXT, "pthread_create");
+    if (__sync_add_and_fetch(&alive, 1) > atoi(getenv("MOST_THREADS"))) {
+        __sync_sub_and_fetch(&alive, 1);
+        return EAGAIN;
+    }
+    struct task *task = malloc(sizeof *task);
+    task->work = work;
+    task->argument = argument;
+    return create(thread, options, run, task);
 }
 """
 
 
 @pytest.fixture(scope="module")
-def threadless(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What to load first so that nobody, Python or a library, can start a thread, as with `ulimit -u`."""
+def few_threads(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What to load first so that nobody, Python or a library, has more than $MOST_THREADS, as with `ulimit -u`."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler")
-    folder = tmp_path_factory.mktemp("threadless")
-    (folder / "threads.c").write_text(NO_THREADS)
+    folder = tmp_path_factory.mktemp("few_threads")
+    (folder / "threads.c").write_text(FEW_THREADS)
     library = str(folder / "threads.so")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, str(folder / "threads.c")], check=True)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, str(folder / "threads.c"), "-ldl"], check=True)
     return library
 
 
 @pytest.mark.parametrize("name", ["text.csv", "lines.jsonl.gz", "t.zarr"])
-def test_no_thread_for_a_library(name: str, threadless: str, tmp_path: Path) -> None:
+def test_no_thread_for_a_library(name: str, few_threads: str, tmp_path: Path) -> None:
     if name == "text.csv":
         (tmp_path / name).write_text("g,p,y\na,0.5,0\nb,0.5,1\n")
     elif name == "lines.jsonl.gz":
@@ -224,11 +244,26 @@ def test_no_thread_for_a_library(name: str, threadless: str, tmp_path: Path) -> 
             store.create_array(array, shape=(3,), chunks=(3,), dtype="float64")[:] = np.ones(3)
     words = command(*(each.replace("t.csv", name) for each in TABLE))
     # With a compiled parser at hand, text is read without Arrow.
-    environment = {**os.environ, "LD_PRELOAD": threadless, "LOSSCTL_CACHE_DIR": str(tmp_path / "no_cache")}
+    environment = {**os.environ, "LD_PRELOAD": few_threads, "LOSSCTL_CACHE_DIR": str(tmp_path / "no_cache")}
+    environment["MOST_THREADS"] = "0"
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path, env=environment)
     assert done.returncode == ENVIRONMENT
     assert is_one_line(done)
     assert "thread" in done.stderr
+
+
+@pytest.mark.parametrize("columns", [1, 100])
+@pytest.mark.parametrize("most", range(4))
+def test_few_threads_are_enough_for_parquet(most: int, columns: int, few_threads: str, tmp_path: Path) -> None:
+    """Where one of its threads does not start, Arrow lets go of what others are still at work on, and crashes."""
+    pyarrow = pytest.importorskip("pyarrow")
+    names = [f"{side}{column}" for side in "py" for column in range(columns)]
+    table = pyarrow.table({name: np.full(1000, 0.5 * (name[0] == "p")) for name in names})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "t.parquet")
+    words = command("eval", "t.parquet", "--pred-col", "p*", "--target-col", "y*", "-l", "mse", "-b")
+    environment = {**os.environ, "LD_PRELOAD": few_threads, "MOST_THREADS": str(most)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, VALUE, "")
 
 
 BROKEN = """
