@@ -9,6 +9,9 @@ from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.base import Array, Reader, Selection, option
 from lossctl.sources.selection import select_columns
 
+MARKS = ("_FillValue", "missing_value")
+"""Attributes of an array that say which value stands for a missing one (netCDF, CF)."""
+
 
 class Container(Protocol):
     """What `open_container` needs of a file of arrays."""
@@ -74,7 +77,7 @@ class _ContainerReader(Reader):
 
 
 def marks_of_gaps(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The values that stand for missing ones, by their attributes (netCDF, CF), of the array `name`.
+    """The values that stand for missing ones, by their attributes, of the array `name`.
 
     Raises DataError where its attributes say that all its numbers stand for others.
     """
@@ -86,7 +89,7 @@ def marks_of_gaps(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
         )
     import numpy as np
 
-    found = {each: np.asarray(attributes[each]) for each in ("_FillValue", "missing_value") if each in attributes}
+    found = {each: np.asarray(attributes[each]) for each in MARKS if each in attributes}
     return {each: mark for each, mark in found.items() if mark.dtype.kind in "iuf"}
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name, names_or_numbers, pieces, rechunk
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
-from lossctl.sources.containers import check_no_marks, marks_of_gaps, open_container
+from lossctl.sources.containers import MARKS, check_no_marks, marks_of_gaps, open_container
 from lossctl.sources.hdf5_chunks import check_chunks
+from lossctl.sources.hdf5_heaps import check_heaps
 from lossctl.sources.input_file import InputFile, SeekableInput, check_machine
 from lossctl.sources.text import delivered_text, text_array
 
@@ -138,6 +139,9 @@ class _DatasetReader(Reader):
             raise DataError(f"{self._label} has no values: shape {dataset.shape}", hint="was the right array saved?")
         if dataset.is_virtual or dataset.external:
             raise DataError(f"{self._label} keeps its values in other files", hint="copy them into one file")
+        marks = [dataset.attrs.get_id(name) for name in MARKS if name in dataset.attrs]
+        if any(values.dtype.hasobject for values in (dataset, *marks)):
+            check_heaps(self._file)
         self._marks = marks_of_gaps(dataset.attrs, self._label)
         self._check_written(dataset)
         chunk = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
