@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
 from lossctl.backends import compiler_faults, usable_threads
 from lossctl.catalogue.loss_spec import LossSpec, Shapes, find, parse, settle, spec_of
 from lossctl.errors import EnvironmentFault, visible
-from lossctl.process import ending_signals
 from lossctl_kernels import LOSSES, Plan, Scope
 from lossctl_kernels.domains import TargetKind
 from lossctl_kernels.recipes import ACROSS_WIDTH, Recipe, all_recipes
@@ -21,9 +17,6 @@ from lossctl_kernels.row_functions import RowCode
 
 # A process takes about as long to start as three functions to compile.
 WORTH_A_PROCESS = 8
-
-_HOLDS_SIGNALS = hasattr(signal, "pthread_sigmask")
-_ENDING = set(ending_signals())
 
 
 def every_spec() -> list[LossSpec]:
@@ -70,9 +63,8 @@ class Warmup:
 
         Raises EnvironmentFault where that cannot be done, or what was compiled could not be kept.
         """
-        workers = min(usable_threads(), -(-len(self.missing) // WORTH_A_PROCESS))
-        done = self._compiled_here() if workers < 2 else self._compiled_by(workers)
-        with closing(done):
+        processes = min(usable_threads(), -(-len(self.missing) // WORTH_A_PROCESS))
+        with closing(self._compiled_by(processes if processes > 1 else 0)) as done:
             for count, _ in enumerate(done, 1):
                 if progress:
                     progress(count)
@@ -83,47 +75,26 @@ class Warmup:
                 hint="is there room on its disk? or have the sources of lossctl changed meanwhile?",
             )
 
-    def _compiled_here(self) -> Generator[None, None, None]:
-        for position in self.missing:
+    def _compiled_by(self, processes: int) -> Generator[None, None, None]:
+        """By several processes: the compiler works for one thread at a time. What none has done is compiled here."""
+        from lossctl.worker_processes import done_by
+
+        left = set(self.missing)
+        with closing(done_by(processes, f"from {__name__} import work; work({self._texts!r})", self.missing)) as done:
+            for position in done:
+                left.remove(position)
+                yield
+        for position in sorted(left):
             self._tasks[position].run()
             yield
 
-    def _compiled_by(self, workers: int) -> Generator[None, None, None]:
-        """By several processes: the compiler works for one thread at a time."""
-        from concurrent.futures import ProcessPoolExecutor, as_completed
-        from concurrent.futures.process import BrokenProcessPool
-        from multiprocessing import active_children, get_context
 
-        with _signals_held():  # a hangup would end the helper that this starts, and be told at length
-            pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (self._texts,))
-        with pool:
-            try:
-                with _signals_held():
-                    tasks = [pool.submit(_compile_at, position) for position in self.missing]
-                for task in as_completed(tasks):
-                    task.result()
-                    yield
-            except BrokenProcessPool as error:
-                raise EnvironmentFault("a process that compiles was ended", hint="warm fewer losses") from error
-            except BaseException:
-                for worker in active_children():  # nobody waits any more for what they compile
-                    worker.terminate()
-                raise
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+def work(texts: Sequence[str]) -> None:
+    """What a process that compiles works through: recipes hold functions, which do not travel."""
+    from lossctl.worker_processes import work_through
 
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """No signal comes between the start of a process and its being known; those started have it from here."""
-    if not _HOLDS_SIGNALS:
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    tasks = _tasks([parse(text) for text in texts])
+    work_through(lambda position: tasks[position].run())
 
 
 def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
@@ -163,30 +134,3 @@ def _compile(recipe: Recipe | RowCode) -> None:
 
     with compiler_faults():
         compile_ahead(recipe)
-
-
-# ---- in the processes that compile
-
-_remembered: list[_Task] = []
-
-
-def _begin(texts: Sequence[str]) -> None:
-    """What a process works through: recipes hold functions, which do not travel."""
-    if _HOLDS_SIGNALS:  # but for an interrupt: it is for the process that began this one, and ends it
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING - {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _remembered.extend(_tasks([parse(text) for text in texts]))
-
-
-def _end_with_parent() -> None:
-    """Ends this process with the one that began it, however that ends: it would wait for ever for what to compile."""
-    from multiprocessing import parent_process
-
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _compile_at(position: int) -> None:
-    _remembered[position].run()

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import subprocess
 import sys
-import time
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -140,60 +135,14 @@ def test_a_compiler_that_does_not_load_is_told(folder: Path, monkeypatch: pytest
         Warmup([parse("rmse")]).run()
 
 
-def test_a_process_that_ends_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_processes_did_not_do_is_compiled_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warming, "usable_threads", lambda: 2)
     monkeypatch.setattr(warming, "WORTH_A_PROCESS", 2)
-    monkeypatch.setattr(warming, "_compile_at", os._exit)
-    with pytest.raises(EnvironmentFault, match="was ended"):
-        Warmup([parse("rmse")]).run()
-
-
-def test_an_interrupt_ends_the_processes_that_compile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warming, "usable_threads", lambda: 2)
-    monkeypatch.setattr(warming, "WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(warming, "_compile_at", time.sleep)
-    warmup = Warmup([parse("rmse")])
-    warmup.missing = [0, 3600, 3600]
-
-    started = []
-
-    def interrupted(count: int) -> None:
-        started.extend(multiprocessing.active_children())
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        warmup.run(interrupted)
-    assert started
-    # Not by joining them: a thread of the pool does that too, and what it reaps has no exit code here for a moment.
-    for child in started:
-        assert wait([child.sentinel], 60)
-
-
-# Begins to compile what takes an hour, says which processes do, and is ended without a word.
-KILLED = """
-import multiprocessing, os, time
-from lossctl import warming
-from lossctl.catalogue.loss_spec import parse
-def end(count):
-    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
-    os.kill(os.getpid(), 9)
-if __name__ == "__main__":
-    warming.usable_threads, warming.WORTH_A_PROCESS, warming._compile_at = (lambda: 2), 1, time.sleep
-    warmup = warming.Warmup([parse("rmse")])
-    warmup.missing = [0, 3600, 3600]
-    warmup.run(end)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.usefixtures("folder")
-def test_processes_that_compile_end_with_the_one_that_began_them(tmp_path: Path) -> None:
-    (tmp_path / "killed.py").write_text(KILLED)
-    words = [sys.executable, str(tmp_path / "killed.py")]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False, timeout=120)
-    # That stdout has come to its end says that nobody has it any more.
-    assert done.returncode == -signal.SIGKILL
-    assert len(done.stdout.split()) == 2
+    monkeypatch.setattr(sys, "executable", str(folder / "not_there"))
+    done: list[int] = []
+    Warmup([parse("rmse")]).run(done.append)
+    assert done == list(range(1, 5 + OF_ALL))
+    assert not Warmup([parse("rmse")]).missing
 
 
 def test_a_spec_that_is_wrong_is_told() -> None:
