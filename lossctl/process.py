@@ -156,17 +156,12 @@ def end(code: int) -> NoReturn:
     """
     if "threading" in sys.modules and _asked is None:
         sys.modules["threading"]._shutdown()  # waits for threads, and those for their processes
-    sys.unraisablehook = _say_nothing
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # what nobody takes goes nowhere, and what has been closed is done
             if stream is not None:  # as Python has those that it was started without
                 stream.flush()
     os._exit(code)
-
-
-def _say_nothing(fault: sys.UnraisableHookArgs) -> None:
-    """What a library cannot undo at the end is nothing to its user, who has been told what went wrong."""
 
 
 def end_now(code: int) -> NoReturn:
@@ -193,9 +188,11 @@ def _code_of(number: int) -> int:
 
 
 def _end_on_lost_signal(fault: sys.UnraisableHookArgs) -> None:
-    """Python drops what is raised where nobody can catch it, such as in the last breath of an object."""
+    """Python drops what is raised where nobody can catch it, such as in the last breath of an object.
+
+    What else a library cannot undo is nothing to its user, who is told what led to it.
+    """
     if isinstance(fault.exc_value, KeyboardInterrupt):
         end_now(INTERRUPTED)
     if isinstance(fault.exc_value, SystemExit):
         end_now(fault.exc_value.code if isinstance(fault.exc_value.code, int) else 1)
-    sys.__unraisablehook__(fault)

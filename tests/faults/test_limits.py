@@ -28,12 +28,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "y.npy", np.zeros(len(values)))
     (folder / "t.csv").write_text("p,y\n0.5,0\n0.5,1\n")
     (folder / "t.jsonl").write_text('{"p": 0.5, "y": 0}\n{"p": 0.5, "y": 1}\n')
+    store = pytest.importorskip("zarr").open_group(str(folder / "t.zarr"), mode="w")
+    for name, value in (("p", 0.5), ("y", 1.0)):
+        store.create_array(name, data=np.full(2, value))
     return folder
 
 
 ARRAYS = ("eval", "p.npy", "y.npy", "-l", "mse", "-b", "--no-progress", "--backend", "python")
 TABLE = ("eval", "t.csv", "--pred-col", "p", "--target-col", "y", "-l", "mse", "-b")
 LINES = ("eval", "t.jsonl", "--pred-col", "p", "--target-col", "y", "-l", "mse", "-b")
+STORE = ("eval", "t.zarr", "--pred-col", "p", "--target-col", "y", "-l", "mse", "-b")
 
 
 def within(limit: str, folder: Path, *arguments: str, line: str = '"$@"') -> subprocess.CompletedProcess[str]:
@@ -66,7 +70,7 @@ def test_little_memory_is_enough_or_said(megabytes: int, arguments: tuple[str, .
         assert is_one_line(done)
 
 
-@pytest.mark.parametrize("arguments", [ARRAYS, TABLE, LINES], ids=["npy", "csv", "jsonl"])
+@pytest.mark.parametrize("arguments", [ARRAYS, TABLE, LINES, STORE], ids=["npy", "csv", "jsonl", "zarr"])
 @pytest.mark.parametrize("descriptors", [5, 6, 7, 8, 12])
 def test_few_descriptors_are_enough_or_said(descriptors: int, arguments: tuple[str, ...], folder: Path) -> None:
     done = within(f"-n {descriptors}", folder, *arguments)
