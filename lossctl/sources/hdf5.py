@@ -17,7 +17,7 @@ from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
 from lossctl.sources.containers import MARKS, check_no_marks, marks_of_gaps, open_container
 from lossctl.sources.hdf5_chunks import check_chunks
 from lossctl.sources.hdf5_heaps import check_heaps
-from lossctl.sources.input_file import InputFile, SeekableInput, check_machine
+from lossctl.sources.input_file import InputFile, SeekableInput, changed, check_machine
 from lossctl.sources.text import delivered_text, text_array
 
 _MOST_CHUNK_BYTES = 1 << 30
@@ -62,7 +62,10 @@ class _Datasets:
         self._wanted = {name for selection in (roles or {}).values() for name in selection.columns or ()}
         _check_single(file)
         # The library follows the name of a copy to the file that has none.
-        self._hdf5 = h5py.File(SeekableInput(file) if file.is_copy else file.path, "r", locking=False)
+        try:
+            self._hdf5 = h5py.File(SeekableInput(file) if file.is_copy else file.path, "r", locking=False)
+        except FileNotFoundError:  # that it is opened by its name once more is ours
+            raise changed(file.name) from None
         if not file.is_copy:
             file.check_opened(os.fstat(self._hdf5.id.get_vfd_handle()))
         self._places: dict[str, bytes] = {}

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import zarr
 
-from lossctl.errors import UsageError
+from lossctl.errors import DataError, UsageError
 from lossctl.sources import Selection, arrays, open_reader
 from lossctl.sources import zarr as zarr_source
 from lossctl.sources.arrays import pieces
-from lossctl.sources.input_file import check_machine
+from lossctl.sources.hdf5 import open_hdf5
+from lossctl.sources.input_file import InputFile, check_machine
 from lossctl.sources.zarr_codecs import Decoded
 from tests.sources.conftest import ReadAll, Refusal
 
@@ -53,6 +54,16 @@ def test_what_has_been_read_may_fail_to_be_closed(
 
     monkeypatch.setattr(h5py.File, "close", fail)
     np.testing.assert_array_equal(read_all(tmp_path / "a.h5", 4, prediction="p")["prediction"], P)
+
+
+def test_hdf5_that_is_removed_as_it_is_opened(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["p"] = P
+    opened = InputFile(str(tmp_path / "a.h5"))
+    (tmp_path / "a.h5").unlink()
+    with pytest.raises(DataError, match=r"a\.h5 changed while it was being read"):
+        open_hdf5(opened, {"prediction": Selection(("p",))})
+    opened.close()
 
 
 def test_links_are_not_followed(tmp_path: Path, read_all: ReadAll, refusal: Refusal) -> None:
