@@ -1,13 +1,15 @@
-"""Where the batches of an Arrow IPC file are, and whether they are packed: its descriptions are flatbuffers."""
+"""Where the batches of an Arrow IPC file are, and how they are packed: its descriptions are flatbuffers."""
 
 from __future__ import annotations
 
 import struct
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from lossctl.errors import DataError
 from lossctl.sources.input_file import InputFile
 
 FILE_MAGIC = b"ARROW1"
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 _END_BYTES = 4 + len(FILE_MAGIC)
 
 Block: TypeAlias = tuple[int, int, int]
@@ -16,12 +18,14 @@ Block: TypeAlias = tuple[int, int, int]
 DICTIONARIES, BATCHES = 2, 3
 """What a footer lists blocks of, by the number of the field."""
 
-_MESSAGE_HEADER, _BATCH_COMPRESSION = 2, 3
+_MESSAGE_HEADER, _MESSAGE_BODY_LENGTH = 2, 3
+_BATCH_BUFFERS, _BATCH_COMPRESSION, _BATCH_VARIADIC = 2, 3, 4
+_COMPRESSION_CODEC = 0
 """Fields of Arrow's other flatbuffers."""
 
 _BLOCK = struct.Struct("<qi4xq")
 
-_BEFORE_MESSAGE = 8
+BEFORE_MESSAGE = 8
 """Bytes of a batch: a mark, and the length of what describes it."""
 
 _MOST_HEAD = 1 << 16
@@ -50,15 +54,49 @@ def blocks_of(file: InputFile, kind: int) -> list[Block]:
         return []
 
 
+def check_block(file: InputFile, block: Block) -> None:
+    """Raises DataError for one that does not lie in the file."""
+    if min(block) < 0 or sum(block) > file.size:
+        raise DataError(
+            f"{file.name} is damaged: a block of {sum(block[1:])} bytes begins at byte {block[0]} of {file.size}",
+            hint="write the file again",
+        )
+
+
 def is_packed(file: InputFile, block: Block) -> bool:
     """Whether a batch is compressed, or malformed, which Arrow finds. Raises ValueError for a place before all."""
     start, head, _ = block
-    message = file.read_at(start + _BEFORE_MESSAGE, min(head, _MOST_HEAD))
+    message = file.read_at(start + BEFORE_MESSAGE, min(head, _MOST_HEAD))
     try:
         header = _field(message, _referred(message, 0), _MESSAGE_HEADER)
         return header is not None and _field(message, _referred(message, header), _BATCH_COMPRESSION) is not None
     except struct.error:
         return True
+
+
+class BatchFields(NamedTuple):
+    """Where what describes a batch says how long its body is, and where its buffers are; its codec."""
+
+    body_length: int
+    buffers: int
+    buffer_count: int
+    codec: int
+    has_views: bool
+
+
+def batch_fields(message: bytes) -> BatchFields:
+    """What a message says of a packed batch. Raises struct.error where it is malformed."""
+    table = _referred(message, 0)
+    batch = _referred(message, _place(message, table, _MESSAGE_HEADER))
+    buffers = _referred(message, _place(message, batch, _BATCH_BUFFERS))
+    codec = _field(message, _referred(message, _place(message, batch, _BATCH_COMPRESSION)), _COMPRESSION_CODEC)
+    return BatchFields(
+        body_length=_place(message, table, _MESSAGE_BODY_LENGTH),
+        buffers=buffers + 4,
+        buffer_count=struct.unpack_from("<I", message, buffers)[0],
+        codec=0 if codec is None else struct.unpack_from("B", message, codec)[0],
+        has_views=_field(message, batch, _BATCH_VARIADIC) is not None,
+    )
 
 
 def _referred(data: bytes, place: int) -> int:
@@ -74,3 +112,11 @@ def _field(data: bytes, table: int, field: int) -> int | None:
         return None
     place: int = struct.unpack_from("<H", data, fields + 4 + 2 * field)[0]
     return table + place if place else None
+
+
+def _place(data: bytes, table: int, field: int) -> int:
+    """Where a field is. Raises struct.error where the table has none."""
+    found = _field(data, table, field)
+    if found is None:
+        raise struct.error(f"no field {field}")
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from copy import copy
 from typing import Any
 
@@ -12,16 +12,32 @@ import pyarrow as pa
 
 from lossctl.errors import DataError
 from lossctl.sources.arrays import rechunk
-from lossctl.sources.arrow_blocks import BATCHES, DICTIONARIES, FILE_MAGIC, Block, blocks_of, footer_bytes, is_packed
+from lossctl.sources.arrow_blocks import (
+    BATCHES,
+    BEFORE_MESSAGE,
+    DICTIONARIES,
+    END_OF_STREAM,
+    FILE_MAGIC,
+    Block,
+    blocks_of,
+    check_block,
+    footer_bytes,
+    is_packed,
+)
 from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
+from lossctl.sources.arrow_unpacking import PackedBatch
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.bus_errors import may_map, watch
-from lossctl.sources.column_shares import in_step, shares_of
+from lossctl.sources.column_shares import is_number
 from lossctl.sources.input_file import InputFile
 
-_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+_HELD_BYTES = 192 << 20
+"""Of a packed batch, packed and not: of a larger one all is unpacked to a file."""
 
-_MOST_PADDING = 64 + len(_END_OF_STREAM)
+# Of what was written at once, the system may map as much, up to 2 MiB, for each value that is touched.
+_MAPPED_COLUMNS = 64
+
+_MOST_PADDING = 64 + len(END_OF_STREAM)
 """Between the last block of a file and its footer there is no more than this."""
 
 _JOINED = "it may be several files joined: name them all, or write the data as one file"
@@ -44,7 +60,7 @@ def _is_file(file: InputFile) -> bool:
 
 def _check_end(file: InputFile) -> None:
     """A stream may end without a mark, as the format has it: but so does one that was cut between two batches."""
-    if file.read_at(max(0, file.size - len(_END_OF_STREAM)), len(_END_OF_STREAM)) != _END_OF_STREAM:
+    if file.read_at(max(0, file.size - len(END_OF_STREAM)), len(END_OF_STREAM)) != END_OF_STREAM:
         raise DataError(
             f"{file.name} is truncated: an Arrow stream ends with the mark of its end", hint="write the file again"
         )
@@ -82,21 +98,33 @@ def _mapped(file: InputFile) -> mmap.mmap | None:
     return found
 
 
+def _copied(batch: pa.RecordBatch, mapped: mmap.mmap) -> pa.RecordBatch:
+    """A batch of which the numbers no longer lie in the map: some columns are copied at a time."""
+    columns: list[Any] = []
+    for start in range(0, batch.num_columns, _MAPPED_COLUMNS):
+        part = batch.select(list(range(start, min(start + _MAPPED_COLUMNS, batch.num_columns))))
+        part.validate(full=True)
+        if all(map(is_number, part.schema.types)):
+            part = pa.ipc.read_record_batch(part.serialize(), part.schema)
+        columns += part.columns
+        mapped.madvise(mmap.MADV_DONTNEED)
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
 class _ArrowReader(Reader):
     """A file knows where its batches are; a stream is read from its start for each pass."""
 
     def __init__(self, file: InputFile, roles: dict[str, Selection]) -> None:
         self._file = file
         self._is_file = _is_file(file)
-        blocks = blocks_of(file, BATCHES) if self._is_file else []
+        self._blocks = blocks_of(file, BATCHES) if self._is_file else []
         if self._is_file:
-            _check_footer(file, blocks)
+            _check_footer(file, self._blocks)
         else:
             _check_end(file)
         with arrow_faults(file):
             # A batch that is packed has to be read whole, and not of columns that nobody asks for.
-            packed = bool(blocks) and is_packed(file, blocks[0])
-            self._packed_bytes = max(body for *_, body in blocks) if packed else 0
+            packed = bool(self._blocks) and is_packed(file, self._blocks[0])
             self._map = None if packed else _mapped(file)
             self._source = file.arrow_file() if self._map is None else pa.BufferReader(pa.py_buffer(self._map))
             schema = self._open(None).schema
@@ -115,35 +143,66 @@ class _ArrowReader(Reader):
     def _batches(self, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Columns of the file, in parts of batches of at most so many rows: one may be as large as the file."""
         with arrow_faults(self._file):
-            for batch in self._large_batches(names, rows):
+            for batch, mapped in self._large_batches(names):
                 for start in range(0, batch.num_rows, rows):
                     self._file.check_unchanged()  # of what is mapped, all may be something else by now
                     part = batch.slice(start, rows)
+                    if mapped is not None and part.num_columns > _MAPPED_COLUMNS:
+                        yield _copied(part, mapped)
+                        continue
                     part.validate(full=True)
                     yield part
-                    if self._map is not None:  # what is asked for again is mapped again
-                        self._map.madvise(mmap.MADV_DONTNEED)
+                    if mapped is not None:  # what is asked for again is mapped again
+                        mapped.madvise(mmap.MADV_DONTNEED)
 
-    def _large_batches(self, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def _large_batches(self, names: list[str]) -> Iterator[tuple[pa.RecordBatch, mmap.mmap | None]]:
+        """Columns of each batch, and the map that they lie in."""
         reader = self._open(None)
         schema = reader.schema
+        columns = [schema.get_field_index(name) for name in names]
         if not self._is_file:
-            yield from self._open([schema.get_field_index(name) for name in names])
+            yield from ((batch, self._map) for batch in self._open(columns))
             self._check_whole(self._source.tell())
             return
-        # What is packed is held twice. A column takes as much as another.
-        shares = shares_of(schema, names, 2 * self._packed_bytes // max(1, len(schema)))
-        readers = {share[0]: self._open([schema.get_field_index(name) for name in share]) for share in shares if share}
+        # Of what is mapped Arrow would copy what is asked for, column by column.
+        pruned = self._open(columns) if self._map is None else reader
         for index in range(reader.num_record_batches):
-            if self._map is not None:  # Arrow would copy what is asked for, column by column
-                yield reader.get_batch(index).select(names)
-                continue
+            batch = None if self._map is not None else self._packed(index, schema, names)
+            if batch is None or batch.held_bytes <= _HELD_BYTES:
+                yield pruned.get_batch(index).select(names), self._map
+            else:
+                yield from self._unpacked(batch, schema, columns)
 
-            def decode(share: list[str], index: int = index) -> Iterator[pa.RecordBatch]:
-                batch = readers[share[0]].get_batch(index).select(share)
-                return (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
+    def _packed(self, index: int, schema: pa.Schema, names: list[str]) -> PackedBatch | None:
+        """A batch by its number, where it is packed and the footer says where it is."""
+        for block in self._blocks[index : index + 1]:
+            if is_packed(self._file, block):
+                return PackedBatch(self._file, block, schema, names)
+        return None
 
-            yield from in_step(decode, shares, self._file.name)
+    def _unpacked(
+        self, batch: PackedBatch, schema: pa.Schema, columns: list[int]
+    ) -> Iterator[tuple[pa.RecordBatch, mmap.mmap | None]]:
+        """A batch that is too large to be held."""
+        with closing(batch.unpacked(self._before_batches())) as copy:
+            mapped = _mapped(copy)
+            with copy.arrow_file() if mapped is None else pa.BufferReader(pa.py_buffer(mapped)) as source:
+                found = next(iter(_opened(source, False, columns)), None)
+                if found is None or found.schema != pa.schema([schema.field(column) for column in columns]):
+                    raise DataError(
+                        f"{self._file.name} is damaged: it does not begin with the schema that its footer has",
+                        hint="write the file again",
+                    )
+                yield found, mapped
+
+    def _before_batches(self) -> bytes:
+        """The schema, with which a file begins as a stream does, and the dictionaries."""
+        start = len(FILE_MAGIC) + 2
+        schema = BEFORE_MESSAGE + int.from_bytes(self._file.read_at(start + 4, 4), "little")
+        blocks = [(start, schema, 0), *blocks_of(self._file, DICTIONARIES)]
+        for block in blocks:
+            check_block(self._file, block)
+        return b"".join(self._file.read_at(place, head + body) for place, head, body in blocks)
 
     def _check_whole(self, end: int) -> None:
         """Raises DataError unless a stream ends where the file does: Arrow stops at the first mark of an end."""

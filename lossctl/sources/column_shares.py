@@ -1,4 +1,4 @@
-"""Many columns of which much has to be held while they are decoded: a share of them at a time."""
+"""Many columns of Parquet, of which much has to be held while they are decoded: a share of them at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shares_of(schema: pa.Schema, names: Sequence[str], column_bytes: int) -> lis
     """
     if len(names) * column_bytes <= _AT_ONCE_BYTES:
         return [list(names)]
-    numbers = [name for name in names if _is_number(schema.field(name).type)]
+    numbers = [name for name in names if is_number(schema.field(name).type)]
     step = max(1, _SHARE_BYTES // column_bytes)
     shares = [numbers[start : start + step] for start in range(0, len(numbers), step)] or [[]]
     shares[-1] += [name for name in names if name not in numbers]
@@ -57,5 +57,6 @@ def _spooled(batches: Iterator[pa.RecordBatch], spool: Spool) -> Iterator[pa.Rec
     return (pa.ipc.read_record_batch(pa.py_buffer(spool.read(place)), schema) for place in places)
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type has one number a row, and nothing else."""
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))

@@ -63,7 +63,12 @@ def decompressed(file: InputFile, codec: Codec) -> InputFile:
 
 def inflated(path: str, name: str, stream: _Stream, size: int) -> InputFile:
     """What a member of an archive, compressed to `size` bytes, holds: a file that messages call `name`."""
-    return _copied(path, _pieces(stream), _ratio_check(name, size), name)
+    return gathered(path, name, _pieces(stream), size)
+
+
+def gathered(path: str, name: str, pieces: Iterable[bytes], size: int) -> InputFile:
+    """Pieces of what took `size` bytes, packed, as a file that messages call `name`. Raises DataError for a bomb."""
+    return _copied(path, pieces, _ratio_check(name, size), name)
 
 
 def reserved(path: str, size: int) -> io.FileIO:

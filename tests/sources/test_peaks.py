@@ -78,6 +78,14 @@ def test_a_packed_batch_of_any_number_of_columns(tmp_path: Path) -> None:
     assert growth(path, rows, "p_*") < 350_000
 
 
+def test_a_packed_batch_of_lists(tmp_path: Path) -> None:
+    """Batches of 260 MB, of which Arrow would hold three."""
+    rows, path = 150_000, tmp_path / "t.feather"
+    values = np.random.default_rng(0).random(rows * 1000, np.float32)
+    write_feather(pa.table({"p": pa.FixedSizeListArray.from_arrays(pa.array(values), 1000)}), str(path))
+    assert growth(path, rows, "p") < 300_000
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 def test_texts_of_any_length(tmp_path: Path, groups: int) -> None:
     """400 MB of keys, of which Arrow 18 takes up to 290 MB."""
