@@ -94,7 +94,7 @@ def _code_of(error: BaseException, arguments: list[str]) -> int:
     return _fault(error, arguments) if refusal is None else _refuse(refusal)
 
 
-def _of_the_machine(error: BaseException) -> EnvironmentFault | None:
+def _of_the_machine(error: BaseException) -> LossctlError | None:
     """What the machine has refused, where it has; None where it is a mistake of ours."""
     if isinstance(error, MemoryError):
         return EnvironmentFault("out of memory", hint="give --chunk-rows a smaller number, or raise ulimit -v")
@@ -119,12 +119,17 @@ def _of_the_machine(error: BaseException) -> EnvironmentFault | None:
     return None
 
 
-def _of_the_system(error: OSError) -> EnvironmentFault:
-    # The one name that the system does not tell is that of the folder in which relative names begin.
-    if error.filename is None and error.strerror == os.strerror(errno.ENOENT):
-        return EnvironmentFault("the current folder is no longer there", hint="change to one that is")
-    where = error.filename or ("standard output" if error.errno in _FAILED_WRITES else None)
-    return EnvironmentFault(f"{visible(error.strerror, 300)}{'' if where is None else f': {visible(where)}'}")
+def _of_the_system(error: OSError) -> LossctlError:
+    if error.filename is None:
+        # The one name that the system does not tell is that of the folder in which relative names begin.
+        if error.strerror == os.strerror(errno.ENOENT):
+            return EnvironmentFault("the current folder is no longer there", hint="change to one that is")
+        if error.errno in _FAILED_WRITES:
+            from lossctl.files import write_fault
+
+            return write_fault("standard output", error)
+    where = "" if error.filename is None else f": {visible(error.filename)}"
+    return EnvironmentFault(f"{visible(error.strerror, 300)}{where}")
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -326,10 +326,15 @@ def _open_directly(path: str) -> BinaryIO:
 
 
 def _fault(path: str, error: OSError) -> LossctlError:
-    """The error of ours that says what the system's says."""
+    """The error of ours that says what the system's says of a file."""
+    return write_fault(f"'{visible(path)}'", error)
+
+
+def write_fault(what: str, error: OSError) -> LossctlError:
+    """The error of ours that says what the system's says of what was written to."""
     number = error.errno or 0
     reason, hint = _REASONS.get(number, (reason_of(error), None))
-    message = f"cannot write '{visible(path)}': {reason}"
+    message = f"cannot write {what}: {reason}"
     return UsageError(message) if number in _NAMING_ERRORS else EnvironmentFault(message, hint=hint)
 
 

@@ -251,7 +251,7 @@ def test_a_result_that_cannot_be_written_is_an_error(arguments: tuple[str, ...])
             command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
     assert done.returncode == 4
-    assert done.stderr == "lossctl: No space left on device: standard output\n"
+    assert done.stderr == "lossctl: cannot write standard output: disk full; free some space or write to another disk\n"
 
 
 def shell(line: str, *arguments: str) -> subprocess.CompletedProcess[str]:
