@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from lossctl.errors import LossctlError
 from lossctl.sources import Reader, Selection, cells, open_reader, records
@@ -15,6 +17,7 @@ from lossctl_kernels import decimals
 
 ReadAll = Callable[..., dict[str, Any]]
 Refusal = Callable[..., LossctlError]
+WriteParquet = Callable[..., Path]
 
 
 def gather(reader: Reader, rows: int) -> dict[str, Any]:
@@ -80,6 +83,17 @@ def table(tmp_path: Path) -> Callable[..., Path]:
     def write(text: str | bytes, name: str = "t.csv") -> Path:
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def write_parquet(tmp_path: Path) -> WriteParquet:
+    """Writes columns to a Parquet file, and returns its path."""
+
+    def write(columns: Any, **options: Any) -> Path:
+        parquet.write_table(pa.table(columns), tmp_path / "t.parquet", **options)
+        return tmp_path / "t.parquet"
 
     return write
 
