@@ -48,6 +48,9 @@ _NO_NAME = "is not a name or a key"
 _LARGE_NAME = "is not from -2**63 to 2**63 - 1"
 _ANOTHER = "another type than in the lines before"
 
+_OTHER_KINDS = {_NESTED: "nested lists or objects", _NO_INT64: "integers beyond 64 bits"}
+"""What a field holds that is told so."""
+
 _TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
 
 
@@ -239,8 +242,9 @@ class _JsonLinesReader(Reader):
 
     def _refused(self, row: int, name: str, fault: str) -> DataError:
         message = f"{self._lines.where(row)}, column '{visible(name)}': {fault}"
-        if fault == _NESTED:
-            return OtherKind(message, "nested lists or objects", hint=_remedy(fault))
+        for ending, kind in _OTHER_KINDS.items():
+            if fault.endswith(ending):
+                return OtherKind(message, kind, hint=_remedy(fault))
         return DataError(message, hint=_remedy(fault))
 
     def _fault(self, record: dict[str, Any], name: str, kind: str) -> str | None:

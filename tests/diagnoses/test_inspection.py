@@ -239,6 +239,12 @@ def test_a_line_of_json_may_hold_what_is_no_number(tmp_path: Path) -> None:
     assert found[3].looks_like == "text, 2 different: a, b"
 
 
+def test_numbers_of_any_length_in_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"p": 0.5, "id": 1}\n{"p": 0.25, "id": 18446744073709551616}\n')
+    found = inspect(str(tmp_path / "a.jsonl"))
+    assert [each.dtype for each in found] == ["float64", "integers beyond 64 bits"]
+
+
 def test_texts_of_a_long_table_are_those_of_its_first_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossctl.diagnoses.inspection._MOST_TEXTS", 4)
     (tmp_path / "a.csv").write_text("c\n" + "a\nb\n" * 2 + "z\n")
