@@ -61,7 +61,7 @@ FORMATS = {
         Format("npz", (".npz",), "npz", (b"PK\x03\x04", b"PK\x05\x06")),
         Format("csv", (".csv",), "delimited", is_text=True),
         Format("tsv", (".tsv", ".tab"), "delimited", is_text=True),
-        Format("jsonl", (".jsonl", ".ndjson"), "json_lines", is_text=True),
+        Format("jsonl", (".jsonl", ".ndjson", ".json"), "json_lines", is_text=True),
         Format("parquet", (".parquet", ".pq"), "parquet", (b"PAR1",)),
         Format(
             "arrow",

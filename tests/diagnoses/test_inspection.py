@@ -140,9 +140,9 @@ def test_command(tmp_path: Path) -> None:
 
 
 def test_a_format_that_is_not_told_is_named_by_the_option_that_there_is(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "a.data").write_text("{}")
     with pytest.raises(UsageError, match="--file-format npy"):
-        inspect(str(tmp_path / "a.json"))
+        inspect(str(tmp_path / "a.data"))
 
 
 def test_columns_with_nothing_in_some_rows(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_an_npy_file_needs_numpy_alone(tmp_path: Path) -> None:
         ("a.npz", "npz"),
         ("a.jsonl", "jsonl"),
         ("a.ndjson", "jsonl"),
+        ("a.json", "jsonl"),
         ("a.feather", "arrow"),
         ("a.arrow", "arrow"),
         ("a.safetensors", "safetensors"),
