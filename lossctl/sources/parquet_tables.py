@@ -58,8 +58,8 @@ class Table:
 
         Where one of them does not start, Arrow lets go of what the others are still at work on, and crashes.
         """
-        # Twice as many as Arrow starts: those that have just ended may still count.
-        threads = threads and can_start(2 * pa.cpu_count())
+        # Twice as many as Arrow starts, one for each column: those that have just ended may still count.
+        threads = threads and can_start(2 * min(len(names), pa.cpu_count()))
         if self._leaves is None:
             return iter(self._table.iter_batches(rows, groups, names, use_threads=threads))
         indices = [index for index, name in enumerate(self._leaves) if name in names]
