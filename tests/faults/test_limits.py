@@ -270,6 +270,16 @@ def test_few_threads_are_enough_for_parquet(most: int, columns: int, few_threads
     assert (done.returncode, done.stdout, done.stderr) == (0, VALUE, "")
 
 
+@pytest.mark.parametrize("most", [0, 1])
+def test_few_threads_are_enough_to_compile_ahead(most: int, few_threads: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "LD_PRELOAD": few_threads, "MOST_THREADS": str(most)}
+    environment["LOSSCTL_CACHE_DIR"] = str(tmp_path)
+    words = command("warmup", "--loss", "max_error", "-q")
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir())
+
+
 BROKEN = """
 import sys
 class Finder:
