@@ -9,13 +9,13 @@ from typing import Any
 import h5py
 
 from lossctl.errors import DataError, visible
+from lossctl.sources.hdf5_filters import DEFLATE, FLETCHER32, NBIT, SCALEOFFSET, SHUFFLE, check_size
 
 # What stands for a text of any length; filters may add a little to a chunk.
 _REFERENCE_BYTES = 16
 _ADDED_BYTES = 1 << 16
 
-_DEFLATE, _SHUFFLE, _FLETCHER32, _NBIT, _SCALEOFFSET = 1, 2, 3, 5, 6
-_OF_KNOWN_SIZE = frozenset({_SHUFFLE, _NBIT, _SCALEOFFSET})
+_OF_KNOWN_SIZE = frozenset({SHUFFLE, NBIT, SCALEOFFSET})
 """Filters that make no more of a chunk than its elements take."""
 
 _LARGEST_RATIO = 1032
@@ -38,7 +38,7 @@ def check_chunks(dataset: Any, label: str) -> None:
                 f"{label} is packed by the filter '{visible(name)}' ({code}), which is not there",
                 hint="write it with gzip or lzf, or set HDF5_PLUGIN_PATH to the folder of the filter",
             )
-    packing = [each for each in filters if each != _FLETCHER32]
+    packing = [each for each in filters if each != FLETCHER32]
     if any(each not in _OF_KNOWN_SIZE for each in packing[:-1]):
         raise DataError(f"{label} is packed more than once", hint="write it with one compression, as the last filter")
     if not hasattr(dataset.id, "chunk_iter"):  # before release 1.12.3 of the library
@@ -47,13 +47,15 @@ def check_chunks(dataset: Any, label: str) -> None:
     suspects: list[tuple[int, ...]] = []
 
     def look(chunk: Any) -> None:
+        active = [code for position, code in enumerate(filters) if not chunk.filter_mask >> position & 1]
+        check_size(dataset, label, chunk, active)
         if chunk.size > most:
             raise _too_large(label, chunk.chunk_offset, chunk.size, most)
         if chunk.size * _LARGEST_RATIO > max(most, _ALWAYS_UNPACKED):
             suspects.append(chunk.chunk_offset)
 
     dataset.id.chunk_iter(look)
-    for offset in suspects if packing[-1:] == [_DEFLATE] else ():
+    for offset in suspects if packing[-1:] == [DEFLATE] else ():
         _, packed = dataset.id.read_direct_chunk(offset)
         if (size := _unpacked_bytes(packed, most)) > most:
             raise _too_large(label, offset, size, most)

@@ -1,0 +1,53 @@
+"""Filters of HDF5 whose chunks say how many bytes they need: of one that has fewer, the library makes up the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from lossctl.errors import DataError
+
+DEFLATE, SHUFFLE, FLETCHER32, NBIT, SCALEOFFSET, LZF = 1, 2, 3, 5, 6, 32000
+
+_CHECKSUM_BYTES = 4
+"""Of Fletcher's, behind a chunk."""
+
+_SCALEOFFSET_HEADER_BYTES = 21
+"""Before the values: with how many bits each is kept, in four bytes, and from where they count."""
+
+_LARGEST_LZF_RATIO = 88
+"""Three bytes stand for 264 at most."""
+
+
+def check_size(dataset: Any, label: str, chunk: Any, filters: Collection[int]) -> None:
+    """Raises DataError where a chunk, behind these filters, has fewer bytes than its elements take.
+
+    No filter at all, and one that only moves bytes, keep as many as there are. Texts of any length are kept elsewhere.
+    """
+    if dataset.dtype.hasobject:
+        return
+    checksum = _CHECKSUM_BYTES if FLETCHER32 in filters else 0
+    elements = math.prod(dataset.chunks)
+    whole = elements * dataset.dtype.itemsize
+    packing = [code for code in filters if code not in (FLETCHER32, SHUFFLE)]
+    if packing:
+        needed, most = checksum + _packed_bytes(dataset, chunk, packing, elements, whole), math.inf
+    else:
+        needed, most = whole + checksum, whole + checksum
+    if not needed <= chunk.size <= most:
+        raise DataError(
+            f"{label} is damaged: the chunk from row {chunk.chunk_offset[0]} on has {chunk.size} bytes, its elements "
+            f"take {needed}{'' if most == needed else ' or more'}",
+            hint="write the file again",
+        )
+
+
+def _packed_bytes(dataset: Any, chunk: Any, packing: Collection[int], elements: int, whole: int) -> int:
+    """How many bytes the elements take at least; 0 where only the filter can tell."""
+    if packing == [NBIT]:
+        return int(elements * dataset.id.get_type().get_precision() // 8)
+    if packing == [SCALEOFFSET]:
+        _, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
+        return _SCALEOFFSET_HEADER_BYTES + elements * int.from_bytes(packed[:4], "little") // 8
+    return -(-whole // _LARGEST_LZF_RATIO) if packing == [LZF] else 0

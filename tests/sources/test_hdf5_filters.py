@@ -1,0 +1,84 @@
+"""Chunks of HDF5 that have fewer bytes than they need, of which the library makes up the rest, or crashes."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.sources.conftest import ReadAll, Refusal
+
+ROWS = 4000
+VALUES = np.random.default_rng(0).integers(0, 1 << 17, ROWS).astype(np.int32)
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "shuffle": {"shuffle": True},
+    "checksum": {"fletcher32": True},
+    "checksum of shuffled": {"fletcher32": True, "shuffle": True},
+    "scaleoffset": {"scaleoffset": 0},
+    "checksum of lzf": {"fletcher32": True, "compression": "lzf"},
+    "nbit": {},
+}
+
+
+def write(path: Path, name: str) -> int:
+    """The bytes of the first chunk of a file of `VALUES`."""
+    with h5py.File(path, "w", libver="earliest") as file:
+        if name == "nbit":
+            kind = h5py.h5t.STD_I32LE.copy()
+            kind.set_precision(18)
+            plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plan.set_chunk((900,))
+            plan.set_filter(h5py.h5z.FILTER_NBIT, 0, ())
+            h5py.h5d.create(file.id, b"p", kind, h5py.h5s.create_simple((ROWS,)), plan)
+            file["p"][:] = VALUES
+        else:
+            file.create_dataset("p", data=VALUES, chunks=(900,), **FILTERS[name])
+        return int(file["p"].id.get_chunk_info(0).size)
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+@pytest.mark.parametrize("name", [*FILTERS, "lzf", "gzip"])
+def test_chunks_that_are_whole(tmp_path: Path, read_all: ReadAll, name: str, libver: Any) -> None:
+    path = tmp_path / "a.h5"
+    if name == "nbit":
+        write(path, name)
+    else:
+        options = FILTERS.get(name, {"compression": name})
+        with h5py.File(path, "w", libver=libver) as file:
+            for dataset, more in (("p", {}), ("q", {"maxshape": (None,)}), ("r", {"track_times": True})):
+                file.create_dataset(dataset, data=VALUES, chunks=(700,), **options, **more)
+    with h5py.File(path) as file:
+        names = list(file)
+    for dataset in names:
+        assert np.array_equal(read_all(path, 300, prediction=dataset)["prediction"], VALUES)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("left", [1, 3, 4, 20, 21, 100, 0.5, -20])
+def test_a_chunk_that_says_it_is_shorter(tmp_path: Path, refusal: Refusal, name: str, left: float) -> None:
+    path = tmp_path / "a.h5"
+    size = write(path, name)
+    data = bytearray(path.read_bytes())
+    place = data.index(struct.pack("<I", size), data.index(b"TREE"))  # in the key of the chunk
+    shorter = int(left) if left >= 1 else int(left * size) if left > 0 else size + int(left)
+    data[place : place + 4] = struct.pack("<I", shorter)
+    path.write_bytes(data)
+    error = refusal(path, prediction="p")
+    assert error.exit_code == 3
+    assert "is damaged" in error.message
+
+
+def test_a_chunk_without_the_filter_of_others(tmp_path: Path, read_all: ReadAll) -> None:
+    """As where a chunk would only grow: its mask says so."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("p", (ROWS,), "i4", chunks=(1000,), compression="lzf", fletcher32=True)
+        for start in range(0, ROWS, 1000):
+            dataset.id.write_direct_chunk((start,), VALUES[start : start + 1000].tobytes(), filter_mask=0b11)
+    assert np.array_equal(read_all(path, 300, prediction="p")["prediction"], VALUES)
