@@ -9,8 +9,9 @@ from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources.base import Array, Reader, Selection, option
 from lossctl.sources.selection import select_columns
 
-MARKS = ("_FillValue", "missing_value")
-"""Attributes of an array that say which value stands for a missing one (netCDF, CF)."""
+_PACKING, _MARKS = ("scale_factor", "add_offset"), ("_FillValue", "missing_value")
+MEANINGS = _PACKING + _MARKS
+"""Attributes of an array that say what its values stand for: others, or a missing one (netCDF, CF)."""
 
 
 class Container(Protocol):
@@ -77,11 +78,11 @@ class _ContainerReader(Reader):
 
 
 def marks_of_gaps(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The values that stand for missing ones, by their attributes, of the array `name`.
+    """The values that stand for missing ones, by the attributes `MEANINGS` of the array `name`.
 
     Raises DataError where its attributes say that all its numbers stand for others.
     """
-    packing = [each for each in ("scale_factor", "add_offset") if each in attributes]
+    packing = [each for each in _PACKING if each in attributes]
     if packing:
         raise DataError(
             f"{name} is packed: its values are to be changed by the attribute {' and '.join(packing)}",
@@ -89,7 +90,7 @@ def marks_of_gaps(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
         )
     import numpy as np
 
-    found = {each: np.asarray(attributes[each]) for each in MARKS if each in attributes}
+    found = {each: np.asarray(attributes[each]) for each in _MARKS if each in attributes}
     return {each: mark for each, mark in found.items() if mark.dtype.kind in "iuf"}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from lossctl.errors import DataError, LossctlError, visible
 from lossctl.sources.arrays import array_place, check_dtype, deliver, dtype_name, names_or_numbers, pieces, rechunk
 from lossctl.sources.base import Array, ArrayInfo, OtherKind, Reader, Selection
-from lossctl.sources.containers import MARKS, check_no_marks, marks_of_gaps, open_container
+from lossctl.sources.containers import MEANINGS, check_no_marks, marks_of_gaps, open_container
 from lossctl.sources.hdf5_chunks import check_chunks
 from lossctl.sources.hdf5_heaps import check_heaps
 from lossctl.sources.input_file import InputFile, SeekableInput, changed, check_machine
@@ -142,10 +142,9 @@ class _DatasetReader(Reader):
             raise DataError(f"{self._label} has no values: shape {dataset.shape}", hint="was the right array saved?")
         if dataset.is_virtual or dataset.external:
             raise DataError(f"{self._label} keeps its values in other files", hint="copy them into one file")
-        marks = [dataset.attrs.get_id(name) for name in MARKS if name in dataset.attrs]
-        if any(values.dtype.hasobject for values in (dataset, *marks)):
+        if dataset.dtype.hasobject:
             check_heaps(self._file)
-        self._marks = marks_of_gaps(dataset.attrs, self._label)
+        self._marks = marks_of_gaps(_meanings(dataset.attrs), self._label)
         self._check_written(dataset)
         chunk = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
         if chunk > _MOST_CHUNK_BYTES:
@@ -194,6 +193,12 @@ class _DatasetReader(Reader):
 
     def close(self) -> None:
         """The container closes the file."""
+
+
+def _meanings(attributes: Any) -> dict[str, Any]:
+    """Those that say what values stand for, if they are numbers: a text says nothing, and its heap may be damaged."""
+    found = {name: attributes.get_id(name) for name in MEANINGS if name in attributes}
+    return {name: attributes[name] if each.dtype.kind in "iuf" else "" for name, each in found.items()}
 
 
 @contextmanager
