@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from lossctl.errors import DataError, visible
-from lossctl.sources.hdf5_filters import DEFLATE, FLETCHER32, NBIT, SCALEOFFSET, SHUFFLE, check_size
+from lossctl.sources.hdf5_filters import DEFLATE, FLETCHER32, NBIT, SCALEOFFSET, SHUFFLE, check_settings, check_size
 
 # What stands for a text of any length; filters may add a little to a chunk.
 _REFERENCE_BYTES = 16
@@ -41,16 +41,17 @@ def check_chunks(dataset: Any, label: str) -> None:
     packing = [each for each in filters if each != FLETCHER32]
     if any(each not in _OF_KNOWN_SIZE for each in packing[:-1]):
         raise DataError(f"{label} is packed more than once", hint="write it with one compression, as the last filter")
+    check_settings(dataset, label)
     if not hasattr(dataset.id, "chunk_iter"):  # before release 1.12.3 of the library
         return
     most = math.prod(dataset.chunks) * max(dataset.dtype.itemsize, _REFERENCE_BYTES) + _ADDED_BYTES
     suspects: list[tuple[int, ...]] = []
 
     def look(chunk: Any) -> None:
-        active = [code for position, code in enumerate(filters) if not chunk.filter_mask >> position & 1]
-        check_size(dataset, label, chunk, active)
         if chunk.size > most:
             raise _too_large(label, chunk.chunk_offset, chunk.size, most)
+        active = [code for position, code in enumerate(filters) if not chunk.filter_mask >> position & 1]
+        check_size(dataset, label, chunk, active)
         if chunk.size * _LARGEST_RATIO > max(most, _ALWAYS_UNPACKED):
             suspects.append(chunk.chunk_offset)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from lossctl.errors import DataError
+from lossctl.errors import DataError, visible
 
 DEFLATE, SHUFFLE, FLETCHER32, NBIT, SCALEOFFSET, LZF = 1, 2, 3, 5, 6, 32000
 
@@ -18,6 +18,24 @@ _SCALEOFFSET_HEADER_BYTES = 21
 
 _LARGEST_LZF_RATIO = 88
 """Three bytes stand for 264 at most."""
+
+
+def check_settings(dataset: Any, label: str) -> None:
+    """Raises DataError where a filter was told of other elements than there are: the library takes its word."""
+    if dataset.dtype.hasobject:
+        return
+    elements, size = math.prod(dataset.chunks), dataset.dtype.itemsize
+    expected = {SHUFFLE: {0: size}, NBIT: {2: elements}, SCALEOFFSET: {2: elements, 4: size}}
+    plan = dataset.id.get_create_plist()
+    for position in range(plan.get_nfilters()):
+        code, _, settings, name = plan.get_filter(position)
+        for place, number in expected.get(code, {}).items():
+            if settings[place : place + 1] != (number,):
+                raise DataError(
+                    f"{label} is damaged: its filter {visible(name.decode(errors='backslashreplace'))} is set to other "
+                    f"chunks than those of {elements} elements of {size} bytes",
+                    hint="write the file again",
+                )
 
 
 def check_size(dataset: Any, label: str, chunk: Any, filters: Collection[int]) -> None:

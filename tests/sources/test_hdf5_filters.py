@@ -74,6 +74,25 @@ def test_a_chunk_that_says_it_is_shorter(tmp_path: Path, refusal: Refusal, name:
     assert "is damaged" in error.message
 
 
+@pytest.mark.parametrize(
+    ("name", "found"), [("shuffle", (4,)), ("scaleoffset", (2, 0, 900)), ("scaleoffset", (900, 0, 4)), ("nbit", (900,))]
+)
+@pytest.mark.parametrize("other", [0, 3, 1 << 24, (1 << 32) - 1])
+def test_a_filter_that_is_told_of_other_elements(
+    tmp_path: Path, refusal: Refusal, name: str, found: tuple[int, ...], other: int
+) -> None:
+    path = tmp_path / "a.h5"
+    write(path, name)
+    data = bytearray(path.read_bytes())
+    begins = data.index(name.encode())
+    place = data.index(struct.pack(f"<{len(found)}I", *found), begins) + 4 * (len(found) - 1)
+    data[place : place + 4] = struct.pack("<I", other)
+    path.write_bytes(data)
+    error = refusal(path, prediction="p")
+    assert error.exit_code == 3
+    assert f"its filter {name} is set to other chunks than those of 900 elements of 4 bytes" in error.message
+
+
 def test_a_chunk_without_the_filter_of_others(tmp_path: Path, read_all: ReadAll) -> None:
     """As where a chunk would only grow: its mask says so."""
     path = tmp_path / "a.h5"
