@@ -6,6 +6,8 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+import h5py
+
 from lossctl.errors import DataError, visible
 
 DEFLATE, SHUFFLE, FLETCHER32, NBIT, SCALEOFFSET, LZF = 1, 2, 3, 5, 6, 32000
@@ -63,8 +65,9 @@ def check_size(dataset: Any, label: str, chunk: Any, filters: Collection[int]) -
 
 def _packed_bytes(dataset: Any, chunk: Any, packing: Collection[int], elements: int, whole: int) -> int:
     """How many bytes the elements take at least; 0 where only the filter can tell."""
-    if packing == [NBIT]:
-        return int(elements * dataset.id.get_type().get_precision() // 8)
+    kind = dataset.id.get_type()
+    if packing == [NBIT] and isinstance(kind, h5py.h5t.TypeAtomicID):
+        return int(elements * kind.get_precision() // 8)
     if packing == [SCALEOFFSET]:
         _, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
         return _SCALEOFFSET_HEADER_BYTES + elements * int.from_bytes(packed[:4], "little") // 8
