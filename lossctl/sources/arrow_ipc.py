@@ -25,7 +25,7 @@ from lossctl.sources.arrow_blocks import (
     is_packed,
 )
 from lossctl.sources.arrow_table import FIRST_ROWS, ArrowTable, arrow_faults
-from lossctl.sources.arrow_unpacking import PackedBatch
+from lossctl.sources.arrow_unpacking import PackedBatch, Wanted, wanted_buffers
 from lossctl.sources.base import Array, KeyEncoder, Reader, Selection
 from lossctl.sources.bus_errors import may_map, watch
 from lossctl.sources.column_shares import is_number
@@ -166,18 +166,19 @@ class _ArrowReader(Reader):
             return
         # Of what is mapped Arrow would copy what is asked for, column by column.
         pruned = self._open(columns) if self._map is None else reader
+        wanted = wanted_buffers(schema, names)
         for index in range(reader.num_record_batches):
-            batch = None if self._map is not None else self._packed(index, schema, names)
+            batch = None if self._map is not None else self._packed(index, wanted)
             if batch is None or batch.held_bytes <= _HELD_BYTES:
                 yield pruned.get_batch(index).select(names), self._map
             else:
                 yield from self._unpacked(batch, schema, columns)
 
-    def _packed(self, index: int, schema: pa.Schema, names: list[str]) -> PackedBatch | None:
+    def _packed(self, index: int, wanted: Wanted | None) -> PackedBatch | None:
         """A batch by its number, where it is packed and the footer says where it is."""
         for block in self._blocks[index : index + 1]:
             if is_packed(self._file, block):
-                return PackedBatch(self._file, block, schema, names)
+                return PackedBatch(self._file, block, wanted)
         return None
 
     def _unpacked(

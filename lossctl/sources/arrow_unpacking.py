@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -27,14 +27,24 @@ _CODECS: tuple[Literal["lz4", "zstd"], ...] = ("lz4", "zstd")
 _ALIGNMENT = 64
 _PIECE_BYTES = 1 << 20
 
+# To ask a small batch for its buffers one by one takes longer than to read it.
+_READ_WHOLE_BYTES = 16 << 20
+
+
+class Wanted(NamedTuple):
+    """Which buffers of a batch are those of columns that are asked for, and how many there are of all columns."""
+
+    buffers: Collection[int]
+    of: int
+
 
 class PackedBatch:
-    """A batch of a file: what it takes to hold columns of it, and those columns unpacked.
+    """A batch of a file: what it takes to hold the columns that are wanted (None: all), and those columns unpacked.
 
     Raises DataError for a description that cannot be.
     """
 
-    def __init__(self, file: InputFile, block: Block, schema: pa.Schema, names: Collection[str]) -> None:
+    def __init__(self, file: InputFile, block: Block, wanted: Wanted | None) -> None:
         self._file = file
         start, head, self._size = block
         self._body = start + head
@@ -45,15 +55,16 @@ class PackedBatch:
             self._length_at, self._buffers_at = BEFORE_MESSAGE + fields.body_length, BEFORE_MESSAGE + fields.buffers
             _LENGTH.unpack_from(self._head, self._length_at)
             self._codec = _CODECS[fields.codec]
-            places = range(self._buffers_at, self._buffers_at + _BUFFER.size * fields.buffer_count, _BUFFER.size)
-            self._buffers = [_BUFFER.unpack_from(self._head, place) for place in places]
+            end = self._buffers_at + _BUFFER.size * fields.buffer_count
+            self._buffers = list(_BUFFER.iter_unpack(self._head[self._buffers_at : end]))
         except (struct.error, IndexError) as error:
             raise self._damaged("what describes a batch is malformed") from error
-        wanted = None if fields.has_views else _buffers_of(schema, names, fields.buffer_count)
-        self._wanted = range(fields.buffer_count) if wanted is None else wanted
-        self._sizes = [
-            self._size_of(*buffer) if index in self._wanted else 0 for index, buffer in enumerate(self._buffers)
-        ]
+        if len(self._buffers) != fields.buffer_count:
+            raise self._damaged("what describes a batch is malformed")
+        # The buffers of views have no fixed number.
+        known = wanted is not None and wanted.of == fields.buffer_count and not fields.has_views
+        self._wanted = wanted.buffers if wanted is not None and known else range(fields.buffer_count)
+        self._sizes = self._unpacked_sizes()
 
     @property
     def held_bytes(self) -> int:
@@ -66,16 +77,25 @@ class PackedBatch:
         packed = sum(length for _, length in self._buffers)
         return gathered(self._file.path, self._file.name, self._pieces(before), packed)
 
-    def _size_of(self, offset: int, length: int) -> int:
-        """How many bytes a buffer says that it holds."""
-        if min(offset, length) < 0 or offset + length > self._size or 0 < length < _LENGTH.size:
-            raise self._damaged(f"a buffer of {length} bytes stands at byte {offset} of a batch of {self._size}")
-        if not length:
-            return 0
-        (size,) = _LENGTH.unpack(self._file.read_at(self._body + offset, _LENGTH.size))
+    def _unpacked_sizes(self) -> list[int]:
+        """How many bytes each buffer says that it holds; 0 for those that are not wanted."""
+        body = self._file.read_at(self._body, self._size) if self._size <= _READ_WHOLE_BYTES else None
+        sizes = [0] * len(self._buffers)
+        for index in self._wanted:
+            offset, length = self._buffers[index]
+            if min(offset, length) < 0 or offset + length > self._size or 0 < length < _LENGTH.size:
+                raise self._damaged(f"a buffer of {length} bytes stands at byte {offset} of a batch of {self._size}")
+            if length:
+                sizes[index] = self._size_of(offset, length, body)
+        return sizes
+
+    def _size_of(self, offset: int, length: int, body: bytes | None) -> int:
+        place = self._body + offset
+        begins = body[offset : offset + _LENGTH.size] if body is not None else self._file.read_at(place, _LENGTH.size)
+        size: int = _LENGTH.unpack(begins)[0]
         if not _NOT_PACKED <= size <= SPOOL_LIMIT:
-            raise self._damaged(f"a buffer at byte {self._body + offset} says that it holds {size} bytes")
-        return length - _LENGTH.size if size == _NOT_PACKED else int(size)
+            raise self._damaged(f"a buffer at byte {place} says that it holds {size} bytes")
+        return length - _LENGTH.size if size == _NOT_PACKED else size
 
     def _pieces(self, before: bytes) -> Iterator[bytes]:
         head, end = self._head.copy(), 0
@@ -116,24 +136,24 @@ def _padding(size: int) -> int:
     return -size % _ALIGNMENT
 
 
-def _buffers_of(schema: pa.Schema, names: Collection[str], count: int) -> Collection[int] | None:
-    """Which buffers of a batch are those of columns, in the order of the schema; None where that cannot be told."""
+def wanted_buffers(schema: pa.Schema, names: Collection[str]) -> Wanted | None:
+    """The buffers of columns, in the order of the schema; None where that cannot be told."""
     wanted: list[int] = []
     end = 0
     for field in schema:
         try:
             start, end = end, end + _buffer_count(field.type)
-        except NotImplementedError:
+        except LookupError:
             return None
         if field.name in names:
             wanted += range(start, end)
-    return set(wanted) if end == count else None
+    return Wanted(wanted, end)
 
 
 def _buffer_count(kind: Any) -> int:
     """How many buffers a column has: what is null, where texts or lists begin, and values or what is in the column.
 
-    Raises NotImplementedError for the rarer types.
+    Raises LookupError for the rarer types, of which the format has other numbers.
     """
     kinds = pa.types
     if kinds.is_null(kind):
@@ -148,4 +168,4 @@ def _buffer_count(kind: Any) -> int:
         return 3
     if is_number(kind) or kinds.is_temporal(kind) or kinds.is_decimal(kind) or kinds.is_dictionary(kind):
         return 2
-    raise NotImplementedError
+    raise LookupError(kind)

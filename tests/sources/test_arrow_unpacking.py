@@ -14,7 +14,7 @@ from pyarrow.feather import write_feather
 from lossctl.errors import DataError, LossctlError
 from lossctl.sources import Selection, arrow_ipc, open_reader
 from lossctl.sources.arrow_blocks import BATCHES, blocks_of
-from lossctl.sources.arrow_unpacking import PackedBatch
+from lossctl.sources.arrow_unpacking import PackedBatch, wanted_buffers
 from lossctl.sources.input_file import InputFile
 from tests.fuzz.reading import clear
 from tests.sources.conftest import ReadAll, Refusal
@@ -88,7 +88,7 @@ def test_columns_whose_buffers_cannot_be_told_apart(tmp_path: Path, kind: pa.Dat
     assert np.array_equal(found["prediction"], P[:, 0])
 
 
-def test_batches_that_are_packed_in_part(tmp_path: Path) -> None:
+def test_a_file_that_is_not_packed(tmp_path: Path) -> None:
     given = pa.table({"p": pa.array(P[:, 0])})
     path = tmp_path / "t.arrow"
     with pa.OSFile(str(path), "w") as sink, pa.ipc.new_file(sink, given.schema) as writer:
@@ -102,7 +102,7 @@ def test_other_columns_take_nothing(tmp_path: Path) -> None:
     (block,) = blocks_of(file, BATCHES)
     with pa.ipc.open_file(str(path)) as reader:
         schema = reader.schema
-    one, every = (PackedBatch(file, block, schema, names) for names in (["zeros"], schema.names))
+    one, every = (PackedBatch(file, block, wanted_buffers(schema, names)) for names in (["zeros"], schema.names))
     assert 8 * ROWS < one.held_bytes < 9 * ROWS
     assert every.held_bytes > 3 * P.nbytes
     with pa.ipc.open_file(str(path)) as reader:
@@ -117,7 +117,7 @@ def buffer_places(path: Path) -> list[int]:
     """Where each buffer of the first batch that is not empty begins."""
     file = InputFile(str(path))
     with pa.ipc.open_file(str(path)) as reader:
-        batch = PackedBatch(file, blocks_of(file, BATCHES)[0], reader.schema, reader.schema.names)
+        batch = PackedBatch(file, blocks_of(file, BATCHES)[0], wanted_buffers(reader.schema, reader.schema.names))
     file.close()
     return [batch._body + offset for offset, length in batch._buffers if length]
 
