@@ -29,6 +29,12 @@ def _nothing_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrow_ipc, "_HELD_BYTES", -1)
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["mapped", "read"])
+def mapped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow_ipc, "may_map", lambda: request.param)
+    monkeypatch.setattr(arrow_ipc, "watch", lambda _: None)
+
+
 def table() -> pa.Table:
     """Columns of most types, of which each takes another number of buffers."""
     numbers = pa.array(P.ravel())
