@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from lossctl.errors import DataError, visible
-from lossctl.sources.hdf5_filters import DEFLATE, FLETCHER32, NBIT, SCALEOFFSET, SHUFFLE, check_settings, check_size
+from lossctl.sources.hdf5_filters import DEFLATE, FLETCHER32, NBIT, SCALEOFFSET, SHUFFLE, ChunkSizes, check_settings
 
 # What stands for a text of any length; filters may add a little to a chunk.
 _REFERENCE_BYTES = 16
@@ -45,13 +45,13 @@ def check_chunks(dataset: Any, label: str) -> None:
     if not hasattr(dataset.id, "chunk_iter"):  # before release 1.12.3 of the library
         return
     most = math.prod(dataset.chunks) * max(dataset.dtype.itemsize, _REFERENCE_BYTES) + _ADDED_BYTES
+    sizes = ChunkSizes(dataset, label, filters)
     suspects: list[tuple[int, ...]] = []
 
     def look(chunk: Any) -> None:
         if chunk.size > most:
             raise _too_large(label, chunk.chunk_offset, chunk.size, most)
-        active = [code for position, code in enumerate(filters) if not chunk.filter_mask >> position & 1]
-        check_size(dataset, label, chunk, active)
+        sizes.check(chunk)
         if chunk.size * _LARGEST_RATIO > max(most, _ALWAYS_UNPACKED):
             suspects.append(chunk.chunk_offset)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import h5py
 
@@ -40,35 +40,56 @@ def check_settings(dataset: Any, label: str) -> None:
                 )
 
 
-def check_size(dataset: Any, label: str, chunk: Any, filters: Collection[int]) -> None:
-    """Raises DataError where a chunk, behind these filters, has fewer bytes than its elements take.
+class _Sizes(NamedTuple):
+    """How many bytes a chunk may have, and whether each tells by itself how many more it needs."""
+
+    fewest: int
+    most: float
+    told: bool = False
+
+
+class ChunkSizes:
+    """The chunks of a dataset are to have as many bytes as their elements take, behind the filters of each.
 
     No filter at all, and one that only moves bytes, keep as many as there are. Texts of any length are kept elsewhere.
     """
-    if dataset.dtype.hasobject:
-        return
-    checksum = _CHECKSUM_BYTES if FLETCHER32 in filters else 0
-    elements = math.prod(dataset.chunks)
-    whole = elements * dataset.dtype.itemsize
-    packing = [code for code in filters if code not in (FLETCHER32, SHUFFLE)]
-    if packing:
-        needed, most = checksum + _packed_bytes(dataset, chunk, packing, elements, whole), math.inf
-    else:
-        needed, most = whole + checksum, whole + checksum
-    if not needed <= chunk.size <= most:
-        raise DataError(
-            f"{label} is damaged: the chunk from row {chunk.chunk_offset[0]} on has {chunk.size} bytes, its elements "
-            f"take {needed}{'' if most == needed else ' or more'}",
-            hint="write the file again",
-        )
 
+    def __init__(self, dataset: Any, label: str, filters: Sequence[int]) -> None:
+        self._dataset, self._label, self._filters = dataset, label, filters
+        self._elements = math.prod(dataset.chunks)
+        self._itemsize = dataset.dtype.itemsize
+        self._of_mask: dict[int, _Sizes] = {}
 
-def _packed_bytes(dataset: Any, chunk: Any, packing: Collection[int], elements: int, whole: int) -> int:
-    """How many bytes the elements take at least; 0 where only the filter can tell."""
-    kind = dataset.id.get_type()
-    if packing == [NBIT] and isinstance(kind, h5py.h5t.TypeAtomicID):
-        return int(elements * kind.get_precision() // 8)
-    if packing == [SCALEOFFSET]:
-        _, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
-        return _SCALEOFFSET_HEADER_BYTES + elements * int.from_bytes(packed[:4], "little") // 8
-    return -(-whole // _LARGEST_LZF_RATIO) if packing == [LZF] else 0
+    def check(self, chunk: Any) -> None:
+        """Raises DataError where a chunk has fewer bytes than its elements take, or more where that is known."""
+        mask = chunk.filter_mask
+        if mask not in self._of_mask:
+            self._of_mask[mask] = self._sizes(mask)
+        fewest, most, told = self._of_mask[mask]
+        if told:
+            _, packed = self._dataset.id.read_direct_chunk(chunk.chunk_offset)
+            fewest += self._elements * int.from_bytes(packed[:4], "little") // 8
+        if not fewest <= chunk.size <= most:
+            raise DataError(
+                f"{self._label} is damaged: the chunk from row {chunk.chunk_offset[0]} on has {chunk.size} bytes, its "
+                f"elements take {fewest}{'' if most == fewest else ' or more'}",
+                hint="write the file again",
+            )
+
+    def _sizes(self, mask: int) -> _Sizes:
+        """Behind the filters that such a chunk went through; 0 bytes or more where only the filter can tell."""
+        if self._dataset.dtype.hasobject:
+            return _Sizes(0, math.inf)
+        active = [code for position, code in enumerate(self._filters) if not mask >> position & 1]
+        checksum = _CHECKSUM_BYTES if FLETCHER32 in active else 0
+        whole = self._elements * self._itemsize
+        match [code for code in active if code not in (FLETCHER32, SHUFFLE)]:
+            case []:
+                return _Sizes(whole + checksum, whole + checksum)
+            case [code] if code == SCALEOFFSET:
+                return _Sizes(_SCALEOFFSET_HEADER_BYTES + checksum, math.inf, told=True)
+            case [code] if code == NBIT and isinstance(kind := self._dataset.id.get_type(), h5py.h5t.TypeAtomicID):
+                return _Sizes(self._elements * kind.get_precision() // 8 + checksum, math.inf)
+            case [code] if code == LZF:
+                return _Sizes(-(-whole // _LARGEST_LZF_RATIO) + checksum, math.inf)
+        return _Sizes(checksum, math.inf)
