@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 import lossctl_kernels
-from tests.cli.commands import SAMPLES, process
+from tests.cli.commands import BINARY, EVAL, SAMPLES, process
 
-BINARY = (str(SAMPLES / "binary" / "preds.npy"), str(SAMPLES / "binary" / "labels.npy"))
-EVAL = ("eval", *BINARY, "--loss", "bce")
 HEAVY = {"numpy", "numba", "pandas", "pyarrow", "rich", "scipy"}
 
 # What a small evaluation of NPY files does without, and what it would be imported for.

@@ -14,10 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.commands import SAMPLES, command, process, sparse_npy
+from tests.cli.commands import BINARY, EVAL, SAMPLES, command, process, sparse_npy
 
-BINARY = (str(SAMPLES / "binary" / "preds.npy"), str(SAMPLES / "binary" / "labels.npy"))
-EVAL = ("eval", *BINARY, "--loss", "bce")
 # ---- how the process is set up
 
 MAIN = """

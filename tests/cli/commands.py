@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from lossctl.__main__ import run
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_data"
+BINARY = (str(SAMPLES / "binary" / "preds.npy"), str(SAMPLES / "binary" / "labels.npy"))
+EVAL = ("eval", *BINARY, "--loss", "bce")
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ import pytest
 
 from lossctl.cli.show import chosen_format, telling_faults
 from lossctl.errors import DataError, UsageError
-from tests.cli.commands import SAMPLES, call, command, refused
+from tests.cli.commands import BINARY, EVAL, call, command, refused
 
-FILES = [str(SAMPLES / "binary" / "preds.npy"), str(SAMPLES / "binary" / "labels.npy")]
 BCE = "0.07986406447001733"
 
 
@@ -32,7 +31,7 @@ def test_every_extension_is_written(here: Path) -> None:
     names = ["r.json", "r.jsonl", "r.csv", "r.tsv", "r.md", "r.txt", "r.tex", "r.parquet", "r.xml", "r.prom"]
     names.append("metrics.json")
     outputs = [word for name in names for word in ("-o", name)]
-    outcome = call("eval", *FILES, "--loss", "bce", *outputs)
+    outcome = call(*EVAL, *outputs)
     assert (outcome.code, outcome.err) == (0, "")
     assert sorted(names) == sorted(path.name for path in here.iterdir())
     for name in ("r.json", "r.jsonl", "r.csv", "r.tsv", "r.xml", "r.prom", "metrics.json"):
@@ -44,7 +43,7 @@ def test_every_extension_is_written(here: Path) -> None:
 
 
 def test_parquet_goes_through_a_pipe() -> None:
-    words = command("eval", *FILES, "--loss", "bce", "--format", "parquet")
+    words = command(*EVAL, "--format", "parquet")
     printed = subprocess.run(words, check=True, capture_output=True).stdout
     assert pyarrow.parquet.read_table(io.BytesIO(printed)).column("loss").to_pylist() == ["bce"]
 
@@ -59,7 +58,7 @@ def test_parquet_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_github_collects_a_summary_and_outputs(host: Path) -> None:
     outputs = ["-o", str(host / "GITHUB_STEP_SUMMARY"), "-o", str(host / "GITHUB_OUTPUT")]
     for loss in ("bce", "brier"):
-        outcome = call("eval", *FILES, "--loss", loss, "--format", "github", *outputs)
+        outcome = call("eval", *BINARY, "--loss", loss, "--format", "github", *outputs)
         assert outcome.code == 0
         assert outcome.out.startswith("::notice file=")
     summary = (host / "GITHUB_STEP_SUMMARY").read_text()
@@ -73,7 +72,7 @@ def test_a_failed_gate_is_told_everywhere(host: Path) -> None:
     outputs = [str(host / "GITHUB_STEP_SUMMARY"), str(host / "GITHUB_OUTPUT"), "r.xml", "r.prom"]
     gates = ["--fail-if", "bce > 0.05", "--warn-if", "max(bce) > 1"]
     words = [word for path in outputs for word in ("-o", path)]
-    outcome = call("eval", *FILES, "--loss", "bce", *gates, "--format", "github", *words)
+    outcome = call(*EVAL, *gates, "--format", "github", *words)
     assert outcome.code == 1
     assert [line.split(" ")[0] for line in outcome.out.splitlines()] == ["::error", "::warning", "::notice"]
     assert (host / "GITHUB_STEP_SUMMARY").read_text().startswith("### lossctl: 1 of 1 gate failed\n")
@@ -85,9 +84,9 @@ def test_a_failed_gate_is_told_everywhere(host: Path) -> None:
 
 
 def test_no_variable_of_the_host_changes_what_is_printed(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = call("eval", *FILES, "--loss", "bce").out
+    plain = call(*EVAL).out
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    assert call("eval", *FILES, "--loss", "bce").out == plain
+    assert call(*EVAL).out == plain
     assert not (host / "GITHUB_STEP_SUMMARY").read_text()
 
 

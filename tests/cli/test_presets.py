@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.commands import SAMPLES, call, refused, scores
-
-BINARY = (SAMPLES / "binary" / "preds.npy", SAMPLES / "binary" / "labels.npy")
+from tests.cli.commands import BINARY, call, refused, scores
 
 
 def test_each_preset_has_the_value_that_it_has_alone() -> None:

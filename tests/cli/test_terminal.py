@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from lossctl.cli.progress import Progress
-from tests.cli.commands import SAMPLES, command, sparse_npy
+from tests.cli.commands import EVAL, command, sparse_npy
 
-EVAL = ("eval", SAMPLES / "binary" / "preds.npy", SAMPLES / "binary" / "labels.npy", "--loss", "bce")
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -17,10 +17,9 @@ from lossctl.errors import UsageError
 from lossctl.outputs import render
 from lossctl.results import GateResult, RunResult, Statistics
 from lossctl.schemas import names, schema, text
-from tests.cli.commands import SAMPLES, call
+from tests.cli.commands import BINARY, SAMPLES, call
 from tests.outputs.conftest import loss_result, run_result
 
-BINARY = [SAMPLES / "binary" / "preds.npy", SAMPLES / "binary" / "labels.npy"]
 MULTICLASS = [SAMPLES / "multiclass" / "preds.npy", SAMPLES / "multiclass" / "labels.npy"]
 
 Document = dict[str, Any]
