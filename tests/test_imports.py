@@ -143,6 +143,10 @@ def test_the_interpreted_road_imports_neither_numba_nor_pandas(tmp_path: Path) -
 TABLE = "eval", str(SAMPLES / "multiclass" / "table.parquet"), "--pred-col", "p_*", "--target-col", "label"
 
 
+def test_what_can_be_read_in_its_place_needs_no_temporary_files() -> None:
+    assert not {"tempfile", "shutil", "random"} & modules(*TABLE, "--loss", "scce", "--score-only")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
