@@ -98,18 +98,18 @@ def work(texts: Sequence[str]) -> None:
 
 
 def _tasks(specs: Sequence[LossSpec]) -> list[_Task]:
-    """The parser of text tables, what matches, hashes and converts inputs, and each block function once."""
-    from lossctl_kernels import conversions, decimals, key_tables, value_hashes
+    """What reads text and LZF, what matches, hashes and converts inputs, and each block function once."""
+    from lossctl_kernels import conversions, decimals, key_tables, lzf, value_hashes
     from lossctl_kernels.objects import is_kept
 
     recipes: list[Recipe | RowCode] = [value_hashes.recipe_of(dtype) for dtype in value_hashes.DTYPES]
     recipes += [conversions.recipe_of(dtype) for dtype in conversions.FLOATS]
     recipes += [recipe for plan, dtype in _plans(specs) for recipe in all_recipes(plan, dtype)]
-    parser = _Task(decimals.is_kept, decimals.compile_ahead)
+    readers = [_Task(module.is_kept, module.compile_ahead) for module in (decimals, lzf)]
     distinct = {recipe.key: recipe for recipe in recipes}.values()
     names = key_tables.ARGUMENTS
     tables = [_Task(partial(key_tables.is_kept, name), partial(key_tables.compile_ahead, name)) for name in names]
-    return [parser, *tables, *(_Task(partial(is_kept, recipe), partial(_compile, recipe)) for recipe in distinct)]
+    return [*readers, *tables, *(_Task(partial(is_kept, recipe), partial(_compile, recipe)) for recipe in distinct)]
 
 
 def _plans(specs: Sequence[LossSpec]) -> Iterator[tuple[Plan, str]]:

@@ -17,7 +17,7 @@ def _reads(bits: int, result: Any) -> Any:
         def codegen(context, builder, signature, arguments):
             value = builder.load(builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer()))
             value.align = 1
-            return value
+            return value if result.bitwidth == bits else builder.zext(value, ir.IntType(result.bitwidth))
 
         return result(types.int64), codegen
 
@@ -39,6 +39,7 @@ def _writes(bits: int) -> Any:
 
 
 byte_at = _reads(8, types.uint8)
+octet_at = _reads(8, types.int64)
 word_at = _reads(64, types.uint64)
 number_at = _reads(64, types.int64)
 store_byte = _writes(8)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import h5py
 
 from lossctl.errors import DataError, visible
+from lossctl_kernels.lzf import NO_STREAM, measure_for
 
 DEFLATE, SHUFFLE, FLETCHER32, NBIT, SCALEOFFSET, LZF = 1, 2, 3, 5, 6, 32000
 
@@ -17,9 +19,6 @@ _CHECKSUM_BYTES = 4
 
 _SCALEOFFSET_HEADER_BYTES = 21
 """Before the values: with how many bits each is kept, in four bytes, and from where they count."""
-
-_LARGEST_LZF_RATIO = 88
-"""Three bytes stand for 264 at most."""
 
 
 def check_settings(dataset: Any, label: str) -> None:
@@ -41,11 +40,11 @@ def check_settings(dataset: Any, label: str) -> None:
 
 
 class _Sizes(NamedTuple):
-    """How many bytes a chunk may have, and whether each tells by itself how many more it needs."""
+    """How many bytes a chunk may have, and the filter for which what is in it has to be looked at; 0 for none."""
 
     fewest: int
     most: float
-    told: bool = False
+    looked_at_for: int = 0
 
 
 class ChunkSizes:
@@ -65,16 +64,36 @@ class ChunkSizes:
         mask = chunk.filter_mask
         if mask not in self._of_mask:
             self._of_mask[mask] = self._sizes(mask)
-        fewest, most, told = self._of_mask[mask]
-        if told:
+        fewest, most, looked_at_for = self._of_mask[mask]
+        if looked_at_for:
             _, packed = self._dataset.id.read_direct_chunk(chunk.chunk_offset)
-            fewest += self._elements * int.from_bytes(packed[:4], "little") // 8
+            if looked_at_for == LZF:
+                self._check_lzf(chunk, packed[: max(0, len(packed) - fewest)])
+            else:
+                fewest += self._elements * int.from_bytes(packed[:4], "little") // 8
         if not fewest <= chunk.size <= most:
-            raise DataError(
-                f"{self._label} is damaged: the chunk from row {chunk.chunk_offset[0]} on has {chunk.size} bytes, its "
-                f"elements take {fewest}{'' if most == fewest else ' or more'}",
-                hint="write the file again",
+            raise self._damaged(
+                chunk, f"has {chunk.size} bytes, its elements take {fewest}{'' if most == fewest else ' or more'}"
             )
+
+    def _check_lzf(self, chunk: Any, packed: bytes) -> None:
+        """Of what unpacks to less, the library makes up the rest from what lies in memory."""
+        length = self._lzf_length(packed)
+        whole = self._elements * self._itemsize
+        if length == NO_STREAM:
+            raise self._damaged(chunk, "is no stream of LZF")
+        if length != whole:
+            raise self._damaged(chunk, f"unpacks to {length} bytes, its elements take {whole}")
+
+    def _damaged(self, chunk: Any, what: str) -> DataError:
+        return DataError(
+            f"{self._label} is damaged: the chunk from row {chunk.chunk_offset[0]} on {what}",
+            hint="write the file again",
+        )
+
+    @cached_property
+    def _lzf_length(self) -> Callable[[bytes], int]:
+        return measure_for(self._dataset.id.get_storage_size())
 
     def _sizes(self, mask: int) -> _Sizes:
         """Behind the filters that such a chunk went through; 0 bytes or more where only the filter can tell."""
@@ -87,9 +106,9 @@ class ChunkSizes:
             case []:
                 return _Sizes(whole + checksum, whole + checksum)
             case [code] if code == SCALEOFFSET:
-                return _Sizes(_SCALEOFFSET_HEADER_BYTES + checksum, math.inf, told=True)
+                return _Sizes(_SCALEOFFSET_HEADER_BYTES + checksum, math.inf, looked_at_for=SCALEOFFSET)
             case [code] if code == NBIT and isinstance(kind := self._dataset.id.get_type(), h5py.h5t.TypeAtomicID):
                 return _Sizes(self._elements * kind.get_precision() // 8 + checksum, math.inf)
-            case [code] if code == LZF:
-                return _Sizes(-(-whole // _LARGEST_LZF_RATIO) + checksum, math.inf)
+            case [code] if code == LZF and FLETCHER32 not in active[:-1]:
+                return _Sizes(checksum, math.inf, looked_at_for=LZF)
         return _Sizes(checksum, math.inf)

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from lossctl_kernels.lzf import measure_for
 from tests.sources.conftest import ReadAll, Refusal
 
 ROWS = 4000
@@ -100,4 +101,55 @@ def test_a_chunk_without_the_filter_of_others(tmp_path: Path, read_all: ReadAll)
         dataset = file.create_dataset("p", (ROWS,), "i4", chunks=(1000,), compression="lzf", fletcher32=True)
         for start in range(0, ROWS, 1000):
             dataset.id.write_direct_chunk((start,), VALUES[start : start + 1000].tobytes(), filter_mask=0b11)
+    assert np.array_equal(read_all(path, 300, prediction="p")["prediction"], VALUES)
+
+
+def lzf_file(path: Path, **filters: bool) -> tuple[int, bytes]:
+    """Where the last chunk of a file of `VALUES` is, and what it holds."""
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("p", data=VALUES, chunks=(1000,), compression="lzf", **filters)
+        return dataset.id.get_chunk_info(3).byte_offset, dataset.id.read_direct_chunk((3000,))[1]
+
+
+def write_at(path: Path, offset: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
+@pytest.mark.parametrize("filters", [{}, {"shuffle": True}, {"fletcher32": True}], ids=str)
+@pytest.mark.parametrize("altogether", [0, 1 << 30], ids=["interpreted", "compiled"])
+def test_lzf_that_unpacks_to_less(
+    tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, filters: dict[str, bool], altogether: int
+) -> None:
+    """The library reads the rest from what lies in memory."""
+    monkeypatch.setattr("lossctl.sources.hdf5_filters.measure_for", lambda _: measure_for(altogether))
+    path = tmp_path / "a.h5"
+    offset, packed = lzf_file(path, **filters)
+    size = len(packed) - (4 if "fletcher32" in filters else 0)
+    odd = size % 2
+    write_at(path, offset, odd * b"\x01aa" + (size - 3 * odd) // 2 * b"\x00a")
+    error = refusal(path, prediction="p")
+    assert error.exit_code == 3
+    told = f"unpacks to {(size + 1) // 2} bytes, its elements take 4000"
+    assert error.message == f"{path}, dataset 'p' is damaged: the chunk from row 3000 on {told}"
+
+
+def test_lzf_that_refers_to_what_is_not_there(tmp_path: Path, refusal: Refusal) -> None:
+    path = tmp_path / "a.h5"
+    offset, _ = lzf_file(path)
+    write_at(path, offset, b"\x20\x00")
+    assert refusal(path, prediction="p").message.endswith("the chunk from row 3000 on is no stream of LZF")
+
+
+def test_lzf_of_what_has_its_checksum_already(tmp_path: Path, read_all: ReadAll) -> None:
+    """As another program may order the filters."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk((1000,))
+        plan.set_fletcher32()
+        plan.set_filter(h5py.h5z.FILTER_LZF, h5py.h5z.FLAG_OPTIONAL)
+        h5py.h5d.create(file.id, b"p", h5py.h5t.STD_I32LE, h5py.h5s.create_simple((ROWS,)), plan)
+        file["p"][:] = VALUES
     assert np.array_equal(read_all(path, 300, prediction="p")["prediction"], VALUES)
