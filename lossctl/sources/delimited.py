@@ -78,11 +78,22 @@ class _DelimitedReader(Reader):
         self._file.check_text(record)
         fault = self._cells.fault(record, dict.fromkeys(columns, "float64"))
         if fault is not None:
-            raise self._other_delimiter("prediction") or fault
+            raise self._no_header("prediction") or fault
 
-    def _other_delimiter(self, role: str) -> DataError | None:
-        """What is wrong with a table whose cells stand between something else."""
+    def _no_header(self, role: str) -> DataError | None:
+        """What is wrong with a table that begins with something else than the names of columns between delimiters."""
         header = self._file.header
+        if header[0].startswith(("{", "[")):
+            return DataError(
+                f"{self._name}, line 1: JSON stands where the names of the columns are looked for",
+                hint=f"{option(role, 'format')} jsonl",
+            )
+        # As spreadsheets write what stands between cells, and programs what made the file.
+        if header[0].startswith("sep=") or (len(header) == 1 and header[0].startswith("#")):
+            return DataError(
+                f"{self._name}, line 1: '{visible(header[0])}' stands where the names of the columns are looked for",
+                hint="remove the lines before the names",
+            )
         other = next((each for each in _OTHER_DELIMITERS if len(header) == 1 and each in header[0]), None)
         if other in (None, DELIMITERS[self._format]):
             return None
@@ -94,11 +105,11 @@ class _DelimitedReader(Reader):
         )
 
     def _selected(self, names: list[str], roles: dict[str, Selection]) -> dict[str, tuple[str, ...]]:
-        """The columns of each role. Raises DataError where none is found since other delimiters stand in the header."""
+        """The columns of each role. Raises DataError where none is found since the first line holds something else."""
         try:
             return select_columns(self._name, names, roles)
         except UsageError:
-            fault = self._other_delimiter(next(iter(roles)))
+            fault = self._no_header(next(iter(roles)))
             if fault is None:
                 raise
             raise fault from None

@@ -275,6 +275,31 @@ def test_remedies_for_cells(table: Table, refusal: Refusal, cell: str, remedy: s
     assert remedy in str(refusal(table(f"p,y\n0.5,1\n{cell},1\n"), prediction="p").hint)
 
 
+@pytest.mark.parametrize("selection", ["p", None])
+@pytest.mark.parametrize(
+    ("first", "told", "hint"),
+    [
+        ("# made by hand", "'# made by hand'", "remove the lines before the names"),
+        ("sep=,", "'sep='", "remove the lines before the names"),
+        ('{"p":0.5}', "JSON", "--pred-format jsonl"),
+        ("[0.5]", "JSON", "--pred-format jsonl"),
+    ],
+)
+def test_what_is_no_header(
+    table: Table, refusal: Refusal, first: str, told: str, hint: str, selection: str | None
+) -> None:
+    error = refusal(table(f"{first}\np\n0.5\n"), prediction=selection)
+    assert isinstance(error, DataError)
+    assert (error.message.partition(", ")[2], error.hint) == (
+        f"line 1: {told} stands where the names of the columns are looked for",
+        hint,
+    )
+
+
+def test_names_may_begin_like_a_comment(table: Table, read_all: ReadAll) -> None:
+    assert read_all(table("#p,y\n0.5,1\n"), prediction="#p")["prediction"].tolist() == [0.5]
+
+
 @pytest.mark.parametrize(
     ("header", "name", "hint"),
     [
