@@ -14,6 +14,7 @@ import pyarrow as pa
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.sources.arrays import deliver, stack_columns
 from lossctl.sources.arrow import from_arrow, machine_fault
+from lossctl.sources.arrow_decimals import as_numbers, number_type
 from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, OtherKind, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
@@ -142,7 +143,8 @@ class ArrowTable:
             first = self._first_of(name)
             # A table without rows has lists of no length: what a row holds does not matter then.
             width = 1 if first is None else self._length_of(name, first.column(name))
-        if not (pa.types.is_integer(element) or pa.types.is_floating(element) or pa.types.is_boolean(element)):
+        number = number_type(element)
+        if number is None:
             raise OtherKind(
                 f"{self.file.name}, column '{visible(name)}' holds {visible(kind)}; allowed are bool, integers and "
                 "floats",
@@ -151,7 +153,7 @@ class ArrowTable:
             )
         if width == 0 and element != kind:
             raise DataError(f"{self.file.name}, column '{visible(name)}' holds empty lists", hint="was it filled?")
-        dtype = np.dtype(element.to_pandas_dtype())
+        dtype = np.dtype(number.to_pandas_dtype())
         return Column(np.dtype(np.float64) if name in self._with_gaps and dtype.kind != "f" else dtype, width)
 
     def _inspect_text(self, name: str) -> Column:
@@ -226,7 +228,7 @@ class ArrowTable:
             array = array.flatten()
             if array.null_count:
                 self._refuse_null(name, start + array.is_null().to_pylist().index(True) // width)
-        values = deliver(from_arrow(array))
+        values = deliver(from_arrow(as_numbers(array)))
         return values.reshape(-1, width) if width else values
 
     def _numbers_and_gaps(self, name: str, array: Any, start: int) -> Array:
@@ -237,6 +239,7 @@ class ArrowTable:
             if not pa.types.is_fixed_size_list(array.type):
                 self._check_lengths(name, array, start)
             array = array.filter(array.is_valid()).flatten()
+        array = as_numbers(array)
         try:
             # Arrow refuses a whole number that float64 does not hold, and not every Arrow fills nulls among halves.
             kind = array.type if pa.types.is_floating(array.type) else pa.float64()

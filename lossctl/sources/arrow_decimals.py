@@ -1,0 +1,70 @@
+"""Decimals of Arrow, as databases write them, as numbers: each the nearest float64, which Arrow's own cast is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lossctl.sources.base import Array
+from lossctl_kernels.conversions import LARGEST_EXACT
+
+_LARGEST_EXACT_SCALE = 22
+"""Up to this, a power of ten is a float64."""
+
+_LARGEST_LONG_SCALE, _LONG_DIGITS = 27, 63
+"""The same where there are floats that hold an int64."""
+
+_INT64_DIGITS = 18
+
+
+def number_type(kind: Any) -> Any | None:
+    """What a column of this Arrow type is read as; None where it holds no numbers.
+
+    A decimal without a fraction is a whole number, which is used exactly or, where it may not fit in 64 bits, refused.
+    """
+    types = pa.types
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
+        return kind
+    if types.is_decimal128(kind) and kind.scale > 0:
+        return pa.float64()
+    if types.is_decimal128(kind) and kind.scale == 0 and kind.precision <= _INT64_DIGITS:
+        return pa.int64()
+    return None
+
+
+def as_numbers(array: Any) -> Any:
+    """An Arrow array of a type that `number_type` knows, valid in full, as one of what it says; nulls stay."""
+    if not pa.types.is_decimal128(array.type):
+        return array
+    begin, shift = divmod(array.offset, 8)  # the bits of what is null begin within a byte
+    numbers: Any = np.empty(shift + len(array), np.float64 if array.type.scale else np.int64)
+    if len(array):
+        words = np.frombuffer(array.buffers()[1], np.int64)[2 * array.offset :][: 2 * len(array)].reshape(-1, 2)
+        numbers[shift:] = _floats(array, words) if array.type.scale else words[:, 0]
+    valid = array.buffers()[0].slice(begin) if array.null_count else None
+    buffers = [valid, pa.py_buffer(numbers)]
+    return pa.Array.from_buffers(number_type(array.type), len(array), buffers, array.null_count, shift)
+
+
+def _floats(array: Any, words: Array) -> Array:
+    """The nearest float64 of each decimal, by its two words, the lower one first; any number for a null."""
+    low, fits = words[:, 0], words[:, 1] == words[:, 0] >> 63
+    scale = array.type.scale
+    # The quotient of two numbers that are exact is rounded once.
+    floats: Array = low / 10.0**scale
+    known = fits & (low >= -LARGEST_EXACT) & (low <= LARGEST_EXACT)
+    if scale > _LARGEST_EXACT_SCALE:
+        known[:] = False
+    if not known.all() and scale <= _LARGEST_LONG_SCALE and np.finfo(np.longdouble).nmant >= _LONG_DIGITS:
+        # Rounded again, one is the nearest but where it seems to stand in the middle of two: half the space between
+        # them, or a quarter of that above a power of two.
+        quotients = low / np.longdouble(10) ** scale
+        rounded = quotients.astype(np.float64)
+        beside, space = np.abs(quotients - rounded), np.spacing(np.abs(rounded))
+        floats = np.where(known, floats, rounded)
+        known |= fits & (beside != space / 2) & (beside != space / 4)
+    for place in np.flatnonzero(~known).tolist():
+        floats[place] = float(array[place].as_py() or 0)
+    return floats
