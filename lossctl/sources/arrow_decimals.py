@@ -16,7 +16,8 @@ _LARGEST_EXACT_SCALE = 22
 _LARGEST_LONG_SCALE, _LONG_DIGITS = 27, 63
 """The same where there are floats that hold an int64."""
 
-_INT64_DIGITS = 18
+_INT64_DIGITS, _MOST_DIGITS = 18, 38
+"""Of an int64, and of what is 128 bits wide."""
 
 
 def number_type(kind: Any) -> Any | None:
@@ -27,7 +28,7 @@ def number_type(kind: Any) -> Any | None:
     types = pa.types
     if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
         return kind
-    if types.is_decimal128(kind) and kind.scale > 0:
+    if types.is_decimal128(kind) and 0 < kind.scale <= _MOST_DIGITS:
         return pa.float64()
     if types.is_decimal128(kind) and kind.scale == 0 and kind.precision <= _INT64_DIGITS:
         return pa.int64()
@@ -41,7 +42,7 @@ def as_numbers(array: Any) -> Any:
     begin, shift = divmod(array.offset, 8)  # the bits of what is null begin within a byte
     numbers: Any = np.empty(shift + len(array), np.float64 if array.type.scale else np.int64)
     if len(array):
-        words = np.frombuffer(array.buffers()[1], np.int64)[2 * array.offset :][: 2 * len(array)].reshape(-1, 2)
+        words = np.frombuffer(array.buffers()[1], np.int64, 2 * len(array), 16 * array.offset).reshape(-1, 2)
         numbers[shift:] = _floats(array, words) if array.type.scale else words[:, 0]
     valid = array.buffers()[0].slice(begin) if array.null_count else None
     buffers = [valid, pa.py_buffer(numbers)]

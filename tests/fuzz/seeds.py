@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 
 import h5py
 import numpy as np
@@ -16,6 +17,12 @@ ROWS = 8
 PREDICTION = np.linspace(0.05, 0.95, ROWS)
 TARGET = np.arange(ROWS) % 2
 TABLE = pa.table({"p": pa.array(PREDICTION), "y": pa.array(TARGET)})
+DECIMALS = pa.table(
+    {
+        "p": pa.array(map(Decimal, map(repr, PREDICTION.tolist())), pa.decimal128(38, 18)),
+        "y": pa.array(map(Decimal, TARGET.tolist()), pa.decimal128(9, 0)),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,10 @@ def _parquet() -> bytes:
     return out.getvalue()
 
 
-def _arrow(*, stream: bool) -> bytes:
+def _arrow(table: pa.Table = TABLE, *, stream: bool) -> bytes:
     out = io.BytesIO()
-    with (ipc.new_stream if stream else ipc.new_file)(out, TABLE.schema) as writer:
-        writer.write_table(TABLE)
+    with (ipc.new_stream if stream else ipc.new_file)(out, table.schema) as writer:
+        writer.write_table(table)
     return out.getvalue()
 
 
@@ -100,6 +107,7 @@ def seeds() -> dict[str, Seed]:
         "jsonl": Seed(".jsonl", _json_lines()),
         "parquet": Seed(".parquet", _parquet()),
         "arrow": Seed(".arrow", _arrow(stream=False)),
+        "arrow-decimals": Seed(".arrow", _arrow(DECIMALS, stream=False)),
         "arrow-stream": Seed(".arrows", _arrow(stream=True)),
         "safetensors": Seed(".safetensors", safetensors, payload=slice(start, start + values)),
         "hdf5": Seed(".h5", _hdf5()),

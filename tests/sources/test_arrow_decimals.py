@@ -101,6 +101,17 @@ def test_whole_ones_are_integers(write: Write, read_all: ReadAll) -> None:
     assert (found.dtype, found.tolist()) == (np.int64, [0, 1, -(10**18) + 1])
 
 
+def test_more_memory_than_there_are_decimals() -> None:
+    words = np.array([1, 0, 2, 0], np.int64).tobytes()
+    array = pa.Array.from_buffers(pa.decimal128(9, 2), 2, [None, pa.py_buffer(words + b"\xff")])
+    assert from_arrow(as_numbers(array)).tolist() == [0.01, 0.02]
+
+
+@pytest.mark.parametrize("scale", [-1, 39, 400, 2**31 - 1])
+def test_powers_that_no_decimal_has(scale: int) -> None:
+    assert number_type(pa.decimal128(18, scale)) is None
+
+
 @pytest.mark.parametrize("scale", [0, 2])
 def test_gaps(write: Write, scale: int) -> None:
     path = write(pa.array([Decimal(1), None, Decimal(3)], pa.decimal128(9, scale)))
