@@ -16,37 +16,55 @@ _LARGEST_EXACT_SCALE = 22
 _LARGEST_LONG_SCALE, _LONG_DIGITS = 27, 63
 """The same where there are floats that hold an int64."""
 
-_INT64_DIGITS, _MOST_DIGITS = 18, 38
-"""Of an int64, and of what is 128 bits wide."""
+_MOST_DIGITS = 38
+"""Of what is 128 bits wide."""
+
+
+class BeyondInt64(Exception):
+    """The whole number at this place of an array does not fit in 64 bits."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(place)
+        self.place = place
 
 
 def number_type(kind: Any) -> Any | None:
     """What a column of this Arrow type is read as; None where it holds no numbers.
 
-    A decimal without a fraction is a whole number, which is used exactly or, where it may not fit in 64 bits, refused.
+    A decimal without a fraction is a whole number, which is used exactly or refused.
     """
     types = pa.types
     if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
         return kind
     if types.is_decimal128(kind) and 0 < kind.scale <= _MOST_DIGITS:
         return pa.float64()
-    if types.is_decimal128(kind) and kind.scale == 0 and kind.precision <= _INT64_DIGITS:
+    if types.is_decimal128(kind) and kind.scale == 0:
         return pa.int64()
     return None
 
 
 def as_numbers(array: Any) -> Any:
-    """An Arrow array of a type that `number_type` knows, valid in full, as one of what it says; nulls stay."""
+    """An Arrow array of a type that `number_type` knows, valid in full, as one of what it says; nulls stay.
+
+    Raises BeyondInt64 where it says int64 of a number that is none.
+    """
     if not pa.types.is_decimal128(array.type):
         return array
     begin, shift = divmod(array.offset, 8)  # the bits of what is null begin within a byte
     numbers: Any = np.empty(shift + len(array), np.float64 if array.type.scale else np.int64)
     if len(array):
         words = np.frombuffer(array.buffers()[1], np.int64, 2 * len(array), 16 * array.offset).reshape(-1, 2)
-        numbers[shift:] = _floats(array, words) if array.type.scale else words[:, 0]
+        numbers[shift:] = _floats(array, words) if array.type.scale else _integers(array, words)
     valid = array.buffers()[0].slice(begin) if array.null_count else None
     buffers = [valid, pa.py_buffer(numbers)]
     return pa.Array.from_buffers(number_type(array.type), len(array), buffers, array.null_count, shift)
+
+
+def _integers(array: Any, words: Array) -> Array:
+    for place in np.flatnonzero(words[:, 1] != words[:, 0] >> 63).tolist():
+        if array[place].is_valid:
+            raise BeyondInt64(place)
+    return words[:, 0]
 
 
 def _floats(array: Any, words: Array) -> Array:

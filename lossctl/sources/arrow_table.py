@@ -14,7 +14,7 @@ import pyarrow as pa
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.sources.arrays import deliver, stack_columns
 from lossctl.sources.arrow import from_arrow, machine_fault
-from lossctl.sources.arrow_decimals import as_numbers, number_type
+from lossctl.sources.arrow_decimals import BeyondInt64, as_numbers, number_type
 from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, OtherKind, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
@@ -228,7 +228,7 @@ class ArrowTable:
             array = array.flatten()
             if array.null_count:
                 self._refuse_null(name, start + array.is_null().to_pylist().index(True) // width)
-        values = deliver(from_arrow(as_numbers(array)))
+        values = deliver(from_arrow(self._as_numbers(name, array, lambda place: start + place // (width or 1))))
         return values.reshape(-1, width) if width else values
 
     def _numbers_and_gaps(self, name: str, array: Any, start: int) -> Array:
@@ -239,7 +239,11 @@ class ArrowTable:
             if not pa.types.is_fixed_size_list(array.type):
                 self._check_lengths(name, array, start)
             array = array.filter(array.is_valid()).flatten()
-        array = as_numbers(array)
+
+        def row_of(place: int) -> int:
+            return start + int(np.flatnonzero(there)[place // width] if width else place)
+
+        array = self._as_numbers(name, array, row_of)
         try:
             # Arrow refuses a whole number that float64 does not hold, and not every Arrow fills nulls among halves.
             kind = array.type if pa.types.is_floating(array.type) else pa.float64()
@@ -247,10 +251,9 @@ class ArrowTable:
         except pa.ArrowInvalid as error:
             values = array.to_pylist()
             place = next(place for place, value in enumerate(values) if abs(value or 0) > LARGEST_EXACT)
-            row = start + int(np.flatnonzero(there)[place // width] if width else place)
             raise DataError(
-                f"{self._where(row)}, column '{visible(name)}': integers beyond 2**53 are not exact in float64, found "
-                f"{values[place]}",
+                f"{self._where(row_of(place))}, column '{visible(name)}': integers beyond 2**53 are not exact in "
+                f"float64, found {values[place]}",
                 hint="rescale them, or save floating-point numbers",
             ) from error
         values = deliver(from_arrow(floats.fill_null(0))).astype(deliver(np.empty(0, dtype)).dtype)
@@ -260,6 +263,17 @@ class ArrowTable:
         rows = np.full((len(there), width), np.nan, values.dtype)
         rows[there] = values.reshape(-1, width)
         return rows
+
+    def _as_numbers(self, name: str, array: Any, row_of: Callable[[int], int]) -> Any:
+        """Decimals as numbers; `row_of` a place among them says in which row it is."""
+        try:
+            return as_numbers(array)
+        except BeyondInt64 as error:
+            raise DataError(
+                f"{self._where(row_of(error.place))}, column '{visible(name)}': {array[error.place]} does not fit in "
+                "64 bits",
+                hint="rescale the numbers",
+            ) from None
 
     def _check_lengths(self, name: str, array: Any, start: int) -> None:
         width = self.columns[name].width

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pyarrow.feather import write_feather
 from pyarrow.parquet import write_table
 
+from lossctl.errors import DataError
 from lossctl.sources import Selection, open_reader
 from lossctl.sources.arrow import from_arrow
 from lossctl.sources.arrow_decimals import as_numbers, number_type
@@ -78,7 +79,7 @@ def test_what_would_be_rounded_twice_beside_what_has_to_be() -> None:
 @pytest.mark.parametrize("scale", [0, 2, 30])
 def test_parts_with_nulls(start: int, scale: int) -> None:
     values = [None if row % 3 == 0 else Decimal(f"{row}e-{scale}") for row in range(20)]
-    part = pa.array(values, pa.decimal128(18 if not scale else 38, scale)).slice(start, 7)
+    part = pa.array(values, pa.decimal128(38, scale)).slice(start, 7)
     found = as_numbers(part)
     assert found.type == number_type(part.type)
     assert found.to_pylist() == [None if value is None else float(value) for value in values[start : start + 7]]
@@ -96,9 +97,25 @@ def test_lists(write: Write, read_all: ReadAll) -> None:
 
 
 def test_whole_ones_are_integers(write: Write, read_all: ReadAll) -> None:
-    path = write(decimals([0, 1, -(10**18) + 1], 18, 0))
+    path = write(decimals([0, 1, -(2**63), 2**63 - 1], 38, 0))
     found = read_all(path, prediction="p")["prediction"]
-    assert (found.dtype, found.tolist()) == (np.int64, [0, 1, -(10**18) + 1])
+    assert (found.dtype, found.tolist()) == (np.int64, [0, 1, -(2**63), 2**63 - 1])
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**37])
+def test_whole_ones_beyond_64_bits(write: Write, number: int, gaps: bool) -> None:
+    kind, one = pa.decimal128(38, 0), Decimal(1)
+    flat = pa.array([one, None if gaps else one, Decimal(number)], kind)
+    lists = pa.array([[one, one], None if gaps else [one, one], [one, Decimal(number)]], pa.list_(kind))
+    for column in (flat, lists):
+        path = write(column)
+        with (
+            open_reader(path, {"prediction": Selection(("p",), gaps=gaps)}) as reader,
+            pytest.raises(DataError) as raised,
+        ):
+            list(reader.chunks(2))
+        assert raised.value.message == f"{path}, row 2, column 'p': {number} does not fit in 64 bits"
 
 
 def test_more_memory_than_there_are_decimals() -> None:
@@ -125,7 +142,7 @@ def test_a_null_is_refused(write: Write, refusal: Refusal) -> None:
     assert refusal(path, prediction="p").message == f"{path}, row 1, column 'p': null is not a number"
 
 
-@pytest.mark.parametrize("kind", [pa.decimal128(19, 0), pa.decimal256(40, 2), pa.decimal256(39, 0)], ids=str)
-def test_those_that_may_be_whole_numbers_beyond_float64(write: Write, refusal: Refusal, kind: pa.DataType) -> None:
+@pytest.mark.parametrize("kind", [pa.decimal256(40, 2), pa.decimal256(39, 0)], ids=str)
+def test_those_of_more_digits(write: Write, refusal: Refusal, kind: pa.DataType) -> None:
     error = refusal(write(pa.array([Decimal(1)], kind)), prediction="p")
     assert (error.exit_code, error.hint) == (3, "convert the column to float64")
