@@ -38,9 +38,12 @@ def number_type(kind: Any) -> Any | None:
         return kind
     if types.is_decimal128(kind) and 0 < kind.scale <= _MOST_DIGITS:
         return pa.float64()
-    if types.is_decimal128(kind) and kind.scale == 0:
-        return pa.int64()
-    return None
+    return pa.int64() if is_whole(kind) else None
+
+
+def is_whole(kind: Any) -> bool:
+    """Whether a type is that of decimals without a fraction."""
+    return bool(pa.types.is_decimal128(kind) and kind.scale == 0)
 
 
 def as_numbers(array: Any) -> Any:

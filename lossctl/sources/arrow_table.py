@@ -14,7 +14,7 @@ import pyarrow as pa
 from lossctl.errors import DataError, LossctlError, UsageError, visible
 from lossctl.sources.arrays import deliver, stack_columns
 from lossctl.sources.arrow import from_arrow, machine_fault
-from lossctl.sources.arrow_decimals import BeyondInt64, as_numbers, number_type
+from lossctl.sources.arrow_decimals import BeyondInt64, as_numbers, is_whole, number_type
 from lossctl.sources.base import Array, ArrayInfo, KeyEncoder, OtherKind, Selection, option
 from lossctl.sources.input_file import InputFile
 from lossctl.sources.selection import check_names, select_columns, text_columns
@@ -161,9 +161,15 @@ class ArrowTable:
             constant = pa.array([self._constants[name].item()])
             return Column(np.dtype(text_dtype(self._texts[name], constant.type)), 0)
         kind = self._schema.field(name).type
+        if self._are_integers(name, kind):
+            kind = pa.int64()
         if not (pa.types.is_null(kind) and self._is_empty(name)):
             check_textual(kind, self._texts[name], f"{self.file.name}, column '{visible(name)}'")
         return Column(np.dtype(text_dtype(self._texts[name], kind)), 0)
+
+    def _are_integers(self, name: str, kind: Any) -> bool:
+        """Whether keys or the names of classes are decimals, which stand for whole numbers."""
+        return is_whole(kind) and self._texts[name].encoder is None
 
     def _is_empty(self, name: str) -> bool:
         """Whether there are no rows: then a column may be of nulls, whatever it is in the next file."""
@@ -200,6 +206,8 @@ class ArrowTable:
         constant = self._constants.get(name)
         if name in self._texts:
             array: Any = batch.column(name) if constant is None else pa.array([constant.item()] * batch.num_rows)
+            if self._are_integers(name, array.type):
+                array = self._as_numbers(name, array, lambda place: start + place)
             if pa.types.is_dictionary(array.type) and pa.types.is_string_view(array.type.value_type):
                 # Which Arrow neither decodes nor compares.
                 array = pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.string()))

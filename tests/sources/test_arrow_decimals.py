@@ -137,6 +137,30 @@ def test_gaps(write: Write, scale: int) -> None:
     assert np.array_equal(chunk["prediction"], [1.0, np.nan, 3.0], equal_nan=True)
 
 
+def test_keys_and_names_of_classes(write: Write) -> None:
+    path = write(pa.array([Decimal(7), Decimal(-1), Decimal(2**62)], pa.decimal128(38, 0)))
+    for selection, found in (
+        (Selection(("p",), is_key=True), [7, -1, 2**62]),
+        (Selection(("p",), classes=("-1", "7", str(2**62))), [1, 0, 2]),
+    ):
+        with open_reader(path, {"target": selection}) as reader:
+            assert [row for chunk in reader.chunks(2) for row in chunk["target"].tolist()] == found
+
+
+def test_a_key_beyond_64_bits(write: Write) -> None:
+    path = write(pa.array([Decimal(7), Decimal(2**64)], pa.decimal128(38, 0)))
+    with (
+        open_reader(path, {"key id": Selection(("p",), is_key=True)}) as reader,
+        pytest.raises(DataError, match=r"row 1, column 'p': 18446744073709551616 does not fit in 64 bits"),
+    ):
+        list(reader.chunks(8))
+
+
+def test_keys_have_no_fraction(write: Write) -> None:
+    with pytest.raises(DataError, match="holds decimal128"):
+        open_reader(write(decimals([1, 2], 9, 2)), {"key id": Selection(("p",), is_key=True)})
+
+
 def test_a_null_is_refused(write: Write, refusal: Refusal) -> None:
     path = write(pa.array([Decimal("0.5"), None], pa.decimal128(9, 2)))
     assert refusal(path, prediction="p").message == f"{path}, row 1, column 'p': null is not a number"
