@@ -13,8 +13,8 @@ from lossctl_kernels.conversions import LARGEST_EXACT
 _LARGEST_EXACT_SCALE = 22
 """Up to this, a power of ten is a float64."""
 
-_LARGEST_LONG_SCALE, _LONG_DIGITS = 27, 63
-"""The same where there are floats that hold an int64."""
+_LARGEST_LONG_SCALE, _LONG_DIGITS = 27, (63, 112)
+"""The same of longer floats that hold an int64: x87's, and those of 128 bits in IEEE 754."""
 
 _MOST_DIGITS = 38
 """Of what is 128 bits wide."""
@@ -79,7 +79,7 @@ def _floats(array: Any, words: Array) -> Array:
     known = fits & (low >= -LARGEST_EXACT) & (low <= LARGEST_EXACT)
     if scale > _LARGEST_EXACT_SCALE:
         known[:] = False
-    if not known.all() and scale <= _LARGEST_LONG_SCALE and np.finfo(np.longdouble).nmant >= _LONG_DIGITS:
+    if not known.all() and scale <= _LARGEST_LONG_SCALE and np.finfo(np.longdouble).nmant in _LONG_DIGITS:
         # Rounded again, one is the nearest but where it seems to stand in the middle of two: half the space between
         # them, or a quarter of that above a power of two.
         quotients = low / np.longdouble(10) ** scale

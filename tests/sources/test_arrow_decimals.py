@@ -16,7 +16,7 @@ from pyarrow.feather import write_feather
 from pyarrow.parquet import write_table
 
 from lossctl.errors import DataError
-from lossctl.sources import Selection, open_reader
+from lossctl.sources import Selection, arrow_decimals, open_reader
 from lossctl.sources.arrow import from_arrow
 from lossctl.sources.arrow_decimals import as_numbers, number_type
 from tests.sources.conftest import ReadAll, Refusal
@@ -61,8 +61,13 @@ def test_where_one_way_ends(number: int, scale: int) -> None:
     ]
 
 
+@pytest.mark.parametrize("longer", [True, False])
 @pytest.mark.parametrize("scale", [1, 9, 18, 22, 23, 27, 28])
-def test_what_lies_in_the_middle_of_two_floats_or_beside_it(scale: int) -> None:
+def test_what_lies_in_the_middle_of_two_floats_or_beside_it(
+    scale: int, longer: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not longer:  # as where there are no longer floats
+        monkeypatch.setattr(arrow_decimals, "_LONG_DIGITS", ())
     generator = np.random.default_rng(scale)
     halves = (generator.integers(2**52, 2**53, 300) * 2 + 1) / 2.0  # of floats of 53 digits
     unscaled = [int(Decimal(float(half)) * 10**3) + more for half in halves for more in (-1, 0, 1)]
