@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
-from lossctl.errors import DataError, visible
+from lossctl.errors import DataError, UsageError, visible
 from lossctl.sources import json_records
 from lossctl.sources.ahead import reading_threads, worked
 from lossctl.sources.arrays import rechunk
@@ -42,6 +42,9 @@ _ROUNDED = "is a whole number that float64 does not hold"
 _LARGEST = sys.float_info.max
 _NULL = "null is not a number"
 _ABSENT = "it is missing"
+
+_FIRST_LINES = 100
+"""Looked at for what may be missing in the first one alone."""
 _BOOLS = "true or false among numbers"
 _NESTED = "nested further than a list of numbers"
 _NO_NAME = "is not a name or a key"
@@ -80,11 +83,16 @@ class _JsonLinesReader(Reader):
         self._file, self._lines = file, ObjectLines(file)
         self._roles = roles
         self._first = self._lines.first_record()
-        if absent := self._absent():
+        if absent := self._absent(lambda each: each.gaps or each.encoder is not None):
             self._first |= dict.fromkeys(self._lines.first_values(absent))
         names = list(self._first)
         check_names(file.name, names)
-        self._selected = select_columns(file.name, names, roles)
+        try:
+            self._selected = select_columns(file.name, names, roles)
+        except UsageError:
+            for name in self._lines.first_values(self._absent(), _FIRST_LINES):
+                raise self._refused(0, name, _ABSENT) from None
+            raise
         self._texts = text_columns(file.name, roles, self._selected)
         self._encoded = {name for name, selection in self._texts.items() if selection.encoder is not None}
         with_gaps = {name for role, columns in self._selected.items() if roles[role].gaps for name in columns}
@@ -101,12 +109,12 @@ class _JsonLinesReader(Reader):
         self._table = self._table_of(self._kinds)
         self.arrays = self._table.describe(None)
 
-    def _absent(self) -> list[str]:
-        """The names that are asked for and are not in the first line, where a field may be missing."""
+    def _absent(self, by: Callable[[Selection], bool] = lambda _: True) -> list[str]:
+        """The names that such selections ask for and are not in the first line."""
         wanted = {
             name
             for selection in self._roles.values()
-            if selection.gaps or selection.encoder is not None
+            if by(selection)
             for name in selection.columns or ()
             if not is_glob(name)
         }

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -114,11 +115,14 @@ class ObjectLines:
                 raise DataError(f"{self.where(0)}: the name '{visible(name)}' is not Unicode", hint="rename it")
         return record
 
-    def first_values(self, names: Collection[str]) -> dict[str, tuple[int, Any]]:
-        """For each field the first value that is not null, and its row; fields without any are left out."""
+    def first_values(self, names: Collection[str], rows: int | None = None) -> dict[str, tuple[int, Any]]:
+        """For each field the first value that is not null, and its row; fields without any are left out.
+
+        `rows`: how many are looked at, at most.
+        """
         found: dict[str, tuple[int, Any]] = {}
         lines = (line for block in self.blocks() for line in block.split(LINE_END) if is_row(line))
-        for row, line in enumerate(lines):
+        for row, line in enumerate(islice(lines, rows)):
             record = self.record(line, row)
             found |= {name: (row, record[name]) for name in names if name not in found and record.get(name) is not None}
             if len(found) == len(names):

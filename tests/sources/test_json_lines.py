@@ -53,6 +53,20 @@ def test_decimals_among_blocks_that_are_read_ahead(
     assert "line 81, column 't': the text 'x'" in refusal(tmp_path / "a.jsonl", prediction="p", target="t").message
 
 
+def test_a_field_that_is_missing_in_the_first_line(tmp_path: Path, refusal: Refusal) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"t": 1}\n\n{"p": 0.5, "t": 1}\n')
+    error = refusal(path, prediction="p", target="t")
+    assert (error.exit_code, error.message) == (3, f"{path}, line 1, column 'p': it is missing")
+    assert refusal(path, prediction="q", target="t").exit_code == 2
+
+
+def test_a_field_that_stands_far_below_alone_is_not_looked_for(tmp_path: Path, refusal: Refusal) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"t": 1}\n' * 1000 + '{"p": 0.5, "t": 1}\n')
+    assert refusal(path, prediction="p", target="t").exit_code == 2
+
+
 @given(lines=st.lists(st.sampled_from([b"{}", b" {}", b"", b" ", b"\t\r", b"\r", b"[[", b"x\r"])), ends=st.booleans())
 def test_rows_are_lines_with_something_on_them(lines: list[bytes], ends: bool) -> None:
     block = b"\n".join(lines) + b"\n" * ends
