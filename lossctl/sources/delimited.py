@@ -20,6 +20,7 @@ from lossctl_kernels.conversions import LARGEST_EXACT
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _OTHER_DELIMITERS = "\t;|,"
+_BEGINNINGS_OF_JSON = ('{"', "[{", "[[")
 
 
 def open_csv(file: InputFile, roles: dict[str, Selection]) -> Reader:
@@ -83,7 +84,7 @@ class _DelimitedReader(Reader):
     def _no_header(self, role: str) -> DataError | None:
         """What is wrong with a table that begins with something else than the names of columns between delimiters."""
         header = self._file.header
-        if header[0].startswith(("{", "[")):
+        if header[0].startswith(_BEGINNINGS_OF_JSON):
             return DataError(
                 f"{self._name}, line 1: JSON stands where the names of the columns are looked for",
                 hint=f"{option(role, 'format')} jsonl",

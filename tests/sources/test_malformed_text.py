@@ -282,7 +282,8 @@ def test_remedies_for_cells(table: Table, refusal: Refusal, cell: str, remedy: s
         ("# made by hand", "'# made by hand'", "remove the lines before the names"),
         ("sep=,", "'sep='", "remove the lines before the names"),
         ('{"p":0.5}', "JSON", "--pred-format jsonl"),
-        ("[0.5]", "JSON", "--pred-format jsonl"),
+        ('[{"p":0.5}]', "JSON", "--pred-format jsonl"),
+        ("[[0.5]]", "JSON", "--pred-format jsonl"),
     ],
 )
 def test_what_is_no_header(
@@ -294,6 +295,10 @@ def test_what_is_no_header(
         f"line 1: {told} stands where the names of the columns are looked for",
         hint,
     )
+
+
+def test_names_may_stand_in_brackets(table: Table, refusal: Refusal) -> None:
+    assert refusal(table("[p]\n0.5\n"), prediction="p").exit_code == 2
 
 
 def test_names_may_begin_like_a_comment(table: Table, read_all: ReadAll) -> None:
