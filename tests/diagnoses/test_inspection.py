@@ -192,7 +192,7 @@ def test_what_columns_hold_that_are_no_numbers(tmp_path: Path) -> None:
         "days": (pa.array(["2020-01-01"] * 4), "string", "dates or times, as text"),
         "categories": (pa.array(list("xyxy")).dictionary_encode(), "dictionary", "categories, 2 different: x, y"),
         "day": (pa.array(day), "date32[day]", "dates or times"),
-        "decimal": (pa.array([1, 2, 3, 4]).cast(pa.decimal128(20, 1)), "decimal128(20, 1)", "decimals"),
+        "decimal": (pa.array([1, 2, 3, 4]).cast(pa.decimal256(40, 1)), "decimal256(40, 1)", "decimals"),
         "lists": (pa.array([[1.0], [1.0, 2.0], [1.0], [2.0]]), "lists of unequal length", "lists"),
         "nested": (pa.array([[[1.0]]] * 4), "list<", "lists"),
         "struct": (pa.array([{"a": 1.0}] * 4), "struct<", "tables"),
