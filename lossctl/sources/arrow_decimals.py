@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lossctl.sources.base import Array
+from lossctl.sources.column_shares import is_number
 from lossctl_kernels.conversions import LARGEST_EXACT
 
 _LARGEST_EXACT_SCALE = 22
@@ -33,10 +34,9 @@ def number_type(kind: Any) -> Any | None:
 
     A decimal without a fraction is a whole number, which is used exactly or refused.
     """
-    types = pa.types
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
+    if is_number(kind):
         return kind
-    if types.is_decimal128(kind) and 0 < kind.scale <= _MOST_DIGITS:
+    if pa.types.is_decimal128(kind) and 0 < kind.scale <= _MOST_DIGITS:
         return pa.float64()
     return pa.int64() if is_whole(kind) else None
 

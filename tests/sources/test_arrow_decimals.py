@@ -69,8 +69,10 @@ def test_what_lies_in_the_middle_of_two_floats_or_beside_it(
     if not longer:  # as where there are no longer floats
         monkeypatch.setattr(arrow_decimals, "_LONG_DIGITS", ())
     generator = np.random.default_rng(scale)
-    halves = (generator.integers(2**52, 2**53, 300) * 2 + 1) / 2.0  # of floats of 53 digits
-    unscaled = [int(Decimal(float(half)) * 10**3) + more for half in halves for more in (-1, 0, 1)]
+    odd = [2 * number + 1 for number in generator.integers(2**52, 2**53, 300).tolist()]
+    # Half of an odd number of 54 binary digits stands in the middle; those of more than 38 decimal ones are left out.
+    middles = [number * 5 * 10 ** (scale - 1) for number in odd if scale <= 22]
+    unscaled = [middle + more for middle in middles for more in (-1, 0, 1)]
     unscaled += generator.integers(-(2**63), 2**63, 3000, endpoint=False).tolist()
     found = from_arrow(as_numbers(decimals(unscaled, 38, scale)))
     assert found.tolist() == [float(f"{number}e-{scale}") for number in unscaled]
