@@ -280,7 +280,7 @@ class ArrowTable:
             raise DataError(
                 f"{self._where(row_of(error.place))}, column '{visible(name)}': {array[error.place]} does not fit in "
                 "64 bits",
-                hint="rescale the numbers",
+                hint="write the column as text" if name in self._texts else "rescale the numbers",
             ) from None
 
     def _check_lengths(self, name: str, array: Any, start: int) -> None:
